@@ -1,0 +1,154 @@
+//! What is counted, and why something was dropped.
+
+use core::fmt;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// One thing that is counted. Every packet and frame that is dropped bumps exactly one of
+        /// those whose name says so.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Counter { $($(#[$doc])* $name,)* }
+
+        impl Counter {
+            /// All counters, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its name for people and machines: lower case with underscores.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Packets received whole.
+    PacketsReceived => "packets_received",
+    /// Packets handed out to be sent.
+    PacketsSent => "packets_sent",
+    /// Bytes of those packets, without IP, UDP and TCP headers.
+    BytesSent => "bytes_sent",
+    /// Own multicast packets that came back by loopback.
+    OwnPackets => "own_packets",
+    /// Payload bytes of fragments that were new.
+    PayloadBytesFirst => "payload_bytes_first",
+    /// Payload bytes of fragments that were here already and had not been asked for.
+    PayloadBytesUnsolicited => "payload_bytes_unsolicited",
+    /// Payload bytes of fragments that were here already but had been asked for.
+    PayloadBytesRepaired => "payload_bytes_repaired",
+    /// Fragments asked of others for repair.
+    FragmentsPulled => "fragments_pulled",
+    /// Fragments given to others that asked.
+    FragmentsServed => "fragments_served",
+    /// Messages delivered to the application.
+    MessagesDelivered => "messages_delivered",
+    /// Messages that were given up; each lies in one gap.
+    MessagesGapped => "messages_gapped",
+    /// Dropped packets: shorter than their header, or of a length no packet has.
+    DroppedTruncated => "dropped_truncated",
+    /// Dropped packets: another version of the wire format.
+    DroppedVersion => "dropped_version",
+    /// Dropped packets: a security suite or key epoch that is not in use.
+    DroppedSuite => "dropped_suite",
+    /// Dropped frames: not decodable, or of an unknown kind.
+    DroppedMalformed => "dropped_malformed",
+    /// Dropped datagrams: from an address that this host has no dealings with.
+    DroppedStranger => "dropped_stranger",
+    /// Dropped frames: of a group or patch that this host is not in.
+    DroppedUnknownPatch => "dropped_unknown_patch",
+    /// Dropped frames: valid, but not from whom or where they came.
+    DroppedUnexpected => "dropped_unexpected",
+    /// Dropped fragments: here already.
+    DroppedDuplicate => "dropped_duplicate",
+    /// Dropped fragments: of a message that was given up or has left the window.
+    DroppedLate => "dropped_late",
+    /// Dropped fragments: they contradict what is known of their message.
+    DroppedContradiction => "dropped_contradiction",
+    /// Dropped fragments: they travelled too many hops.
+    DroppedHopLimit => "dropped_hop_limit",
+    /// Dropped fragments: from more sources than the limits allow.
+    DroppedSourceLimit => "dropped_source_limit",
+    /// Fragments taken out of a full queue; whoever misses them asks for them.
+    QueueOverflow => "queue_overflow",
+    /// Control frames that found their queue full.
+    ControlOverflow => "control_overflow",
+    /// Streams refused because there were too many.
+    LinksRefused => "links_refused",
+    /// Requests to the bootstrap service without the proof of an address.
+    Unproven => "unproven",
+    /// Times a host broke a protocol.
+    Misbehaviour => "misbehaviour",
+}
+
+/// How another host broke a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A frame that makes no sense in the state the two are in.
+    UnexpectedFrame,
+    /// A frame that is not decodable.
+    MalformedFrame,
+    /// It claims to be another host than it was.
+    IdentityChanged,
+    /// It asks for more than the limits allow.
+    TooMuchAsked,
+}
+
+/// The values of all counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    /// The value of one counter.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or(0)
+    }
+
+    /// Every counter and its value, in the order of declaration.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> {
+        Counter::ALL.iter().map(|&counter| (counter, self.get(counter)))
+    }
+
+    pub(crate) fn bump(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    pub(crate) fn add(&mut self, counter: Counter, n: u64) {
+        if let Some(value) = self.0.get_mut(counter as usize) {
+            *value = value.saturating_add(n);
+        }
+    }
+}
+
+impl fmt::Display for Counters {
+    /// Those that are not zero, as `name=value`, separated by spaces.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut space = "";
+        for (counter, value) in self.iter().filter(|&(_, value)| value > 0) {
+            write!(f, "{space}{}={value}", counter.name())?;
+            space = " ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn display_shows_what_is_not_zero() {
+        let mut counters = Counters::default();
+        counters.bump(Counter::DroppedVersion);
+        counters.add(Counter::BytesSent, 20);
+        assert_eq!(counters.to_string(), "bytes_sent=20 dropped_version=1");
+    }
+}

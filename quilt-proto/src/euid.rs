@@ -1,0 +1,69 @@
+//! The environment identifier: what is known of the surroundings of a host or a patch.
+
+mod connectivity;
+mod performance;
+mod topology;
+
+pub use connectivity::{Barrier, Connectivity, Direction, Transport, contacts};
+pub use performance::{Metric, Performance, Range};
+pub use topology::{RouterId, RouterStack};
+
+use alloc::collections::BTreeMap;
+use alloc::collections::BTreeSet;
+use bytes::Bytes;
+
+/// What is known of the surroundings of one network interface, or of all hosts of a patch
+/// (paper, section 3.1 and Figure 2).
+///
+/// Whatever was not sensed is absent, and absent means *unknown*, never "no". Everything in it is
+/// a claim: a hint for placing hosts, checked by what the network then does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Euid {
+    /// How the host can be reached and can reach others; at most [`Euid::MAX_CONNECTIVITY`]. The
+    /// order of [`Connectivity`] is the order of preference.
+    pub connectivity: BTreeSet<Connectivity>,
+    /// The routers on the way to the network's core.
+    pub topology: RouterStack,
+    /// Measured figures.
+    pub performance: Performance,
+    /// Fields that this version does not know, by number; at most [`Euid::MAX_EXTENSIONS`] of at
+    /// most [`Euid::MAX_EXTENSION_BYTES`] bytes.
+    pub extensions: BTreeMap<u16, Bytes>,
+}
+
+impl Euid {
+    /// The most connectivity options of one EUID.
+    pub const MAX_CONNECTIVITY: usize = 8;
+    /// The most extension fields of one EUID.
+    pub const MAX_EXTENSIONS: usize = 4;
+    /// The most bytes of one extension field.
+    pub const MAX_EXTENSION_BYTES: usize = 32;
+
+    /// Takes `other` in: afterwards this stands for the hosts of both.
+    ///
+    /// The merge is commutative, associative and idempotent, also where a bound makes it drop
+    /// something, and the unknown is its neutral element. A host that leaves does not undo it.
+    pub fn merge(&mut self, other: &Self) {
+        self.connectivity.extend(other.connectivity.iter().copied());
+        while self.connectivity.len() > Self::MAX_CONNECTIVITY {
+            self.connectivity.pop_last();
+        }
+        self.topology.merge(&other.topology);
+        self.performance.merge(&other.performance);
+        for (&field, value) in &other.extensions {
+            let kept = self.extensions.entry(field).or_insert_with(|| value.clone());
+            if *kept < *value {
+                kept.clone_from(value);
+            }
+        }
+        while self.extensions.len() > Self::MAX_EXTENSIONS {
+            self.extensions.pop_last();
+        }
+    }
+
+    /// The two merged.
+    pub fn merged(mut self, other: &Self) -> Self {
+        self.merge(other);
+        self
+    }
+}

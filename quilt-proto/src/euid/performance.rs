@@ -1,0 +1,58 @@
+//! Measured performance: ranges, since the figures fluctuate.
+
+use alloc::collections::BTreeMap;
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Metric(pub u8);
+
+impl Metric {
+    /// Round-trip time in microseconds.
+    pub const RTT_MICROS: Self = Self(1);
+    /// Bandwidth from the host to others, in kbit/s.
+    pub const UPLINK_KBPS: Self = Self(2);
+    /// Bandwidth from others to the host, in kbit/s.
+    pub const DOWNLINK_KBPS: Self = Self(3);
+}
+
+/// The bounds of what was measured, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Range {
+    /// The least value.
+    pub lower: u32,
+    /// The greatest value.
+    pub upper: u32,
+}
+
+/// The measured figures of an EUID (the paper's vector N), at most [`Performance::MAX`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Performance(BTreeMap<Metric, Range>);
+
+impl Performance {
+    /// The most figures.
+    pub const MAX: usize = 8;
+
+    /// Widens the range of `metric` so that it covers `range`.
+    pub fn insert(&mut self, metric: Metric, range: Range) {
+        let kept = self.0.entry(metric).or_insert(range);
+        kept.lower = kept.lower.min(range.lower);
+        kept.upper = kept.upper.max(range.upper);
+        while self.0.len() > Self::MAX {
+            self.0.pop_last();
+        }
+    }
+
+    /// The range of `metric`, if it was measured.
+    pub fn get(&self, metric: Metric) -> Option<Range> {
+        self.0.get(&metric).copied()
+    }
+
+    /// All figures, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (Metric, Range)> {
+        self.0.iter().map(|(&metric, &range)| (metric, range))
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        other.iter().for_each(|(metric, range)| self.insert(metric, range));
+    }
+}

@@ -1,0 +1,164 @@
+//! What a multicast protocol is to the container, and the container to it (paper, section 4.3).
+
+#[cfg(test)]
+pub(crate) mod bench;
+mod cx;
+mod registry;
+
+pub use cx::{Cx, Effect, Peer, Peers, Timers};
+pub use registry::Registry;
+pub(crate) use registry::{ErasedProtocol, Lent};
+
+use crate::rule::Rule;
+use crate::wire::{Contact, DecodeError, Reader, Writer};
+use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// A protocol's own frame: what its instances on different hosts say to each other beside
+/// messages. It travels inside [`wire::Frame::Protocol`](crate::wire::Frame), at most 1,024 bytes.
+pub trait Body: Sized {
+    /// Appends the frame's bytes.
+    fn encode(&self, out: &mut Writer<'_>);
+
+    /// Reads a frame back. It need not take all bytes: a later version may have added some.
+    ///
+    /// # Errors
+    /// The bytes are not a frame of this protocol.
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError>;
+}
+
+/// A protocol that runs in one patch: a state machine that sees its patch and nothing else.
+///
+/// The container keeps, repairs and delivers messages for every protocol alike. What is left to a
+/// protocol is whom its host is connected with, and to whom a fragment is passed on.
+pub trait Protocol: Send + 'static {
+    /// What it waits for; one deadline a value.
+    type Timer: Copy + Ord + Send;
+    /// What its instances say to each other.
+    type Frame: Body;
+
+    /// Starts it, once. The patch's first contacts are in [`Cx::peers`]; there are none where
+    /// this host is the patch's first.
+    fn start(&mut self, cx: &mut Cx<'_, Self::Timer>);
+
+    /// A frame of the same patch came from `from`, over a stream, or by multicast if `multicast`.
+    fn on_frame(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, frame: Self::Frame);
+
+    /// A fragment is new in the window; pass it on. `from` is the member that sent it unasked;
+    /// `None` if it was published or relayed into the patch here, or was pulled for repair.
+    fn on_fragment(
+        &mut self,
+        cx: &mut Cx<'_, Self::Timer>,
+        from: Option<HostId>,
+        fragment: FragmentId,
+    );
+
+    /// `from` sent, unasked, a fragment that was here already.
+    fn on_duplicate(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, fragment: FragmentId) {
+        let _ = (cx, from, fragment);
+    }
+
+    /// A fragment that nobody sent was found missing, and `from` gave it when it was asked.
+    fn on_repaired(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, fragment: FragmentId) {
+        let _ = (cx, from, fragment);
+    }
+
+    /// A deadline set with [`Cx::set_timer`] has come.
+    fn on_timer(&mut self, cx: &mut Cx<'_, Self::Timer>, timer: Self::Timer);
+
+    /// More members became known; they are in [`Cx::peers`] already.
+    fn on_contacts(&mut self, cx: &mut Cx<'_, Self::Timer>, hosts: &[HostId]) {
+        let _ = (cx, hosts);
+    }
+
+    /// The link to a host that this protocol needs is open.
+    fn on_connected(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId) {
+        let _ = (cx, host);
+    }
+
+    /// The link to a host that this protocol needs is gone, or could not be opened. The need is
+    /// forgotten; ask again with [`Cx::need`] to have it dialled again.
+    fn on_disconnected(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId, cause: LinkError);
+
+    /// The IP-multicast address asked for with [`Cx::join_multicast`] is joined, or cannot be.
+    fn on_multicast(&mut self, cx: &mut Cx<'_, Self::Timer>, joined: Result<(), LinkError>) {
+        let _ = (cx, joined);
+    }
+
+    /// This host now forwards between the patch and the other ones, or does so no more. A
+    /// protocol starts as one that does not.
+    fn on_forwarder(&mut self, cx: &mut Cx<'_, Self::Timer>, forwarder: bool) {
+        let _ = (cx, forwarder);
+    }
+
+    /// The hosts whose word on what they hold is worth having, and who shall be told what is held
+    /// here: tree neighbours, mesh partners. Asked for whenever that word is due.
+    fn neighbours(&self) -> Vec<HostId>;
+
+    /// Whether this host's word on what it holds goes out by multicast.
+    fn announces(&self) -> bool {
+        false
+    }
+
+    /// This host leaves the patch; say goodbye.
+    fn leave(&mut self, cx: &mut Cx<'_, Self::Timer>);
+}
+
+/// A multicast protocol that hosts may have: how it is called, its rule, and how it is started.
+pub trait Plugin: Send + Sync {
+    /// How the wire names it.
+    fn id(&self) -> ProtocolId;
+
+    /// How people name it: lower case, no spaces.
+    fn name(&self) -> &'static str;
+
+    /// Where it can run, and who forms a patch (paper, section 3.2).
+    fn rule(&self) -> &dyn Rule;
+
+    /// What the members of a patch must agree on and the bootstrap service settles when it
+    /// creates the patch, for instance a multicast address; at most 64 bytes.
+    fn parameters(&self, group: crate::GroupId, patch: PatchId) -> Bytes {
+        let _ = (group, patch);
+        Bytes::new()
+    }
+
+    /// An instance for one patch.
+    fn start(&self, setup: &Setup) -> Instance;
+}
+
+/// What an instance of a protocol is started with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// This host.
+    pub me: HostId,
+    /// The patch.
+    pub patch: PatchId,
+    /// What the bootstrap service settled with [`Plugin::parameters`].
+    pub parameters: Bytes,
+    /// The local address of the interface that lies in the patch.
+    pub interface: core::net::IpAddr,
+    /// This host as others are to see it.
+    pub contact: Contact,
+}
+
+/// A running protocol whatever its types; see [`Instance::new`].
+pub struct Instance(Box<dyn ErasedProtocol>);
+
+impl Instance {
+    /// Wraps a protocol for the container.
+    pub fn new<P: Protocol>(protocol: P) -> Self {
+        Self(registry::erase(protocol))
+    }
+
+    pub(crate) fn into_inner(self) -> Box<dyn ErasedProtocol> {
+        self.0
+    }
+}
+
+impl core::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Instance")
+    }
+}

@@ -1,0 +1,301 @@
+//! What a protocol is lent while one of its handlers runs.
+
+use super::Body;
+use crate::counters::{Counter, Fault};
+use crate::notice::Unusable;
+use crate::wire::{Contact, Writer};
+use crate::{FragmentId, HostId, PatchId, Rng, Time};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+/// The context of one call: what the protocol can see, and each effect it may have.
+///
+/// Effects are carried out in order when the handler returns, so a handler never sees its own.
+pub struct Cx<'a, T: Copy + Ord> {
+    pub(crate) now: Time,
+    pub(crate) me: HostId,
+    pub(crate) patch: PatchId,
+    pub(crate) peers: &'a Peers,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) timers: &'a mut Timers<T>,
+    pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+/// One effect of a handler, as the container carries it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Keep a link to a member open until it is released; dial it if there is none.
+    Need(HostId),
+    /// This patch has no more use for the link to that host.
+    Release(HostId),
+    /// Send a protocol frame to a member that is needed.
+    Send(HostId, Bytes),
+    /// Send a fragment from the window to a member that is needed.
+    SendFragment(HostId, FragmentId),
+    /// Send a protocol frame to the patch's multicast address.
+    Multicast(Bytes),
+    /// Send a fragment from the window to the patch's multicast address.
+    MulticastFragment(FragmentId),
+    /// Join the patch's multicast address.
+    JoinMulticast {
+        /// Class-D address and port.
+        address: SocketAddr,
+        /// Local address of the interface.
+        interface: IpAddr,
+        /// Hop limit of what is sent.
+        ttl: u8,
+        /// Ceiling of what is sent, in bytes a second.
+        bytes_per_second: u64,
+    },
+    /// A member became known.
+    Learn(Contact),
+    /// A member is gone for good.
+    Forget(HostId),
+    /// Ask the bootstrap service for more members of the patch.
+    AskContacts,
+    /// Tell every neighbour soon what is held here.
+    Announce,
+    /// The protocol cannot run on this host; move it to the next one of the policy.
+    Unusable(Unusable),
+    /// A member broke the protocol.
+    Misbehaved(HostId, Fault),
+    /// Something to count.
+    Count(Counter),
+}
+
+impl<T: Copy + Ord> Cx<'_, T> {
+    /// The time of the call.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// This host.
+    pub fn me(&self) -> HostId {
+        self.me
+    }
+
+    /// The patch that the protocol serves.
+    pub fn patch(&self) -> PatchId {
+        self.patch
+    }
+
+    /// The patch's members as far as they are known, this host not among them.
+    pub fn peers(&self) -> &Peers {
+        self.peers
+    }
+
+    /// The protocol's own stream of random numbers.
+    pub fn rng(&mut self) -> &mut Rng {
+        self.rng
+    }
+
+    /// Sets the deadline of `timer`, replacing an earlier one. A time that is not after
+    /// [`now`](Self::now) counts as one nanosecond after it, so that each timeout makes progress.
+    pub fn set_timer(&mut self, timer: T, at: Time) {
+        self.timers.set(timer, at.max(self.now + Duration::from_nanos(1)));
+    }
+
+    /// Forgets the deadline of `timer`.
+    pub fn stop_timer(&mut self, timer: T) {
+        self.timers.stop(timer);
+    }
+
+    /// Whether `timer` has a deadline.
+    pub fn is_set(&self, timer: T) -> bool {
+        self.timers.deadline(timer).is_some()
+    }
+
+    /// Keeps a link to `host` open, and dials it if there is none. Frames may be sent at once.
+    pub fn need(&mut self, host: HostId) {
+        self.effects.push(Effect::Need(host));
+    }
+
+    /// Gives the link to `host` up; it stays open while another patch or protocol needs it.
+    pub fn release(&mut self, host: HostId) {
+        self.effects.push(Effect::Release(host));
+    }
+
+    /// Sends `frame` to `host`, which must be needed.
+    pub fn send(&mut self, host: HostId, frame: &impl Body) {
+        self.effects.push(Effect::Send(host, encode(frame)));
+    }
+
+    /// Sends a fragment that the window holds to `host`, which must be needed.
+    pub fn send_fragment(&mut self, host: HostId, fragment: FragmentId) {
+        self.effects.push(Effect::SendFragment(host, fragment));
+    }
+
+    /// Sends `frame` to everybody in the patch, by multicast.
+    pub fn multicast(&mut self, frame: &impl Body) {
+        self.effects.push(Effect::Multicast(encode(frame)));
+    }
+
+    /// Sends a fragment that the window holds to everybody in the patch, by multicast.
+    pub fn multicast_fragment(&mut self, fragment: FragmentId) {
+        self.effects.push(Effect::MulticastFragment(fragment));
+    }
+
+    /// Joins the patch's multicast address; [`Protocol::on_multicast`](super::Protocol) answers.
+    /// What is sent there is paced to `bytes_per_second`.
+    pub fn join_multicast(
+        &mut self,
+        address: SocketAddr,
+        interface: IpAddr,
+        ttl: u8,
+        bytes_per_second: u64,
+    ) {
+        self.effects.push(Effect::JoinMulticast { address, interface, ttl, bytes_per_second });
+    }
+
+    /// Adds a member to [`peers`](Self::peers), or brings what is known of it up to date.
+    pub fn learn(&mut self, contact: Contact) {
+        self.effects.push(Effect::Learn(contact));
+    }
+
+    /// Takes a member out of [`peers`](Self::peers).
+    pub fn forget(&mut self, host: HostId) {
+        self.effects.push(Effect::Forget(host));
+    }
+
+    /// Asks the bootstrap service for more members; [`Protocol::on_contacts`](super::Protocol)
+    /// brings them.
+    pub fn ask_contacts(&mut self) {
+        self.effects.push(Effect::AskContacts);
+    }
+
+    /// Has this host's word on what it holds sent soon to every neighbour.
+    pub fn announce(&mut self) {
+        self.effects.push(Effect::Announce);
+    }
+
+    /// Says that the protocol cannot run here. The container moves the host to another one.
+    pub fn unusable(&mut self, reason: Unusable) {
+        self.effects.push(Effect::Unusable(reason));
+    }
+
+    /// Says that `host` broke the protocol; it is counted.
+    pub fn misbehaved(&mut self, host: HostId, fault: Fault) {
+        self.effects.push(Effect::Misbehaved(host, fault));
+    }
+
+    /// Counts an occurrence.
+    pub fn count(&mut self, counter: Counter) {
+        self.effects.push(Effect::Count(counter));
+    }
+}
+
+fn encode(frame: &impl Body) -> Bytes {
+    let mut bytes = Vec::new();
+    frame.encode(&mut Writer::new(&mut bytes));
+    Bytes::from(bytes)
+}
+
+/// The members of one patch that a host knows.
+#[derive(Clone, Debug, Default)]
+pub struct Peers(pub(crate) BTreeMap<HostId, Peer>);
+
+/// What is known of one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// How to reach it, and its surroundings.
+    pub contact: Contact,
+    /// Whether a link to it is open.
+    pub linked: bool,
+    /// The smoothed round-trip time of that link, once measured.
+    pub rtt: Option<Duration>,
+    /// When something of it was last heard in this patch.
+    pub heard: Time,
+}
+
+impl Peers {
+    /// The member `host`.
+    pub fn get(&self, host: HostId) -> Option<&Peer> {
+        self.0.get(&host)
+    }
+
+    /// All members, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (HostId, &Peer)> {
+        self.0.iter().map(|(&host, peer)| (host, peer))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Deadlines by key: setting replaces, stopping forgets, equal deadlines come in key order.
+#[derive(Clone, Debug)]
+pub struct Timers<T> {
+    deadlines: BTreeMap<T, Time>,
+    order: BTreeSet<(Time, T)>,
+}
+
+impl<T: Copy + Ord> Default for Timers<T> {
+    fn default() -> Self {
+        Self { deadlines: BTreeMap::new(), order: BTreeSet::new() }
+    }
+}
+
+impl<T: Copy + Ord> Timers<T> {
+    /// Sets the deadline of `timer`.
+    pub fn set(&mut self, timer: T, at: Time) {
+        if let Some(old) = self.deadlines.insert(timer, at) {
+            self.order.remove(&(old, timer));
+        }
+        self.order.insert((at, timer));
+    }
+
+    /// Forgets the deadline of `timer`.
+    pub fn stop(&mut self, timer: T) {
+        if let Some(old) = self.deadlines.remove(&timer) {
+            self.order.remove(&(old, timer));
+        }
+    }
+
+    /// The deadline of `timer`.
+    pub fn deadline(&self, timer: T) -> Option<Time> {
+        self.deadlines.get(&timer).copied()
+    }
+
+    /// The earliest deadline.
+    pub fn next(&self) -> Option<Time> {
+        self.order.first().map(|&(at, _)| at)
+    }
+
+    /// Takes out the earliest timer if its deadline is not after `now`.
+    pub fn pop(&mut self, now: Time) -> Option<T> {
+        let &(at, timer) = self.order.first().filter(|&&(at, _)| at <= now)?;
+        self.order.remove(&(at, timer));
+        self.deadlines.remove(&timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_replaces_stopping_forgets_and_equal_deadlines_come_in_key_order() {
+        let mut timers = Timers::default();
+        timers.set('b', Time::from_millis(1));
+        timers.set('a', Time::from_millis(9));
+        timers.set('a', Time::from_millis(1));
+        timers.set('c', Time::from_millis(1));
+        timers.stop('c');
+        assert_eq!(timers.next(), Some(Time::from_millis(1)));
+        assert_eq!(timers.pop(Time::ZERO), None);
+        assert_eq!(timers.pop(Time::from_millis(1)), Some('a'));
+        assert_eq!(timers.pop(Time::from_millis(1)), Some('b'));
+        assert_eq!(timers.pop(Time::MAX), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! The wire format: packets, frames, and what they carry. `docs/wire.md` is its specification.
+//!
+//! A **packet** is a datagram, or a length-prefixed piece of a stream: a [`Header`] and frames, one
+//! after another. Decoding is total: any bytes give frames or a [`DecodeError`], and nothing is
+//! allocated before the length that asks for it was checked.
+
+mod codec;
+mod error;
+mod frames;
+mod packet;
+mod stream;
+
+pub use codec::{Reader, Writer};
+pub use error::DecodeError;
+pub use frames::{
+    Assignment, Beat, Contact, Data, Held, Hello, Membership, Nic, Orders, Pull, Range, Refusal,
+    Report, Scope, Wanted,
+};
+pub use packet::{Frames, Header};
+pub use stream::Assembler;
+
+use crate::{GroupId, HostId, Incarnation, PatchId};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// The version of the wire format that this crate speaks.
+pub const VERSION: u8 = 1;
+
+/// The open suite: no encryption, no tag. The only one of this version.
+pub const SUITE_OPEN: u8 = 0;
+
+/// The most bytes of a datagram, header and tag included.
+pub const MAX_DATAGRAM_BYTES: usize = 1_200;
+
+/// The most bytes of a packet on a stream, header included, the length prefix not.
+pub const MAX_STREAM_PACKET_BYTES: usize = 16 << 10;
+
+/// Bytes kept free at the end of each packet for a suite's tag.
+pub const TAG_BYTES: usize = 16;
+
+/// The bytes of every fragment of a message but the last, on every protocol alike: what a datagram
+/// holds behind the heads, with room for a tag and for extension fields.
+pub const FRAGMENT_BYTES: usize = 1_100;
+
+/// The most bytes of a frame that is not [`Frame::Data`], its head included.
+pub const MAX_CONTROL_BYTES: usize = MAX_DATAGRAM_BYTES - Header::BYTES - TAG_BYTES;
+
+/// The most bytes of a protocol's own frame ([`Frame::Protocol`]).
+pub const MAX_PROTOCOL_BODY_BYTES: usize = 1_024;
+
+/// One frame. Each kind's layout and maximum is in `docs/wire.md`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Who speaks on a stream; the first frame of each side.
+    Hello(Hello),
+    /// The link is alive, and how long a round trip takes.
+    Beat(Beat),
+    /// One fragment of a message.
+    Data(Data),
+    /// What the sender holds: its heads and buffermap.
+    Held {
+        /// The group.
+        group: GroupId,
+        /// The patch.
+        patch: PatchId,
+        /// One entry a source, at most [`Held::MAX_SOURCES`].
+        sources: Vec<Held>,
+    },
+    /// What the sender wants.
+    Pull(Pull),
+    /// What was pulled and is not held.
+    NotHeld(Pull),
+    /// A protocol's own frame.
+    Protocol {
+        /// The group.
+        group: GroupId,
+        /// The patch.
+        patch: PatchId,
+        /// Its bytes, at most [`MAX_PROTOCOL_BODY_BYTES`].
+        body: Bytes,
+    },
+    /// To the bootstrap service: who is there, and where it stands. The first one, without
+    /// memberships, is the request to join.
+    Report(Report),
+    /// From the bootstrap service: prove your address by sending this back.
+    Cookie {
+        /// The group of the report that it answers.
+        group: GroupId,
+        /// To be put into the next report from this address.
+        cookie: u64,
+    },
+    /// From the bootstrap service: where the host shall stand, in full.
+    Orders(Orders),
+    /// From the bootstrap service: the host is not taken in, or put out.
+    Refused {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// To the bootstrap service: the host leaves the group.
+    Depart {
+        /// The group.
+        group: GroupId,
+        /// Who.
+        host: HostId,
+        /// Its life.
+        incarnation: Incarnation,
+        /// The proof of its address.
+        cookie: u64,
+    },
+}

@@ -1,0 +1,270 @@
+//! What frames carry.
+
+use crate::euid::Euid;
+use crate::{FragmentId, GroupId, HostId, Incarnation, PatchId, ProtocolId, Role, Seq};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::{IpAddr, SocketAddr};
+use smallvec::SmallVec;
+
+/// Who speaks on a stream, and where it can be dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The host.
+    pub host: HostId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Where it listens, at most [`Contact::MAX_ADDRESSES`].
+    pub addresses: SmallVec<[SocketAddr; 2]>,
+}
+
+/// The link is alive. Any frame says so; this one is sent where there is no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// The sender's clock in nanoseconds, to be given back.
+    pub stamp: u64,
+    /// The last stamp that came from the other side, 0 if none.
+    pub echo: u64,
+    /// For how many nanoseconds that stamp was held.
+    pub held: u64,
+    /// The next frame comes at the latest after this many milliseconds.
+    pub next_ms: u16,
+}
+
+/// One fragment of a message. Its head on the wire has at most 44 bytes, 64 with the packet's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// The group.
+    pub group: GroupId,
+    /// The patch in which it travels.
+    pub patch: PatchId,
+    /// Which fragment it is.
+    pub fragment: FragmentId,
+    /// How many fragments the message has, at least 1.
+    pub count: u16,
+    /// The region in which the message started: a stamp of the host that injected it, not part
+    /// of its id.
+    pub origin: PatchId,
+    /// How many hosts passed it on; at most [`Data::MAX_HOPS`].
+    pub hops: u8,
+    /// It was asked for.
+    pub solicited: bool,
+    /// Its bytes, at most [`FRAGMENT_BYTES`](super::FRAGMENT_BYTES).
+    pub payload: Bytes,
+}
+
+impl Data {
+    /// The most hosts that pass a fragment on (reliability.md, row 53).
+    pub const MAX_HOPS: u8 = 63;
+    /// The bytes of its head on the wire, without extension fields.
+    pub const HEAD_BYTES: usize = 44;
+}
+
+/// What a host holds of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The publishing host, in full: this introduces the tag to whoever has not met it.
+    pub host: HostId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// The lowest message that the sender may still have.
+    pub low: Seq,
+    /// The head: the message that the source will publish next, as far as the sender knows.
+    pub next: Seq,
+    /// The messages from `low` to `next` that it has not whole; ascending, apart, at most
+    /// [`Held::MAX_MISSING`]. If there were more, the last one reaches to `next`.
+    pub missing: SmallVec<[Range; 2]>,
+}
+
+impl Held {
+    /// The most sources in one frame.
+    pub const MAX_SOURCES: usize = 16;
+    /// The most ranges of one source.
+    pub const MAX_MISSING: usize = 8;
+}
+
+/// Messages of one source from `from` on, before `to`. Not empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first one.
+    pub from: Seq,
+    /// The one after the last.
+    pub to: Seq,
+}
+
+/// Fragments that are wanted, or that are not held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    /// The group.
+    pub group: GroupId,
+    /// The patch.
+    pub patch: PatchId,
+    /// At most [`Pull::MAX_WANTED`].
+    pub wanted: Vec<Wanted>,
+}
+
+impl Pull {
+    /// The most entries in one frame.
+    pub const MAX_WANTED: usize = 32;
+}
+
+/// Fragments of one message that are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The first fragment.
+    pub first: FragmentId,
+    /// The last one's index, not below the first one's; `u16::MAX` stands for all up to the
+    /// message's end, whatever its length.
+    pub last: u16,
+}
+
+/// How to reach a host, and its surroundings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The host.
+    pub host: HostId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Where it listens, by TCP and UDP, the preferred one first; local and mapped addresses. At
+    /// most [`Contact::MAX_ADDRESSES`].
+    pub addresses: SmallVec<[SocketAddr; 2]>,
+    /// The surroundings of the interface that lies in the patch.
+    pub euid: Euid,
+}
+
+impl Contact {
+    /// The most addresses of one host.
+    pub const MAX_ADDRESSES: usize = 4;
+}
+
+/// One network interface of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nic {
+    /// Its local address.
+    pub address: IpAddr,
+    /// Its surroundings, as far as they are known.
+    pub euid: Euid,
+}
+
+/// Who is there, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The group.
+    pub group: GroupId,
+    /// The host.
+    pub host: HostId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// The proof of its address ([`Frame::Cookie`](super::Frame)); 0 if it has none yet.
+    pub cookie: u64,
+    /// The group may be created if nobody is in it.
+    pub create: bool,
+    /// Where it listens, at most [`Contact::MAX_ADDRESSES`].
+    pub addresses: SmallVec<[SocketAddr; 2]>,
+    /// Its interfaces, at most [`Report::MAX_NICS`].
+    pub nics: SmallVec<[Nic; 1]>,
+    /// The protocols that it has and that work on it, at most [`Report::MAX_PROTOCOLS`].
+    pub protocols: SmallVec<[ProtocolId; 4]>,
+    /// Where it stands, at most [`Report::MAX_MEMBERSHIPS`]; empty if it is in no patch yet.
+    pub memberships: SmallVec<[Membership; 2]>,
+    /// Representatives of its region that it found dead, at most [`Report::MAX_LOST`].
+    pub lost: SmallVec<[HostId; 2]>,
+}
+
+impl Report {
+    /// The most interfaces.
+    pub const MAX_NICS: usize = 4;
+    /// The most protocols.
+    pub const MAX_PROTOCOLS: usize = 16;
+    /// The most memberships.
+    pub const MAX_MEMBERSHIPS: usize = 4;
+    /// The most lost representatives.
+    pub const MAX_LOST: usize = 4;
+}
+
+/// What a patch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// It covers a region.
+    Regional,
+    /// It sews the regions together.
+    InterPatch,
+}
+
+/// That a host is in a patch: all that a bootstrap service needs to learn the patch anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The patch.
+    pub patch: PatchId,
+    /// What it is for.
+    pub scope: Scope,
+    /// What it runs.
+    pub protocol: ProtocolId,
+    /// The host's role; in the inter-patch patch always a representative.
+    pub role: Role,
+    /// Which of its interfaces lies in it.
+    pub nic: u8,
+    /// The protocol's parameters, at most [`Assignment::MAX_PARAMETER_BYTES`] bytes.
+    pub parameters: Bytes,
+    /// It would like to know more members.
+    pub wants_contacts: bool,
+}
+
+/// Where a host shall stand, in full: it leaves every patch that is not named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// The group.
+    pub group: GroupId,
+    /// Rises with every order that this service gives to this host; a lower one is out of date.
+    pub epoch: u64,
+    /// Its patches, at most [`Report::MAX_MEMBERSHIPS`].
+    pub assignments: SmallVec<[Assignment; 2]>,
+}
+
+/// That a host shall be in a patch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The patch.
+    pub patch: PatchId,
+    /// What it is for.
+    pub scope: Scope,
+    /// What it runs.
+    pub protocol: ProtocolId,
+    /// The host's role.
+    pub role: Role,
+    /// Which of its interfaces lies in it.
+    pub nic: u8,
+    /// The protocol's parameters, at most [`Assignment::MAX_PARAMETER_BYTES`] bytes.
+    pub parameters: Bytes,
+    /// The surroundings of all its members, merged.
+    pub euid: Euid,
+    /// The region's representatives, in the order of appointment, at most
+    /// [`Assignment::MAX_REPRESENTATIVES`]; empty for the inter-patch patch.
+    pub representatives: SmallVec<[HostId; 3]>,
+    /// Some members, at most [`Assignment::MAX_CONTACTS`], and no more than fit the frame.
+    pub contacts: Vec<Contact>,
+}
+
+impl Assignment {
+    /// The most bytes of parameters.
+    pub const MAX_PARAMETER_BYTES: usize = 64;
+    /// The most representatives.
+    pub const MAX_REPRESENTATIVES: usize = 8;
+    /// The most contacts.
+    pub const MAX_CONTACTS: usize = 16;
+}
+
+/// Why the bootstrap service refuses a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// The group does not exist, and may not be created.
+    UnknownGroup,
+    /// Another host of the group has the same tag.
+    TagTaken,
+    /// No protocol that the policy allows can run on it.
+    NoProtocol,
+    /// The group is full.
+    Full,
+    /// A later incarnation of the same host has joined.
+    Replaced,
+}

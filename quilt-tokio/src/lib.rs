@@ -1,0 +1,1 @@
+//! Quilt for tokio.
