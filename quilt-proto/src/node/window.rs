@@ -374,3 +374,6 @@ pub(crate) type Fragments = smallvec::SmallVec<[Bytes; 1]>;
 pub(crate) fn body(fragments: Fragments) -> Body {
     Body(fragments)
 }
+
+#[cfg(test)]
+mod tests;
