@@ -1,9 +1,13 @@
 //! Links: one stream a host, kept exactly as long as somebody needs the host; IP-multicast
 //! addresses; and the UDP socket. Framing, greeting, liveness and queues are here.
 
+mod demand;
+mod greeting;
 mod hosts;
 mod liveness;
+
 mod pacer;
+mod packets;
 mod queue;
 mod stream;
 
@@ -103,8 +107,6 @@ impl Links {
             limits,
         }
     }
-
-    // What comes from the adapter.
 
     pub(super) fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {
         self.now = now;
@@ -236,214 +238,6 @@ impl Links {
         self.deadlines.first().map(|&(at, _)| at)
     }
 
-    /// Next packet for a link. `fill` brings the fragments and the words that the queues only
-    /// name.
-    pub(super) fn poll_transmit(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {
-        let transmit =
-            if link == LinkId::UDP { self.next_datagram() } else { self.next_packet(link, fill) };
-        if let Some(transmit) = &transmit {
-            self.counters.bump(Counter::PacketsSent);
-            self.counters.add(Counter::BytesSent, transmit.len() as u64);
-        }
-        transmit
-    }
-
-    // What the rest of the node asks for.
-
-    /// Keeps a stream to `host` open for `need`; dials it if there is none.
-    pub(super) fn need(&mut self, host: HostId, need: Need, addresses: &[SocketAddr]) {
-        if host == self.me.host {
-            return;
-        }
-        self.hosts.need(host, need);
-        if let Some(link) = self.hosts.link(host) {
-            if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                stream.is_needed();
-            }
-            return;
-        }
-        let link = self.name();
-        let Some(stream) = Stream::dialled(self.now, host, addresses, &self.limits) else {
-            let needs = self.hosts.forget_needs(host);
-            let cause = LinkError::Unreachable;
-            return self.inbox.push_back(Inbound::Down { host, needs, cause });
-        };
-        let to = stream.address();
-        self.hosts.set_link(host, link);
-        self.insert(link, Link::Stream(stream));
-        self.actions.push_back(Action::Dial { link, to, from: self.dial_from(to) });
-    }
-
-    /// Gives up one need; a stream that this host dialled and nobody needs is closed after a while.
-    pub(super) fn release(&mut self, host: HostId, need: Need) {
-        self.hosts.release(host, need);
-        if let Some(link) = self.hosts.link(host).filter(|_| !self.hosts.is_needed(host)) {
-            if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                stream.idle_from(self.now);
-            }
-            self.schedule(link);
-        }
-    }
-
-    /// Whether a stream to the host is open.
-    pub(super) fn is_up(&self, host: HostId) -> bool {
-        self.stream_to(host).is_some_and(|stream| stream.phase() == Phase::Open)
-    }
-
-    pub(super) fn rtt(&self, host: HostId) -> Option<Duration> {
-        self.stream_to(host)?.rtt()
-    }
-
-    /// Where the host at the other end of a stream said that it listens.
-    pub(super) fn greeting(&self, host: HostId) -> Option<&Hello> {
-        self.stream_to(host)?.greeting()
-    }
-
-    /// Queues a control frame for a host that there is a stream to; false if there is none.
-    pub(super) fn send(&mut self, host: HostId, frame: &Frame) -> bool {
-        let Some(link) = self.hosts.link(host) else { return false };
-        self.send_on(link, frame)
-    }
-
-    /// Queues a control frame for a multicast address.
-    pub(super) fn send_on(&mut self, link: LinkId, frame: &Frame) -> bool {
-        let Some(queue) = self.queue_mut(link) else { return false };
-        if !queue.push_control(frame) {
-            self.counters.bump(Counter::ControlOverflow);
-            self.drop_link(link, LinkError::TimedOut);
-            return false;
-        }
-        self.look(link);
-        true
-    }
-
-    /// Queues a multicast control frame behind one that says who sends it.
-    pub(super) fn introduce_on(&mut self, link: LinkId, frame: &Frame) -> bool {
-        let hello = Frame::Hello(self.me.clone());
-        self.send_on(link, &hello) && self.send_on(link, frame)
-    }
-
-    /// Has this host's word on what it holds sent to a host.
-    pub(super) fn send_word(&mut self, host: HostId, group: GroupId, patch: PatchId) {
-        if let Some(link) = self.hosts.link(host) {
-            self.send_word_on(link, group, patch);
-        }
-    }
-
-    pub(super) fn send_word_on(&mut self, link: LinkId, group: GroupId, patch: PatchId) {
-        if let Some(queue) = self.queue_mut(link) {
-            queue.push_word(group, patch);
-            self.look(link);
-        }
-    }
-
-    /// Queues a fragment for a host that there is a stream to. True if the queue just became long.
-    pub(super) fn send_fragment(&mut self, host: HostId, data: DataRef, urgency: Urgency) -> bool {
-        self.hosts.link(host).is_some_and(|link| self.send_fragment_on(link, data, urgency))
-    }
-
-    pub(super) fn send_fragment_on(
-        &mut self,
-        link: LinkId,
-        data: DataRef,
-        urgency: Urgency,
-    ) -> bool {
-        let now = self.now;
-        if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-            stream.carries_data(now);
-        }
-        let Some(queue) = self.queue_mut(link) else { return false };
-        let was_long = queue.is_long();
-        let overflow = queue.push_data(data, urgency);
-        let is_long = queue.is_long();
-        self.counters.add(Counter::QueueOverflow, overflow);
-        self.look(link);
-        is_long && !was_long
-    }
-
-    /// Whether the queue to a host, or to a multicast address, is long.
-    pub(super) fn is_slow(&self, host: HostId) -> bool {
-        self.stream_to(host).is_some_and(|stream| stream.queue().is_long())
-    }
-
-    pub(super) fn is_slow_on(&self, link: LinkId) -> bool {
-        matches!(self.links.get(&link), Some(Link::Multicast { queue, .. }) if queue.is_long())
-    }
-
-    /// Whether anything of the group waits to be sent.
-    pub(super) fn has_queued(&self, group: GroupId) -> bool {
-        self.links.values().any(|link| match link {
-            Link::Stream(stream) => stream.queue().has_queued(group),
-            Link::Multicast { queue, .. } => queue.has_queued(group),
-        })
-    }
-
-    pub(super) fn join_multicast(
-        &mut self,
-        address: SocketAddr,
-        interface: IpAddr,
-        ttl: u8,
-        bytes_per_second: u64,
-    ) -> LinkId {
-        let link = self.name();
-        let queue = Queue::new(wire::MAX_DATAGRAM_BYTES - wire::TAG_BYTES, &self.limits);
-        let pacer = Pacer::new(bytes_per_second);
-        self.insert(link, Link::Multicast { open: false, looked: false, queue, pacer });
-        self.actions.push_back(Action::JoinMulticast { link, address, interface, ttl });
-        link
-    }
-
-    pub(super) fn close_multicast(&mut self, link: LinkId) {
-        if self.remove(link).is_some() {
-            self.actions.push_back(Action::Close { link });
-        }
-    }
-
-    /// Queues a datagram for a bootstrap service, padded to the full length if `pad`.
-    pub(super) fn send_datagram(&mut self, to: SocketAddr, frame: &Frame, pad: bool) {
-        let mut bytes = Vec::new();
-        frame.encode(&mut bytes);
-        if pad {
-            let room = wire::MAX_DATAGRAM_BYTES - Header::BYTES;
-            let room = room.saturating_sub(bytes.len());
-            bytes.extend_from_slice(&wire::padding(room));
-        }
-        if self.datagrams.len() >= self.limits.queued_control {
-            self.datagrams.pop_front();
-            self.counters.bump(Counter::ControlOverflow);
-        }
-        self.datagrams.push_back((to, bytes.into()));
-        if !core::mem::replace(&mut self.datagrams_looked, true) {
-            self.actions.push_back(Action::Look { link: LinkId::UDP });
-        }
-    }
-
-    /// Sends a frame to a bootstrap service over a stream, which is dialled if there is none.
-    pub(super) fn send_to_service(&mut self, at: SocketAddr, frame: &Frame) {
-        let link = match self.service_link(at) {
-            Some(link) => link,
-            None => {
-                let link = self.name();
-                let stream = Stream::to_service(self.now, at, &self.limits);
-                self.insert(link, Link::Stream(stream));
-                self.actions.push_back(Action::Dial { link, to: at, from: self.dial_from(at) });
-                link
-            }
-        };
-        self.send_on(link, frame);
-    }
-
-    pub(super) fn close_service(&mut self, at: SocketAddr) {
-        if let Some(link) = self.service_link(at) {
-            if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                stream.idle_from(self.now);
-            }
-            self.schedule(link);
-        }
-    }
-
-    // Inside.
-
     fn name(&mut self) -> LinkId {
         let link = LinkId(self.next_link);
         self.next_link = self.next_link.saturating_add(1);
@@ -563,77 +357,6 @@ impl Links {
         }
     }
 
-    fn stream_packet(&mut self, link: LinkId, from: SocketAddr, packet: Bytes) {
-        let Some(frames) = self.open_packet(from, packet) else {
-            return self.drop_link(link, LinkError::Reset);
-        };
-        for frame in frames {
-            match frame {
-                Ok(Frame::Hello(hello)) => self.greeted(link, &hello),
-                Ok(Frame::Beat(beat)) => {
-                    if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                        stream.on_beat(self.now, beat);
-                    }
-                }
-                Ok(frame) => {
-                    let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
-                    match stream.speaker() {
-                        Some(from) => self.inbox.push_back(Inbound::Frame { from, frame }),
-                        None => self.counters.bump(Counter::DroppedUnexpected),
-                    }
-                }
-                Err(_) => self.counters.bump(Counter::DroppedMalformed),
-            }
-        }
-    }
-
-    /// The other side of a stream said who it is.
-    fn greeted(&mut self, link: LinkId, hello: &Hello) {
-        let host = hello.host;
-        let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
-        if host == self.me.host || !stream.greeted(self.now, hello) {
-            self.counters.bump(Counter::Misbehaviour);
-            return self.drop_link(link, LinkError::Refused);
-        }
-        if stream.is_accepted() && stream.greet(&Frame::Hello(self.me.clone())) {
-            self.look(link);
-        }
-        match self.hosts.link(host) {
-            Some(known) if known == link => self.inbox.push_back(Inbound::Up(host)),
-            Some(known) => self.settle(host, known, link),
-            None => {
-                self.hosts.set_link(host, link);
-                self.inbox.push_back(Inbound::Up(host));
-            }
-        }
-    }
-
-    /// Two streams to one host: both sides keep the one that the host with the lesser id dialled,
-    /// and close the other when what is under way on it has come.
-    fn settle(&mut self, host: HostId, known: LinkId, link: LinkId) {
-        let dialled_by_lesser = |links: &Self, link: LinkId| match links.links.get(&link) {
-            Some(Link::Stream(stream)) => stream.is_accepted() == (host < links.me.host),
-            _ => false,
-        };
-        let known_is_up = self.is_up(host);
-        let keeps_new =
-            !known_is_up || dialled_by_lesser(self, link) || !dialled_by_lesser(self, known);
-        let (kept, retired) = if keeps_new { (link, known) } else { (known, link) };
-        let queued = match self.links.get_mut(&retired) {
-            Some(Link::Stream(stream)) => stream.retire(self.now),
-            _ => None,
-        };
-        if let (Some(queued), Some(Link::Stream(stream))) = (queued, self.links.get_mut(&kept)) {
-            stream.queue_mut().append(queued);
-        }
-        self.hosts.set_link(host, kept);
-        self.look(kept);
-        self.schedule(retired);
-        if !known_is_up {
-            self.inbox.push_back(Inbound::Up(host));
-        }
-    }
-
     /// Closes a link of which the adapter still knows.
     fn drop_link(&mut self, link: LinkId, cause: LinkError) {
         if self.links.contains_key(&link) {
@@ -656,55 +379,5 @@ impl Links {
             let needs = self.hosts.forget_needs(host);
             self.inbox.push_back(Inbound::Down { host, needs, cause });
         }
-    }
-
-    fn header(&mut self) -> [u8; Header::BYTES] {
-        let number = self.packet_number;
-        self.packet_number = number.saturating_add(1);
-        let sender = self.me.host.tag();
-        Header { suite: wire::SUITE_OPEN, key_epoch: 0, sender, number }.encode()
-    }
-
-    fn next_datagram(&mut self) -> Option<Transmit> {
-        let Some((to, frame)) = self.datagrams.pop_front() else {
-            self.datagrams_looked = false;
-            return None;
-        };
-        let mut transmit = Transmit::new(Some(to));
-        transmit.push_head(&self.header());
-        transmit.push_payload(frame);
-        Some(transmit)
-    }
-
-    fn next_packet(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {
-        let now = self.now;
-        let mut transmit = Transmit::new(None);
-        let filled = match self.links.get_mut(&link)? {
-            Link::Stream(stream) => {
-                transmit.push_head(&[0; wire::PREFIX_BYTES]);
-                transmit.push_head(&[0; Header::BYTES]);
-                stream.fill(now, &mut transmit, fill)
-            }
-            Link::Multicast { queue, pacer, looked, .. } => {
-                transmit.push_head(&[0; Header::BYTES]);
-                let filled = pacer.may_send() && queue.fill(&mut transmit, fill);
-                *looked = filled;
-                pacer.spend(if filled { transmit.len() } else { 0 });
-                filled
-            }
-        };
-        if !filled {
-            self.schedule(link);
-            return None;
-        }
-        let header = self.header();
-        let is_stream = matches!(self.links.get(&link), Some(Link::Stream(_)));
-        let at = if is_stream { wire::PREFIX_BYTES } else { 0 };
-        let len = u16::try_from(transmit.len().saturating_sub(at)).unwrap_or(u16::MAX);
-        if is_stream {
-            transmit.patch_head(0, &len.to_be_bytes());
-        }
-        transmit.patch_head(at, &header);
-        Some(transmit)
     }
 }

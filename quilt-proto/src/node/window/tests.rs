@@ -162,11 +162,7 @@ fn a_source_that_starts_anew_is_told_of_once_and_its_old_life_is_over() {
     assert_eq!(window.keep(Time::ZERO, &reborn, Meeting::Present), Kept::New);
     assert_eq!(keep(&mut window, 0, 3, 0, 1), Kept::Late);
     let told = notices(&mut window);
-    let reset = Notice::SourceReset {
-        host: OTHER.tag(),
-        old: Incarnation(1),
-        new: Incarnation(2),
-    };
+    let reset = Notice::SourceReset { host: OTHER.tag(), old: Incarnation(1), new: Incarnation(2) };
     assert_eq!(told.iter().filter(|notice| **notice == reset).count(), 1);
     assert_eq!(seqs(&told), [0, 2, 0]);
     let (from, to, cause) = (Seq(1), Seq(1), GapCause::SourceReset);
