@@ -140,5 +140,5 @@ impl Client {
 /// Between 90 and 110 per cent of a pause, so that hosts do not all ask at once.
 fn jittered(rng: &mut Rng, pause: Duration) -> Duration {
     let percent = u32::try_from(rng.below(21)).unwrap_or(0).saturating_add(90);
-    pause.saturating_mul(percent) / 100
+    pause.saturating_mul(percent).checked_div(100).unwrap_or(pause)
 }

@@ -14,6 +14,7 @@ mod stream;
 use crate::counters::{Counter, Counters};
 use crate::wire::{self, Frame, Frames, Header, Hello};
 use crate::{Action, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time, Transmit};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -65,7 +66,7 @@ pub(super) enum From {
 
 #[derive(Debug)]
 enum Link {
-    Stream(Stream),
+    Stream(Box<Stream>),
     Multicast { open: bool, looked: bool, queue: Queue, pacer: Pacer },
 }
 
@@ -116,7 +117,7 @@ impl Links {
         }
         let link = self.name();
         let stream = Stream::accepted(now, from, &self.limits);
-        self.insert(link, Link::Stream(stream));
+        self.insert(link, Link::Stream(Box::new(stream)));
         Some(link)
     }
 

@@ -333,8 +333,7 @@ impl Member {
         let (now, me) = (env.now, env.host.config.host);
         let holds_nothing = self.window.is_empty();
         let mut effects = core::mem::take(&mut self.effects);
-        loop {
-            let Some(patch) = self.patches.get_mut(&id) else { break };
+        while let Some(patch) = self.patches.get_mut(&id) {
             if patch.poll_timeout().is_none_or(|at| at > now) {
                 break;
             }

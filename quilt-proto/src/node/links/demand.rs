@@ -23,7 +23,7 @@ impl Links {
         };
         let to = stream.address();
         self.hosts.set_link(host, link);
-        self.insert(link, Link::Stream(stream));
+        self.insert(link, Link::Stream(Box::new(stream)));
         self.actions.push_back(Action::Dial { link, to, from: self.dial_from(to) });
     }
 
@@ -183,7 +183,7 @@ impl Links {
             None => {
                 let link = self.name();
                 let stream = Stream::to_service(self.now, at, &self.limits);
-                self.insert(link, Link::Stream(stream));
+                self.insert(link, Link::Stream(Box::new(stream)));
                 self.actions.push_back(Action::Dial { link, to: at, from: self.dial_from(at) });
                 link
             }

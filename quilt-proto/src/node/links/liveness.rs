@@ -76,7 +76,7 @@ impl Liveness {
         self.beat = match self.rtt {
             _ if live => LIVE_BEAT,
             None => LIVE_BEAT,
-            Some(_) => self.beat.saturating_mul(3).saturating_add(self.beat) / 2,
+            Some(_) => self.beat.saturating_mul(2),
         };
         if !live && self.rtt.is_some() {
             self.beat = self.beat.clamp(IDLE_BEAT, MAX_BEAT);
@@ -98,7 +98,9 @@ impl Liveness {
             // Smoothed as RFC 6298 does it, with a gain of an eighth.
             self.rtt = Some(match self.rtt {
                 None => sample,
-                Some(rtt) => rtt.saturating_mul(7).saturating_add(sample) / 8,
+                Some(rtt) => {
+                    rtt.saturating_mul(7).saturating_add(sample).checked_div(8).unwrap_or(rtt)
+                }
             });
         }
     }

@@ -191,8 +191,8 @@ impl Member {
 
     pub(super) fn pace(&mut self, env: &Env<'_>, bytes: usize) {
         let rate = env.host.config.publish_bytes_per_second.max(1);
-        let nanos = (bytes as u128).saturating_mul(1_000_000_000) / u128::from(rate);
-        let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let nanos = (bytes as u64).saturating_mul(1_000_000_000).checked_div(rate);
+        let takes = Duration::from_nanos(nanos.unwrap_or(0));
         self.paced = self.paced.max(env.now) + takes;
     }
 
