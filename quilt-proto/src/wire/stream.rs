@@ -100,3 +100,115 @@ fn announced(bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
     }
     Ok(Some(len.saturating_add(PREFIX_BYTES)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    /// All packets of a stream that is there at once.
+    fn naive(mut stream: &[u8]) -> Vec<Bytes> {
+        let mut packets = Vec::new();
+        while let [high, low, rest @ ..] = stream {
+            let len = usize::from(u16::from_be_bytes([*high, *low]));
+            let Some((packet, behind)) = rest.split_at_checked(len) else { break };
+            packets.push(Bytes::copy_from_slice(packet));
+            stream = behind;
+        }
+        packets
+    }
+
+    fn stream(packets: &[Vec<u8>]) -> Vec<u8> {
+        let with_prefix = |p: &Vec<u8>| [&Assembler::prefix(p.len())[..], p].concat();
+        packets.iter().flat_map(with_prefix).collect()
+    }
+
+    fn drain(assembler: &mut Assembler) -> Vec<Bytes> {
+        core::iter::from_fn(|| assembler.next_packet().expect("a good stream")).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn packets_come_out_wherever_the_stream_is_cut(
+            packets in vec(vec(any::<u8>(), Header::BYTES..90), 0..12),
+            missing in 0_usize..40,
+            cuts in vec(1_usize..100, 0..60),
+            drains in vec(any::<bool>(), 60),
+        ) {
+            let mut whole = stream(&packets);
+            whole.truncate(whole.len().saturating_sub(missing));
+            let mut rest = Bytes::from(whole.clone());
+            let mut assembler = Assembler::default();
+            let mut got = Vec::new();
+            let mut drains: VecDeque<bool> = drains.into();
+            for cut in cuts {
+                assembler.push(rest.split_to(cut.min(rest.len())));
+                if drains.pop_front() == Some(true) {
+                    got.extend(drain(&mut assembler));
+                }
+            }
+            assembler.push(rest);
+            got.extend(drain(&mut assembler));
+            prop_assert_eq!(got, naive(&whole));
+        }
+
+        #[test]
+        fn no_stream_panics_it(chunks in vec(vec(any::<u8>(), 0..40), 0..20)) {
+            let mut assembler = Assembler::default();
+            for chunk in chunks {
+                assembler.push(chunk.into());
+                while let Ok(Some(packet)) = assembler.next_packet() {
+                    prop_assert!((Header::BYTES..=MAX_STREAM_PACKET_BYTES).contains(&packet.len()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_that_came_whole_is_not_copied() {
+        let mut assembler = Assembler::default();
+        let received = Bytes::from(stream(&[[1; 30].to_vec(), [2; 30].to_vec()]));
+        assembler.push(received.clone());
+        let packets = drain(&mut assembler);
+        assert_eq!(packets.len(), 2);
+        assert!(packets.iter().all(|p| received.as_ptr_range().contains(&p.as_ptr())));
+    }
+
+    #[test]
+    fn a_length_that_no_packet_has_ends_the_stream_and_frees_what_it_held() {
+        let max = MAX_STREAM_PACKET_BYTES;
+        let cases = [
+            (max + 1, DecodeError::TooLong { len: max + 1, max }),
+            (Header::BYTES - 1, DecodeError::Truncated { have: 19, need: 20 }),
+        ];
+        for (len, error) in cases {
+            let [high, low] = u16::try_from(len).expect("two bytes").to_be_bytes();
+            for chunks in [&[&[high, low, 0][..]][..], &[&[high], &[low]]] {
+                let mut assembler = Assembler::default();
+                let mut last = Ok(None);
+                for chunk in chunks {
+                    assembler.push(Bytes::copy_from_slice(chunk));
+                    last = assembler.next_packet();
+                }
+                assert_eq!(last, Err(error));
+                assert!(assembler.partial.is_empty() && assembler.fresh.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_packet_fits_byte_by_byte_and_no_more_is_kept() {
+        let mut assembler = Assembler::default();
+        let bytes = stream(&[alloc::vec![3; MAX_STREAM_PACKET_BYTES]]);
+        let mut got = Vec::new();
+        for byte in bytes {
+            assembler.push(Bytes::copy_from_slice(&[byte]));
+            got.extend(drain(&mut assembler));
+            assert!(assembler.fresh.is_empty());
+            assert!(assembler.partial.capacity() <= PREFIX_BYTES + MAX_STREAM_PACKET_BYTES);
+        }
+        assert_eq!(got, [alloc::vec![3; MAX_STREAM_PACKET_BYTES]]);
+    }
+}
