@@ -4,7 +4,7 @@ use super::frame::{Frame, Lineage, MAX_CONTACTS, Mode, Offer, Rank, Way, bare};
 use super::heal::Lost;
 use super::search::Search;
 use crate::counters::{Counter, Fault};
-use crate::protocol::{self, Protocol, Setup};
+use crate::protocol::{Arrival, self, Protocol, Setup};
 use crate::wire::Contact;
 use crate::{FragmentId, HostId, LinkError, PatchId, Time};
 use alloc::collections::BTreeMap;
@@ -368,7 +368,8 @@ impl Protocol for Tree {
         }
     }
 
-    fn on_fragment(&mut self, cx: &mut Cx<'_>, from: Option<HostId>, fragment: FragmentId) {
+    fn on_fragment(&mut self, cx: &mut Cx<'_>, arrival: Arrival, fragment: FragmentId) {
+        let from = arrival.from();
         let parent = self.parent().map(|parent| parent.host);
         let below = self.children_of(Mode::Full).map(|(host, _)| host);
         for host in parent.into_iter().chain(below).filter(|&host| Some(host) != from) {
