@@ -1,5 +1,8 @@
 //! What the fuzz targets over machines share: bytes as a list of ops, and an adapter that plays
 //! them and holds the machine to its contract.
+//!
+//! `cargo fuzz run packet` searches. Without cargo-fuzz, a target that was built with
+//! `RUSTC_BOOTSTRAP=1 cargo build` replays its inputs: `packet corpus/packet/*`.
 
 use bytes::Bytes;
 use quilt_proto::wire::{
