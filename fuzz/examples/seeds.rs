@@ -15,7 +15,11 @@ const SERVICE: u8 = 255;
 
 fn main() -> io::Result<()> {
     for (n, frame) in all_frames().iter().enumerate() {
-        write("packet", &format!("frame-{n:02}"), &packet(2, &encode(&[frame.clone()])))?;
+        write(
+            "packet",
+            &format!("frame-{n:02}"),
+            &packet(2, &encode(std::slice::from_ref(frame))),
+        )?;
     }
     let some = encode(&all_frames()[..4]);
     write("packet", "several", &packet(2, &some))?;

@@ -189,10 +189,9 @@ impl<M: Machine> Driver<M> {
     }
 
     fn received(&mut self, which: u8, bytes: Bytes) {
-        if let Some(link) = self.nth(which, |link| matches!(link, Link::Stream(_))) {
-            if !bytes.is_empty() {
-                self.machine.handle(self.now, Event::Received { link, bytes });
-            }
+        let stream = self.nth(which, |link| matches!(link, Link::Stream(_)));
+        if let Some(link) = stream.filter(|_| !bytes.is_empty()) {
+            self.machine.handle(self.now, Event::Received { link, bytes });
         }
     }
 
