@@ -118,8 +118,8 @@ impl Mesh {
         cx.release(from);
         self.refused = true;
         self.cache.refused(from, cx.now());
-        self.hear(cx, members);
         self.fill(cx);
+        self.hear(cx, members);
     }
 
     fn on_members(
