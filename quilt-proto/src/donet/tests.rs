@@ -71,8 +71,9 @@ fn duplicate(bench: &mut Bench<Mesh>, from: u8) -> Vec<Effect> {
     bench.call(|mesh, cx| mesh.on_duplicate(cx, host(from), fragment(0)))
 }
 
-fn repaired(bench: &mut Bench<Mesh>, from: u8) -> Vec<Effect> {
-    bench.call(|mesh, cx| mesh.on_repaired(cx, host(from), fragment(0)))
+fn pulled(bench: &mut Bench<Mesh>, from: u8) -> Vec<Effect> {
+    let arrival = Arrival::Pulled(host(from));
+    bench.call(|mesh, cx| mesh.on_fragment(cx, arrival, fragment(0)))
 }
 
 fn members(n: u8) -> Vec<Known> {
@@ -195,8 +196,9 @@ fn who_had_to_be_asked_is_grafted_once_and_not_pruned_at_once() {
     let mut bench = with_partners(1..=2);
     frame(&mut bench, 1, Frame::Prune);
     assert_eq!(inject(&mut bench), [host(2)]);
-    assert_eq!(repaired(&mut bench, 1), [sent(1, &Frame::Graft)]);
-    assert_eq!(repaired(&mut bench, 1), []);
+    let onward = Effect::SendFragment(host(2), fragment(0));
+    assert_eq!(pulled(&mut bench, 1), [sent(1, &Frame::Graft), onward.clone()]);
+    assert_eq!(pulled(&mut bench, 1), [onward]);
     assert_eq!(inject(&mut bench), [host(1), host(2)]);
     assert_eq!(duplicate(&mut bench, 1), []);
     frame(&mut bench, 1, Frame::Prune);
