@@ -5,7 +5,7 @@
 //! allocated before the length that asks for it was checked.
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod codec;
 mod data;
 mod error;

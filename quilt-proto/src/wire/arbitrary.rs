@@ -161,7 +161,7 @@ fn place() -> impl Strategy<Value = Place> {
     (patch(), scope, protocol(), role, any::<u8>(), bytes(Assignment::MAX_PARAMETER_BYTES))
 }
 
-fn contact(euid: impl Strategy<Value = Euid>) -> impl Strategy<Value = Contact> {
+pub(crate) fn contact(euid: impl Strategy<Value = Euid>) -> impl Strategy<Value = Contact> {
     (host(), incarnation(), addresses(), euid).prop_map(|(host, incarnation, addresses, euid)| {
         Contact { host, incarnation, addresses, euid }
     })
