@@ -233,10 +233,10 @@ mod tests {
     #[test]
     fn what_is_displayed_is_read_back() {
         let text = "order omni ipmc\nforbid ipmc 10.1.0.0/16 # lab\nforbid omni 2001:db8::/32\n\
-                    inter-patch donet\nrepresentatives 1..8";
+                    inter-patch donet\nrepresentatives 1..6";
         let policy = parse(text).unwrap();
         assert_eq!(policy.order, [ProtocolId::OMNI, ProtocolId::IPMC]);
-        assert_eq!((policy.representatives_min, policy.representatives_max), (1, 8));
+        assert_eq!((policy.representatives_min, policy.representatives_max), (1, 6));
         assert_eq!(parse(&policy.to_string()), Ok(policy));
         assert_eq!(parse(&Policy::default().to_string()), Ok(Policy::default()));
     }
@@ -252,9 +252,9 @@ mod tests {
             ("forbid ipmc 10.1.0.0/33", ["line 1", "`10.1.0.0/33`", "as in 10.1.0.0/16"]),
             ("inter-patch smoke", ["line 1", "`smoke`", "use one of"]),
             ("representatives 2", ["line 1", "form", "representatives MIN..MAX"]),
-            ("representatives 0..3", ["line 1", "0 to 3", "1 <= MIN <= MAX <= 8"]),
-            ("representatives 3..2", ["line 1", "3 to 2", "1 <= MIN <= MAX <= 8"]),
-            ("representatives 2..9", ["line 1", "2 to 9", "1 <= MIN <= MAX <= 8"]),
+            ("representatives 0..3", ["line 1", "0 to 3", "1 <= MIN <= MAX <= 6"]),
+            ("representatives 3..2", ["line 1", "3 to 2", "1 <= MIN <= MAX <= 6"]),
+            ("representatives 2..9", ["line 1", "2 to 9", "1 <= MIN <= MAX <= 6"]),
         ] {
             let error = parse(text).unwrap_err();
             assert!(parts.iter().all(|part| error.contains(part)), "{text:?} gave {error:?}");
