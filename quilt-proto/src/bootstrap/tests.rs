@@ -1,0 +1,7 @@
+//! The directory and the service as hosts see them.
+
+mod formation;
+mod hosts;
+mod representatives;
+mod restart;
+mod service;
