@@ -1,5 +1,7 @@
 //! Whole groups over a network in memory: several sites, the bootstrap service, real protocols.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
+
 mod world;
 
 use quilt_proto::{Counter, Group, GroupId, Notice, ProtocolId, RejectCause, Role, Trouble};
