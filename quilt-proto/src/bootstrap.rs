@@ -7,6 +7,11 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use core::net::SocketAddr;
 
+/// How often a representative reports.
+pub(crate) const REPRESENTATIVE_REPORT: core::time::Duration = core::time::Duration::from_secs(1);
+/// How often another member reports.
+pub(crate) const MEMBER_REPORT: core::time::Duration = core::time::Duration::from_secs(5);
+
 /// What a [`Bootstrap`] is made of.
 #[derive(Clone, Debug)]
 pub struct BootstrapConfig {

@@ -1,16 +1,49 @@
-//! Donet.
+//! DONet: a mesh (paper, section 3.2.2; CoolStreaming/DONet, INFOCOM 2005).
+//!
+//! Each host keeps a handful of **partners**. A fresh fragment is pushed along the mesh at once;
+//! what the push missed is found in the partners' buffermaps and pulled, which the container does
+//! for every protocol. Pushing to every partner would bring each fragment once a partner, so hosts
+//! trim it as Plumtree does (Leitão, Pereira, Rodrigues, SRDS 2007): whoever brings a fragment
+//! second is told to stop ([`Prune`](Frame::Prune)), whoever had to be asked for one is told to
+//! push again ([`Graft`](Frame::Graft)). What is left is a spanning tree inside the mesh, which
+//! the mesh mends.
+//!
+//! Differs from the paper: the original asks for each segment in one-second cycles, which cost it
+//! 60 s on the Internet topology; here only what the push missed is asked for.
 
+mod cache;
+mod choice;
+mod frame;
+#[cfg(test)]
+mod harness;
+mod mesh;
+mod partner;
 mod rule;
 
+pub use frame::{Frame, Known};
 pub use rule::DonetRule;
 
 use crate::ProtocolId;
 use crate::protocol::{Instance, Plugin, Setup};
 use crate::rule::Rule;
+use mesh::Mesh;
 
-/// The plug-in.
-#[derive(Clone, Debug, Default)]
-pub struct Donet {}
+/// The plug-in and its settings.
+#[derive(Clone, Debug)]
+pub struct Donet {
+    /// How many partners a host looks for. Default 4 (CoolStreaming, section V, found little gain
+    /// beyond).
+    pub partners: usize,
+    /// The most partners a host has, those that came to it included; at least `partners`, at most
+    /// 16. Further ones are refused. Default 8.
+    pub max_partners: usize,
+}
+
+impl Default for Donet {
+    fn default() -> Self {
+        Self { partners: 4, max_partners: 8 }
+    }
+}
 
 impl Plugin for Donet {
     fn id(&self) -> ProtocolId {
@@ -26,7 +59,6 @@ impl Plugin for Donet {
     }
 
     fn start(&self, setup: &Setup) -> Instance {
-        let _ = setup;
-        unreachable!()
+        Instance::new(Mesh::new(self, setup))
     }
 }

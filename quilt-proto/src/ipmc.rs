@@ -1,16 +1,50 @@
-//! Ipmc.
+//! IP multicast within a patch (paper, section 3.2.1).
+//!
+//! A patch has one class-D address. Who publishes or relays into the patch sends each fragment
+//! there once. What somebody misses is pulled by unicast from another member's window, which the
+//! container does for every protocol; for that each member keeps links to a few others.
+//!
+//! That multicast works is verified, never assumed: members send **beacons**, by which they know
+//! each other, and a member that hears nothing while others are there says so.
+//!
+//! Differs from the paper: it prescribes one fixed address; here it follows from the group and the
+//! patch. And the paper's union of router sets lets members share a patch that cannot hear each
+//! other; it decides where to try, the beacons decide who stays.
 
+mod frame;
+mod links;
+mod member;
 mod rule;
 
+pub use frame::Frame;
 pub use rule::IpmcRule;
 
-use crate::ProtocolId;
 use crate::protocol::{Instance, Plugin, Setup};
 use crate::rule::Rule;
+use crate::wire::{Reader, Writer};
+use crate::{GroupId, PatchId, ProtocolId};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::hash::Hasher;
+use core::net::{Ipv4Addr, SocketAddr};
+use member::Member;
+use siphasher::sip::SipHasher13;
 
-/// The plug-in.
-#[derive(Clone, Debug, Default)]
-pub struct Ipmc {}
+/// The plug-in and its settings.
+#[derive(Clone, Debug)]
+pub struct Ipmc {
+    /// The hop limit of what is sent: how many routers it may pass, and one. Default 1, which
+    /// stays on the local network.
+    pub ttl: u8,
+    /// Ceiling of what one host sends by multicast, in bytes a second. Default 25 MB/s.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Ipmc {
+    fn default() -> Self {
+        Self { ttl: 1, bytes_per_second: 25_000_000 }
+    }
+}
 
 impl Plugin for Ipmc {
     fn id(&self) -> ProtocolId {
@@ -25,8 +59,29 @@ impl Plugin for Ipmc {
         &IpmcRule
     }
 
-    fn start(&self, setup: &Setup) -> Instance {
-        let _ = setup;
-        unreachable!()
+    /// The patch's multicast address and port.
+    fn parameters(&self, group: GroupId, patch: PatchId) -> Bytes {
+        let mut bytes = Vec::new();
+        Writer::new(&mut bytes).address(address(group, patch));
+        bytes.into()
     }
+
+    fn start(&self, setup: &Setup) -> Instance {
+        let address = Reader::new(&setup.parameters).address().ok();
+        Instance::new(Member::new(self, setup, address))
+    }
+}
+
+/// An address in 239.192.0.0/14, the organisation-local scope of RFC 2365, and a port from 20,000
+/// up to 29,999. Two patches may get the same one; frames name their patch, so that costs only
+/// bandwidth.
+fn address(group: GroupId, patch: PatchId) -> SocketAddr {
+    let mut hasher = SipHasher13::new_with_keys(0x7175_696c_7400_0000, 0x6970_6d63_0000_0000);
+    hasher.write(&group.0.to_be_bytes());
+    hasher.write(&patch.0.to_be_bytes());
+    let mut draw = crate::Rng::new(hasher.finish());
+    let scope = u32::from(Ipv4Addr::new(239, 192, 0, 0));
+    let host = u32::try_from(draw.below(1 << 18)).unwrap_or(0);
+    let port = u16::try_from(draw.below(10_000)).unwrap_or(0).saturating_add(20_000);
+    SocketAddr::new(Ipv4Addr::from(scope | host).into(), port)
 }

@@ -42,3 +42,5 @@ pub mod policy;
 pub use bootstrap::{Bootstrap, BootstrapConfig};
 pub use node::{Config, Group, Node};
 pub use policy::Policy;
+
+pub mod memory;

@@ -1,15 +1,37 @@
-//! The container: everything that runs on one host.
+//! The container: everything that runs on one host (design.md, section 8).
+//!
+//! [`Node`] hands what comes in over the links to the memberships it is for, and lets the adapter
+//! pull what they want done. The rooms: `links`, `window`, `repair`, `relay`, `patch`, `bootstrap`
+//! (the member's side), and `member`, which ties them together for one group.
 
+mod bootstrap;
+mod links;
+mod member;
+mod patch;
+mod relay;
+mod repair;
+mod window;
+
+use crate::counters::Counter;
+use crate::euid::Euid;
 use crate::protocol::Registry;
-use crate::wire::Nic;
+use crate::wire::{Contact, Data, Frame, Hello, Nic};
 use crate::{
     Action, Counters, Event, GroupId, HostId, Incarnation, JoinError, Limits, LinkId, Machine,
-    Notice, PublishError, Seq, Time, Transmit,
+    Notice, PatchId, PublishError, Rng, Seq, Time, Transmit,
 };
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
+use links::{DataRef, Fill, From, Inbound, Links, Need, Urgency};
+use member::{Env, Member};
 use smallvec::SmallVec;
+
+/// A foreign version is told of at most once in this time.
+const FOREIGN_VERSION_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a [`Node`] is made of.
 #[derive(Clone, Debug)]
@@ -22,12 +44,29 @@ pub struct Config {
     pub addresses: SmallVec<[SocketAddr; 2]>,
     /// Its interfaces and what is known of their surroundings; 1 to 4.
     pub nics: SmallVec<[Nic; 1]>,
-    /// The protocols that it has.
+    /// The protocols that it has. [`Registry::standard`] by default.
     pub registry: Registry,
     /// The most of everything.
     pub limits: Limits,
     /// The most that this host publishes to one group, in bytes a second. Default 12.5 MB/s.
     pub publish_bytes_per_second: u64,
+}
+
+impl Config {
+    /// A host that listens at one address, has one interface there, of whose surroundings nothing
+    /// is known, and the standard protocols.
+    pub fn new(host: HostId, incarnation: Incarnation, address: SocketAddr) -> Self {
+        let nic = Nic { address: address.ip(), euid: Euid::default() };
+        Self {
+            host,
+            incarnation,
+            addresses: SmallVec::from_iter([address]),
+            nics: SmallVec::from_iter([nic]),
+            registry: Registry::standard(),
+            limits: Limits::default(),
+            publish_bytes_per_second: 12_500_000,
+        }
+    }
 }
 
 /// A group to join.
@@ -41,18 +80,47 @@ pub struct Group {
     pub create: bool,
 }
 
+/// What all memberships of a host share.
+#[derive(Debug)]
+struct Host {
+    config: Config,
+    rng: Rng,
+}
+
 /// One host: its groups, patches, protocols and links.
 #[derive(Debug)]
 pub struct Node {
-    config: Config,
-    counters: Counters,
+    host: Host,
+    links: Links,
+    members: BTreeMap<GroupId, Member>,
+    /// When each membership wants to be called next.
+    deadlines: BTreeSet<(Time, GroupId)>,
+    scheduled: BTreeMap<GroupId, Time>,
+    /// Memberships that may have something for the application.
+    noticed: BTreeSet<GroupId>,
+    now: Time,
+    foreign_version: Option<Time>,
 }
 
 impl Node {
     /// A host that is in no group. All its randomness follows from `seed`.
     pub fn new(config: Config, seed: u64) -> Self {
-        let _ = seed;
-        Self { config, counters: Counters::default() }
+        let hello = Hello {
+            host: config.host,
+            incarnation: config.incarnation,
+            addresses: config.addresses.clone(),
+        };
+        let links = Links::new(hello, config.limits.clone());
+        Self {
+            host: Host { config, rng: Rng::new(seed) },
+            links,
+            members: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            scheduled: BTreeMap::new(),
+            noticed: BTreeSet::new(),
+            now: Time::ZERO,
+            foreign_version: None,
+        }
     }
 
     /// Starts to join a group. [`Notice::Joined`] or [`Notice::Rejected`] follows within five
@@ -61,57 +129,233 @@ impl Node {
     /// # Errors
     /// The group cannot be joined; nothing has changed.
     pub fn join(&mut self, now: Time, group: Group) -> Result<GroupId, JoinError> {
-        let _ = (now, &self.config);
-        Ok(GroupId::named(&group.name))
+        if !(1..=255).contains(&group.name.len()) {
+            return Err(JoinError::BadName(group.name));
+        }
+        let id = GroupId::named(&group.name);
+        if self.members.contains_key(&id) {
+            return Err(JoinError::AlreadyJoined(id));
+        }
+        let max = self.host.config.limits.groups;
+        if self.members.len() >= max {
+            return Err(JoinError::TooManyGroups { max });
+        }
+        self.now = self.now.max(now);
+        self.members.insert(id, Member::new(self.now, id, &group, &self.host));
+        self.with(id, |member, env| member.on_timeout(env));
+        Ok(id)
     }
 
-    /// Publishes a message to everybody who is in the group, this host not included.
+    /// Publishes a message to everybody who is in the group, this host not included. Its bytes are
+    /// shared, not copied.
     ///
     /// # Errors
     /// The message was not taken; nothing has changed.
     pub fn publish(&mut self, now: Time, group: GroupId, body: Bytes) -> Result<Seq, PublishError> {
-        let _ = (now, group, body);
-        Err(PublishError::NotAdmitted)
+        self.now = self.now.max(now);
+        let published = self.with(group, |member, env| member.publish(env, &body));
+        self.hand_out();
+        published.unwrap_or(Err(PublishError::Closed))
     }
 
     /// Leaves a group politely: what others still miss is given to them first, for at most five
-    /// seconds. [`Notice::Left`] follows, also if the group was not joined.
+    /// seconds. [`Notice::Left`] follows.
     pub fn leave(&mut self, now: Time, group: GroupId) {
-        let _ = (now, group);
+        self.now = self.now.max(now);
+        self.with(group, |member, env| member.leave(env));
+        self.hand_out();
     }
 
     /// Next thing for the application. Pull it only while the application can take more: messages
     /// wait in the window until then.
     pub fn poll_notice(&mut self) -> Option<(GroupId, Notice)> {
+        while let Some(&group) = self.noticed.first() {
+            let member = self.members.get_mut(&group);
+            let notice = member.and_then(Member::poll_notice);
+            if let Some(notice) = notice {
+                return Some((group, notice));
+            }
+            self.noticed.remove(&group);
+            if self.members.get(&group).is_some_and(Member::is_over) {
+                self.members.remove(&group);
+            }
+        }
         None
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.links.counters
+    }
+
+    /// Hands what came in over the links to whom it is for.
+    fn hand_out(&mut self) {
+        while let Some(inbound) = self.links.poll_inbound() {
+            match inbound {
+                Inbound::Frame { from, frame } => self.on_frame(from, frame),
+                Inbound::Up(host) => {
+                    for group in self.members.keys().copied().collect::<Vec<_>>() {
+                        self.with(group, |member, env| member.on_up(env, host));
+                    }
+                }
+                Inbound::Down { host, needs, cause } => {
+                    for need in needs {
+                        let (Need::Patch(group, _) | Need::Relay(group, _)) = need;
+                        self.with(group, |member, env| member.on_down(env, host, need, cause));
+                    }
+                }
+                Inbound::Multicast { link, joined } => {
+                    for group in self.members.keys().copied().collect::<Vec<_>>() {
+                        self.with(group, |member, env| member.on_multicast(env, link, joined));
+                    }
+                }
+                Inbound::ForeignVersion { version, from } => self.on_foreign(version, from),
+            }
+        }
+    }
+
+    fn on_frame(&mut self, from: From, frame: Frame) {
+        let group = match &frame {
+            Frame::Data(data) => data.group,
+            Frame::Held { group, .. }
+            | Frame::Protocol { group, .. }
+            | Frame::Cookie { group, .. }
+            | Frame::Refused { group, .. } => *group,
+            Frame::Pull(pull) | Frame::NotHeld(pull) => pull.group,
+            Frame::Orders(orders) => orders.group,
+            Frame::Hello(hello) => return self.on_introduction(from, &contact(hello)),
+            Frame::Beat(_) | Frame::Report(_) | Frame::Depart { .. } => {
+                return self.links.counters.bump(Counter::DroppedUnexpected);
+            }
+        };
+        if let From::Service(at) = from {
+            let known = self.members.get(&group).is_some_and(|member| member.service() == at);
+            if !known {
+                return self.links.counters.bump(Counter::DroppedStranger);
+            }
+        }
+        if self.with(group, |member, env| member.on_frame(env, from, frame)).is_none() {
+            self.links.counters.bump(Counter::DroppedUnknownPatch);
+        }
+    }
+
+    fn on_introduction(&mut self, from: From, contact: &Contact) {
+        let From::Multicast(link, tag) = from else {
+            return self.links.counters.bump(Counter::DroppedUnexpected);
+        };
+        if contact.host.tag() != tag {
+            return self.links.counters.bump(Counter::Misbehaviour);
+        }
+        let (now, me) = (self.now, self.host.config.host);
+        for member in self.members.values_mut() {
+            member.on_introduction(now, link, contact, me);
+        }
+    }
+
+    fn on_foreign(&mut self, version: u8, from: SocketAddr) {
+        let is_service = self.members.values().any(|member| member.service() == from);
+        let lately = self.foreign_version.is_some_and(|at| self.now < at + FOREIGN_VERSION_PAUSE);
+        if lately && !is_service {
+            return;
+        }
+        self.foreign_version = Some(self.now);
+        for group in self.members.keys().copied().collect::<Vec<_>>() {
+            self.with(group, |member, env| member.on_foreign_version(env, version, from));
+        }
+    }
+
+    /// Calls one membership, and enters when it wants to be called next.
+    fn with<R>(
+        &mut self,
+        group: GroupId,
+        call: impl FnOnce(&mut Member, &mut Env<'_>) -> R,
+    ) -> Option<R> {
+        let member = self.members.get_mut(&group)?;
+        let mut env = Env { now: self.now, host: &mut self.host, links: &mut self.links };
+        let result = call(member, &mut env);
+        let next = member.poll_timeout();
+        self.noticed.insert(group);
+        let before = self.scheduled.get(&group).copied();
+        if before != next {
+            if let Some(before) = before {
+                self.deadlines.remove(&(before, group));
+                self.scheduled.remove(&group);
+            }
+            if let Some(next) = next {
+                self.deadlines.insert((next, group));
+                self.scheduled.insert(group, next);
+            }
+        }
+        Some(result)
     }
 }
 
 impl Machine for Node {
     fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {
-        let _ = (now, from);
-        None
+        self.now = self.now.max(now);
+        self.links.accept(self.now, from)
     }
 
     fn handle(&mut self, now: Time, event: Event) {
-        let _ = (now, event);
+        self.now = self.now.max(now);
+        let now = self.now;
+        match event {
+            Event::Timeout => {
+                self.links.timeout(now);
+                while let Some(&(_, group)) = self.deadlines.first().filter(|&&(at, _)| at <= now) {
+                    self.with(group, |member, env| member.on_timeout(env));
+                    // Whatever a membership asks for, it is called once for one timeout.
+                    if let Some(&at) = self.scheduled.get(&group).filter(|&&at| at <= now) {
+                        debug_assert!(false, "a membership asks for a time that has come");
+                        self.deadlines.remove(&(at, group));
+                        self.scheduled.remove(&group);
+                    }
+                }
+            }
+            Event::Datagram { link, from, bytes } => self.links.datagram(now, link, from, bytes),
+            Event::Opened { link } => self.links.opened(now, link),
+            Event::Received { link, bytes } => self.links.received(now, link, bytes),
+            Event::Closed { link, cause } => self.links.closed(now, link, cause),
+        }
+        self.hand_out();
     }
 
     fn poll_action(&mut self) -> Option<Action> {
-        None
+        self.links.poll_action()
     }
 
     fn poll_transmit(&mut self, link: LinkId) -> Option<Transmit> {
-        let _ = link;
-        None
+        self.links.poll_transmit(link, &mut Shelf(&self.members))
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        None
+        if self.links.has_actions() {
+            return Some(self.now);
+        }
+        let members = self.deadlines.first().map(|&(at, _)| at);
+        [self.links.next_deadline(), members].into_iter().flatten().min()
+    }
+}
+
+/// Where queued fragments and words are fetched from when they are sent.
+struct Shelf<'a>(&'a BTreeMap<GroupId, Member>);
+
+impl Fill for Shelf<'_> {
+    fn data(&mut self, data: &DataRef, urgency: Urgency) -> Option<Data> {
+        self.0.get(&data.group)?.outgoing(data, urgency)
+    }
+
+    fn word(&mut self, group: GroupId, patch: PatchId) -> Option<Frame> {
+        Some(self.0.get(&group)?.word(patch))
+    }
+}
+
+/// A host as it introduced itself: its surroundings are not known.
+fn contact(hello: &Hello) -> Contact {
+    Contact {
+        host: hello.host,
+        incarnation: hello.incarnation,
+        addresses: hello.addresses.clone(),
+        euid: Euid::default(),
     }
 }

@@ -29,6 +29,28 @@ pub trait Body: Sized {
     fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
+/// How a fragment came into the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was published or relayed into the patch by this host; nobody else there has it from
+    /// elsewhere.
+    Injected,
+    /// This member sent it unasked.
+    Pushed(HostId),
+    /// This member gave it when it was asked.
+    Pulled(HostId),
+}
+
+impl Arrival {
+    /// The member that it came from.
+    pub fn from(self) -> Option<HostId> {
+        match self {
+            Self::Injected => None,
+            Self::Pushed(host) | Self::Pulled(host) => Some(host),
+        }
+    }
+}
+
 /// A protocol that runs in one patch: a state machine that sees its patch and nothing else.
 ///
 /// The container keeps, repairs and delivers messages for every protocol alike. What is left to a
@@ -43,17 +65,11 @@ pub trait Protocol: Send + 'static {
     /// this host is the patch's first.
     fn start(&mut self, cx: &mut Cx<'_, Self::Timer>);
 
-    /// A frame of the same patch came from `from`, over a stream, or by multicast if `multicast`.
+    /// A frame of the same patch came from `from`, over a stream or by multicast.
     fn on_frame(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, frame: Self::Frame);
 
-    /// A fragment is new in the window; pass it on. `from` is the member that sent it unasked;
-    /// `None` if it was published or relayed into the patch here, or was pulled for repair.
-    fn on_fragment(
-        &mut self,
-        cx: &mut Cx<'_, Self::Timer>,
-        from: Option<HostId>,
-        fragment: FragmentId,
-    );
+    /// A fragment is new in the window; pass it on.
+    fn on_fragment(&mut self, cx: &mut Cx<'_, Self::Timer>, arrival: Arrival, fragment: FragmentId);
 
     /// `from` sent, unasked, a fragment that was here already.
     fn on_duplicate(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, fragment: FragmentId) {

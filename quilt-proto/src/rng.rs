@@ -1,6 +1,7 @@
 //! Seeded, forkable randomness.
 
 use core::hash::Hasher;
+use core::time::Duration;
 use siphasher::sip::SipHasher13;
 
 /// A repeatable stream of random numbers: SipHash-1-3 of a counter under a 128-bit key.
@@ -46,6 +47,12 @@ impl Rng {
     /// An index into a slice of `len` elements; 0 if it is empty.
     pub fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
+    }
+
+    /// A time span from `low` up to, but not including, `high`; `low` if `high` is not longer.
+    pub fn between(&mut self, low: Duration, high: Duration) -> Duration {
+        let width = u64::try_from(high.saturating_sub(low).as_nanos()).unwrap_or(u64::MAX);
+        low.saturating_add(Duration::from_nanos(self.below(width)))
     }
 
     /// Puts `items` into a random order (Fisher and Yates).

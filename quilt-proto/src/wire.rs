@@ -4,11 +4,19 @@
 //! after another. Decoding is total: any bytes give frames or a [`DecodeError`], and nothing is
 //! allocated before the length that asks for it was checked.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod codec;
+mod data;
 mod error;
+mod frame;
 mod frames;
 mod packet;
+mod service;
 mod stream;
+#[cfg(test)]
+mod tests;
+mod values;
 
 pub use codec::{Reader, Writer};
 pub use error::DecodeError;
@@ -16,8 +24,8 @@ pub use frames::{
     Assignment, Beat, Contact, Data, Held, Hello, Membership, Nic, Orders, Pull, Range, Refusal,
     Report, Scope, Wanted,
 };
-pub use packet::{Frames, Header};
-pub use stream::Assembler;
+pub use packet::{Frames, Header, padding};
+pub use stream::{Assembler, PREFIX_BYTES};
 
 use crate::{GroupId, HostId, Incarnation, PatchId};
 use alloc::vec::Vec;

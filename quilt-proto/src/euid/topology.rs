@@ -61,6 +61,18 @@ impl RouterStack {
         }
     }
 
+    /// The stack with these routers, all of them and those that forward IP multicast, each with
+    /// its distance: what [`Self::routers`] and [`Self::multicast_routers`] returned.
+    pub(crate) fn from_parts(
+        routers: impl IntoIterator<Item = (RouterId, u8)>,
+        multicast: impl IntoIterator<Item = (RouterId, u8)>,
+    ) -> Self {
+        let mut stack = Self::default();
+        routers.into_iter().for_each(|(router, hops)| lower(&mut stack.routers, router, hops));
+        multicast.into_iter().for_each(|(router, hops)| lower(&mut stack.multicast, router, hops));
+        stack
+    }
+
     /// Nothing was sensed.
     pub fn is_unknown(&self) -> bool {
         self.routers.is_empty()

@@ -98,6 +98,13 @@ impl<T: Copy + Ord> Cx<'_, T> {
         self.timers.set(timer, at.max(self.now + Duration::from_nanos(1)));
     }
 
+    /// Sets the deadline of `timer` to a random time from `low` to `high` after now, so that hosts
+    /// that started together do not stay in step.
+    pub fn set_timer_within(&mut self, timer: T, low: Duration, high: Duration) {
+        let pause = self.rng.between(low, high);
+        self.set_timer(timer, self.now + pause);
+    }
+
     /// Forgets the deadline of `timer`.
     pub fn stop_timer(&mut self, timer: T) {
         self.timers.stop(timer);

@@ -1,6 +1,6 @@
 //! The plug-ins a host has, and running protocols with their types hidden.
 
-use super::{Body, Cx, Effect, Peers, Plugin, Protocol, Timers};
+use super::{Arrival, Body, Cx, Effect, Peers, Plugin, Protocol, Timers};
 use crate::wire::{DecodeError, Reader};
 use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId, Rng, Time};
 use alloc::boxed::Box;
@@ -71,7 +71,7 @@ pub(crate) struct Lent<'a> {
 pub(crate) trait ErasedProtocol: Send {
     fn start(&mut self, lent: Lent<'_>);
     fn on_frame(&mut self, lent: Lent<'_>, from: HostId, body: &Bytes) -> Result<(), DecodeError>;
-    fn on_fragment(&mut self, lent: Lent<'_>, from: Option<HostId>, fragment: FragmentId);
+    fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId);
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
     fn on_repaired(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]);
@@ -119,8 +119,8 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
         Ok(())
     }
 
-    fn on_fragment(&mut self, lent: Lent<'_>, from: Option<HostId>, fragment: FragmentId) {
-        self.call(lent, |protocol, cx| protocol.on_fragment(cx, from, fragment));
+    fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId) {
+        self.call(lent, |protocol, cx| protocol.on_fragment(cx, arrival, fragment));
     }
 
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId) {

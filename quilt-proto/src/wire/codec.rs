@@ -4,8 +4,10 @@ use super::DecodeError;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Takes values from the front of received bytes. Every method fails, and takes nothing, where the
-/// bytes end too early.
+/// Takes values from the front of received bytes.
+///
+/// A method fails where the bytes end too early or have no such value. What is left then starts
+/// somewhere inside that value, so whoever reads a frame gives it up as a whole.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a Bytes,
@@ -23,13 +25,130 @@ impl<'a> Reader<'a> {
         self.bytes.len().saturating_sub(self.at)
     }
 
-    #[allow(missing_docs)]
+    /// Checks that nothing is left.
+    ///
+    /// # Errors
+    /// Bytes are left.
+    pub fn finish(self) -> Result<(), DecodeError> {
+        match self.remaining() {
+            0 => Ok(()),
+            _ => Err(DecodeError::TooLong { len: self.bytes.len(), max: self.at }),
+        }
+    }
+
+    /// The next `len` bytes, shared with the received ones, not copied.
+    ///
+    /// # Errors
+    /// Fewer are left; nothing was taken.
+    pub fn take(&mut self, len: usize) -> Result<Bytes, DecodeError> {
+        let range = self.advance(len)?;
+        Ok(self.bytes.slice(range))
+    }
+
+    /// All bytes that are left, likewise.
+    pub fn rest(&mut self) -> Bytes {
+        let rest = self.bytes.slice(self.at.min(self.bytes.len())..);
+        self.at = self.bytes.len();
+        rest
+    }
+
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// Fewer are left; nothing was taken.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let range = self.advance(N)?;
+        let slice = self.bytes.get(range).unwrap_or_default();
+        slice.try_into().map_err(|_| DecodeError::Truncated { have: slice.len(), need: N })
+    }
+
+    /// A byte.
+    ///
+    /// # Errors
+    /// None is left.
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
-        Err(DecodeError::BadValue("stub"))
+        self.array().map(u8::from_be_bytes)
+    }
+
+    /// A number of two bytes.
+    ///
+    /// # Errors
+    /// Fewer are left; nothing was taken.
+    pub fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// A number of four bytes.
+    ///
+    /// # Errors
+    /// Fewer are left; nothing was taken.
+    pub fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// A number of eight bytes.
+    ///
+    /// # Errors
+    /// Fewer are left; nothing was taken.
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    /// A byte that is 0 or 1; `field` is what the error calls it.
+    ///
+    /// # Errors
+    /// It is another one, or none is left.
+    pub fn bool(&mut self, field: &'static str) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(DecodeError::BadValue(field)),
+        }
+    }
+
+    /// Bytes behind their length of two bytes, shared with the received ones.
+    ///
+    /// # Errors
+    /// There are more than `max`, or fewer than announced.
+    pub fn bytes(&mut self, max: usize) -> Result<Bytes, DecodeError> {
+        let len = usize::from(self.u16()?);
+        if len > max {
+            return Err(DecodeError::TooLong { len, max });
+        }
+        self.take(len)
+    }
+
+    /// Entries behind their number of one byte, each read by `read`. An entry has at least one
+    /// byte.
+    ///
+    /// # Errors
+    /// There are more than `max`, which is checked before any is read, or one cannot be read.
+    pub fn list<T, C: FromIterator<T>>(
+        &mut self,
+        max: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<C, DecodeError> {
+        let len = usize::from(self.u8()?);
+        if len > max {
+            return Err(DecodeError::TooLong { len, max });
+        }
+        if len > self.remaining() {
+            return Err(DecodeError::Truncated { have: self.remaining(), need: len });
+        }
+        (0..len).map(|_| read(self)).collect()
+    }
+
+    /// Steps over the next `len` bytes and says where they are.
+    fn advance(&mut self, len: usize) -> Result<core::ops::Range<usize>, DecodeError> {
+        let truncated = DecodeError::Truncated { have: self.remaining(), need: len };
+        let end = self.at.checked_add(len).filter(|&end| end <= self.bytes.len());
+        let start = self.at;
+        self.at = end.ok_or(truncated)?;
+        Ok(start..self.at)
     }
 }
 
-/// Puts values behind each other, numbers in network byte order.
+/// Puts values behind each other, numbers in network byte order. The counterpart of [`Reader`].
 #[derive(Debug)]
 pub struct Writer<'a> {
     bytes: &'a mut Vec<u8>,
@@ -41,8 +160,73 @@ impl<'a> Writer<'a> {
         Self { bytes }
     }
 
-    #[allow(missing_docs)]
+    /// Bytes as they are, without a length ([`Reader::take`], [`Reader::array`]).
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// A byte.
     pub fn u8(&mut self, value: u8) {
         self.bytes.push(value);
+    }
+
+    /// A number of two bytes.
+    pub fn u16(&mut self, value: u16) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    /// A number of four bytes.
+    pub fn u32(&mut self, value: u32) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    /// A number of eight bytes.
+    pub fn u64(&mut self, value: u64) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    /// A byte that is 0 or 1.
+    pub fn bool(&mut self, value: bool) {
+        self.u8(u8::from(value));
+    }
+
+    /// Bytes behind their length of two bytes. What is beyond `max` is a defect, and left out.
+    pub fn bytes(&mut self, max: usize, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= max, "{} bytes, at most {max}", bytes.len());
+        let len = u16::try_from(bytes.len().min(max)).unwrap_or(u16::MAX);
+        self.u16(len);
+        self.raw(bytes.get(..usize::from(len)).unwrap_or_default());
+    }
+
+    /// Entries behind their number of one byte, each written by `write`. What is beyond `max`, or
+    /// 255, is a defect, and left out.
+    pub fn list<I: ExactSizeIterator>(
+        &mut self,
+        max: usize,
+        entries: impl IntoIterator<IntoIter = I>,
+        mut write: impl FnMut(&mut Self, I::Item),
+    ) {
+        let entries = entries.into_iter();
+        debug_assert!(entries.len() <= max, "{} entries, at most {max}", entries.len());
+        let len = u8::try_from(entries.len().min(max)).unwrap_or(u8::MAX);
+        self.u8(len);
+        entries.take(usize::from(len)).for_each(|entry| write(self, entry));
+    }
+
+    /// How many bytes there are, those in front of the writer's own included.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back everything from byte `len` on.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
+    /// Overwrites bytes that were written from `at` on.
+    pub(super) fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        for (to, from) in self.bytes.iter_mut().skip(at).zip(bytes) {
+            *to = *from;
+        }
     }
 }

@@ -78,7 +78,7 @@ pub struct Held {
 
 impl Held {
     /// The most sources in one frame.
-    pub const MAX_SOURCES: usize = 16;
+    pub const MAX_SOURCES: usize = 6;
     /// The most ranges of one source.
     pub const MAX_MISSING: usize = 8;
 }
@@ -161,7 +161,8 @@ pub struct Report {
     pub create: bool,
     /// Where it listens, at most [`Contact::MAX_ADDRESSES`].
     pub addresses: SmallVec<[SocketAddr; 2]>,
-    /// Its interfaces, at most [`Report::MAX_NICS`].
+    /// Its interfaces, at most [`Report::MAX_NICS`], the most important one first: where all that
+    /// is known of them does not fit the frame, the last ones travel as unknown.
     pub nics: SmallVec<[Nic; 1]>,
     /// The protocols that it has and that work on it, at most [`Report::MAX_PROTOCOLS`].
     pub protocols: SmallVec<[ProtocolId; 4]>,
@@ -236,20 +237,22 @@ pub struct Assignment {
     pub nic: u8,
     /// The protocol's parameters, at most [`Assignment::MAX_PARAMETER_BYTES`] bytes.
     pub parameters: Bytes,
-    /// The surroundings of all its members, merged.
+    /// The surroundings of all its members, merged. Travels as unknown where half a frame would
+    /// not hold it: contacts are worth more.
     pub euid: Euid,
     /// The region's representatives, in the order of appointment, at most
     /// [`Assignment::MAX_REPRESENTATIVES`]; empty for the inter-patch patch.
     pub representatives: SmallVec<[HostId; 3]>,
-    /// Some members, at most [`Assignment::MAX_CONTACTS`], and no more than fit the frame.
+    /// Some members, at most [`Assignment::MAX_CONTACTS`], the most useful one first: the last
+    /// ones stay behind where the frame has no room for them.
     pub contacts: Vec<Contact>,
 }
 
 impl Assignment {
     /// The most bytes of parameters.
-    pub const MAX_PARAMETER_BYTES: usize = 64;
+    pub const MAX_PARAMETER_BYTES: usize = 32;
     /// The most representatives.
-    pub const MAX_REPRESENTATIVES: usize = 8;
+    pub const MAX_REPRESENTATIVES: usize = 6;
     /// The most contacts.
     pub const MAX_CONTACTS: usize = 16;
 }

@@ -1,7 +1,8 @@
 //! Packets: the header, and the frames behind it.
 
-use super::{DecodeError, Frame};
+use super::{DecodeError, Frame, MAX_STREAM_PACKET_BYTES, Reader, SUITE_OPEN, VERSION, frame};
 use crate::HostTag;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// What every packet starts with.
@@ -20,6 +21,39 @@ pub struct Header {
 impl Header {
     /// Its bytes on the wire.
     pub const BYTES: usize = 20;
+
+    /// Its bytes, the format's version in front.
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let fields: [&[u8]; 4] = [
+            &[VERSION, self.suite],
+            &self.key_epoch.to_be_bytes(),
+            &self.sender.0.to_be_bytes(),
+            &self.number.to_be_bytes(),
+        ];
+        let mut header = [0; Self::BYTES];
+        for (to, from) in header.iter_mut().zip(fields.into_iter().flatten()) {
+            *to = *from;
+        }
+        header
+    }
+
+    /// Reads it, the version first: of another one nothing else is known.
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version = from.u8()?;
+        if version != VERSION {
+            return Err(DecodeError::UnknownVersion(version));
+        }
+        let header = Self {
+            suite: from.u8()?,
+            key_epoch: from.u16()?,
+            sender: HostTag(from.u64()?),
+            number: from.u64()?,
+        };
+        if header.suite != SUITE_OPEN || header.key_epoch != 0 {
+            return Err(DecodeError::UnknownSuite(header.suite));
+        }
+        Ok(header)
+    }
 }
 
 /// The frames of one received packet, decoded one by one.
@@ -35,13 +69,34 @@ impl Frames {
     /// # Errors
     /// The packet is too short, too long, or of another version, suite or key epoch.
     pub fn decode(packet: Bytes) -> Result<Self, DecodeError> {
-        let _ = packet;
-        Err(DecodeError::UnknownVersion(0))
+        let mut from = Reader::new(&packet);
+        let header = Header::decode(&mut from)?;
+        if packet.len() > MAX_STREAM_PACKET_BYTES {
+            return Err(DecodeError::TooLong { len: packet.len(), max: MAX_STREAM_PACKET_BYTES });
+        }
+        let rest = from.rest();
+        Ok(Self { header, rest })
     }
 
     /// The packet's header.
     pub fn header(&self) -> Header {
         self.header
+    }
+
+    /// Who sent the packet.
+    pub fn sender(&self) -> HostTag {
+        self.header.sender
+    }
+
+    /// Cuts the next frame off; its kind, its flags and what stands behind its head.
+    fn cut(&mut self) -> Result<(u8, u8, Bytes), DecodeError> {
+        let mut from = Reader::new(&self.rest);
+        let (kind, flags) = (from.u8()?, from.u8()?);
+        let len = from.u16()?;
+        let body = from.take(usize::from(len))?;
+        let rest = from.rest();
+        self.rest = rest;
+        Ok((kind, flags, body))
     }
 }
 
@@ -51,7 +106,31 @@ impl Iterator for Frames {
     /// The next frame. After an error in one frame the next is still read, as long as the length of
     /// the bad one is known.
     fn next(&mut self) -> Option<Self::Item> {
-        let _ = &self.rest;
+        while !self.rest.is_empty() {
+            match self.cut() {
+                Ok((kind, flags, body)) => match Frame::decode(kind, flags, &body).transpose() {
+                    None => {}
+                    frame => return frame,
+                },
+                Err(error) => {
+                    self.rest = Bytes::new();
+                    return Some(Err(error));
+                }
+            }
+        }
         None
     }
+}
+
+/// A frame of `len` bytes that says nothing and that receivers step over; no bytes at all if `len`
+/// is less than a frame's head of 4. It fills the first [`Report`](super::Report) up to
+/// [`MAX_DATAGRAM_BYTES`](super::MAX_DATAGRAM_BYTES), since the bootstrap service answers with no
+/// more than it got.
+pub fn padding(len: usize) -> Vec<u8> {
+    let Some(body) = len.checked_sub(frame::HEAD_BYTES) else { return Vec::new() };
+    let body = u16::try_from(body).unwrap_or(u16::MAX);
+    let [high, low] = body.to_be_bytes();
+    let mut bytes = Vec::from([frame::PADDING, 0, high, low]);
+    bytes.resize(frame::HEAD_BYTES.saturating_add(usize::from(body)), 0);
+    bytes
 }

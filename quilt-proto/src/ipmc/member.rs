@@ -1,0 +1,380 @@
+//! One member of an IP-multicast patch.
+
+use super::Ipmc;
+use super::frame::Frame;
+use crate::counters::Fault;
+use crate::notice::Unusable;
+use crate::protocol::{Arrival, Cx as Context, Protocol, Setup};
+use crate::wire::Contact;
+use crate::{FragmentId, HostId, LinkError, Time};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+pub(super) type Cx<'a> = Context<'a, Timer>;
+
+/// What a member waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// Try again to join the address.
+    Join,
+    /// Send a beacon and look after the links.
+    Beacon,
+    /// Ask the others whether they are there, if nothing is heard.
+    Listen,
+    /// Others that are there had time to be heard.
+    Verdict,
+    /// Nothing was injected here for a while.
+    Quiet,
+}
+
+/// One member.
+#[derive(Debug)]
+pub(super) struct Member {
+    settings: Ipmc,
+    contact: Contact,
+    address: Option<SocketAddr>,
+    interface: IpAddr,
+    /// Since when the address is joined.
+    pub(super) joined: Option<Time>,
+    /// When something was last heard on the address.
+    heard: Option<Time>,
+    last_beacon: Time,
+    /// Somebody answered by unicast since nothing is heard.
+    pub(super) answered: bool,
+    /// So often in a row somebody answered but was not heard.
+    strikes: u32,
+    /// This host injected something lately.
+    injecting: bool,
+    forwarder: bool,
+    /// Who injected last, the latest first.
+    pub(super) injectors: Vec<HostId>,
+    /// What is remembered of the members; bounded by those that the container keeps.
+    pub(super) seen: BTreeMap<HostId, Seen>,
+    pub(super) links: BTreeMap<HostId, Attachment>,
+    /// When the bootstrap service may be asked for members.
+    ask_at: Time,
+}
+
+/// What is remembered of a member.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// When its last beacon came, or when it became known.
+    pub(super) beacon: Time,
+    /// It is not attached to before.
+    pub(super) attach_from: Time,
+}
+
+/// A link over which two members tell each other what they hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attachment {
+    /// This host asked for it.
+    pub(super) ours: bool,
+    pub(super) since: Time,
+    /// Both have agreed.
+    pub(super) agreed: bool,
+}
+
+impl Member {
+    /// The time between two beacons, jittered.
+    const BEACON: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+    /// The time between the beacons that follow close on joining, for this long.
+    const FIRST_BEACONS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
+    const FIRST_TIME: Duration = Duration::from_secs(1);
+    /// A beacon that is called for comes within this time, and not sooner after the last one than
+    /// ten times that.
+    const HASTE: Duration = Duration::from_millis(50);
+    const REST: Duration = Duration::from_millis(500);
+    /// How long nothing may be heard after joining before others are asked whether they are there.
+    const FIRST_SILENCE: Duration = Duration::from_millis(1_400);
+    /// The same where something was heard before: three beacons, and two more may get lost.
+    const SILENCE: Duration = Duration::from_secs(6);
+    /// How long a member that is there has to be heard.
+    const VERDICT: Duration = Duration::from_millis(800);
+    /// Verdicts in a row that move the host: 3 s after joining in all.
+    const STRIKES: u32 = 2;
+    /// The pause before the others are asked again after a verdict.
+    const AGAIN: Duration = Duration::from_secs(2);
+    /// The pause before the address is joined again after it failed.
+    const REJOIN: Duration = Duration::from_secs(5);
+    /// Who has injected nothing for this long no longer announces.
+    const QUIET: Duration = Duration::from_secs(10);
+    /// The pause between requests for members while none is known.
+    const ASK: Duration = Duration::from_secs(10);
+    /// The most members remembered between two beacons.
+    const MAX_SEEN: usize = 256;
+
+    /// A member that has not joined yet; `address` is none if the patch's parameters name none.
+    pub(super) fn new(settings: &Ipmc, setup: &Setup, address: Option<SocketAddr>) -> Self {
+        Self {
+            settings: settings.clone(),
+            contact: setup.contact.clone(),
+            address: address.filter(|address| address.ip().is_multicast()),
+            interface: setup.interface,
+            joined: None,
+            heard: None,
+            last_beacon: Time::ZERO,
+            answered: false,
+            strikes: 0,
+            injecting: false,
+            forwarder: false,
+            injectors: Vec::new(),
+            seen: BTreeMap::new(),
+            links: BTreeMap::new(),
+            ask_at: Time::ZERO,
+        }
+    }
+
+    fn join(&self, cx: &mut Cx<'_>) {
+        let Ipmc { ttl, bytes_per_second } = self.settings;
+        match self.address {
+            Some(address) => cx.join_multicast(address, self.interface, ttl, bytes_per_second),
+            None => cx.unusable(Unusable::CannotJoin(LinkError::Unreachable)),
+        }
+    }
+
+    fn on_joined(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        self.joined = Some(now);
+        self.heard = None;
+        self.strikes = 0;
+        self.ask_at = now + Self::ASK;
+        cx.set_timer_within(Timer::Beacon, Duration::ZERO, Self::HASTE);
+        cx.set_timer(Timer::Listen, now + Self::FIRST_SILENCE);
+        // What was injected before could not be sent.
+        if self.announces() {
+            cx.announce();
+        }
+    }
+
+    fn on_not_joined(&mut self, cx: &mut Cx<'_>, cause: LinkError) {
+        self.joined = None;
+        [Timer::Beacon, Timer::Listen, Timer::Verdict]
+            .iter()
+            .for_each(|&timer| cx.stop_timer(timer));
+        cx.set_timer(Timer::Join, cx.now() + Self::REJOIN);
+        cx.unusable(Unusable::CannotJoin(cause));
+    }
+
+    fn beacon(&mut self, cx: &mut Cx<'_>) {
+        let Some(joined) = self.joined else { return };
+        let now = cx.now();
+        self.last_beacon = now;
+        cx.multicast(&Frame::Beacon { contact: self.contact.clone() });
+        self.tend(cx);
+        if cx.peers().is_empty() && now >= self.ask_at {
+            cx.ask_contacts();
+            self.ask_at = now + Self::ASK;
+        }
+        let first = now.since(joined) < Self::FIRST_TIME;
+        let [low, high] = if first { Self::FIRST_BEACONS } else { Self::BEACON };
+        cx.set_timer_within(Timer::Beacon, low, high);
+    }
+
+    fn on_beacon(&mut self, cx: &mut Cx<'_>, from: HostId, contact: Contact) {
+        if contact.host.tag() != from.tag() {
+            return cx.misbehaved(from, Fault::IdentityChanged);
+        }
+        let now = cx.now();
+        let host = contact.host;
+        self.hear(now);
+        let stranger = !self.seen.contains_key(&host);
+        if stranger && self.seen.len() >= Self::MAX_SEEN {
+            return;
+        }
+        self.seen.entry(host).or_insert(Seen { beacon: now, attach_from: now }).beacon = now;
+        self.learn(cx, contact);
+        if stranger {
+            self.attach_if_short(cx, host);
+        }
+    }
+
+    fn on_attach(&mut self, cx: &mut Cx<'_>, from: HostId, contact: Contact) {
+        if contact.host != from {
+            return cx.misbehaved(from, Fault::IdentityChanged);
+        }
+        // An answer says that this host can be heard. Without one, the other asks again.
+        if self.joined.is_none() {
+            return;
+        }
+        self.learn(cx, contact);
+        cx.need(from);
+        if self.admit(cx.now(), from) {
+            cx.send(from, &Frame::Attached);
+        } else {
+            cx.send(from, &Frame::Detach);
+            cx.release(from);
+        }
+        if cx.now().since(self.last_beacon) >= Self::REST {
+            cx.set_timer_within(Timer::Beacon, Duration::ZERO, Self::HASTE);
+        }
+    }
+
+    fn on_bye(&mut self, cx: &mut Cx<'_>, from: HostId) {
+        self.seen.remove(&from);
+        self.injectors.retain(|&injector| injector != from);
+        if self.links.remove(&from).is_some() {
+            cx.release(from);
+        }
+        cx.forget(from);
+    }
+
+    fn learn(&self, cx: &mut Cx<'_>, contact: Contact) {
+        if cx.peers().get(contact.host).is_none_or(|peer| peer.contact != contact) {
+            cx.learn(contact);
+        }
+    }
+
+    /// Something came by multicast.
+    fn hear(&mut self, now: Time) {
+        self.heard = Some(now);
+        self.strikes = 0;
+    }
+
+    /// For how long nothing was heard, and for how long that may be.
+    fn silence(&self, now: Time) -> Option<(Duration, Duration)> {
+        Some(match self.heard {
+            Some(heard) => (now.since(heard), Self::SILENCE),
+            None => (now.since(self.joined?), Self::FIRST_SILENCE),
+        })
+    }
+
+    /// Whoever hears nothing asks by unicast whether others are there at all: a lone member, and
+    /// one whose contacts have all died, is fine.
+    fn listen(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        let Some((silent, allowed)) = self.silence(now) else { return };
+        if silent < allowed {
+            return cx.set_timer(Timer::Listen, now + allowed.saturating_sub(silent));
+        }
+        self.answered = false;
+        for &host in self.links.keys() {
+            cx.send(host, &self.attach_frame());
+        }
+        cx.set_timer(Timer::Verdict, now + Self::VERDICT);
+    }
+
+    fn judge(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        let Some((silent, allowed)) = self.silence(now) else { return };
+        if silent >= allowed && self.answered {
+            self.strikes = self.strikes.saturating_add(1);
+            if self.strikes < Self::STRIKES {
+                return self.listen(cx);
+            }
+            cx.unusable(Unusable::NothingHeard { listened: silent });
+        }
+        self.strikes = 0;
+        cx.set_timer(Timer::Listen, now + Self::AGAIN);
+    }
+
+    fn inject(&mut self, cx: &mut Cx<'_>, fragment: FragmentId) {
+        if !self.announces() {
+            cx.announce();
+        }
+        self.injecting = true;
+        cx.set_timer(Timer::Quiet, cx.now() + Self::QUIET);
+        if self.joined.is_some() {
+            cx.multicast_fragment(fragment);
+        }
+    }
+
+    fn on_pushed(&mut self, now: Time, from: HostId) {
+        self.hear(now);
+        if self.injectors.first() != Some(&from) {
+            self.injectors.retain(|&injector| injector != from);
+            self.injectors.insert(0, from);
+            self.injectors.truncate(Self::INJECTORS);
+        }
+    }
+
+    pub(super) fn attach_frame(&self) -> Frame {
+        Frame::Attach { contact: self.contact.clone() }
+    }
+}
+
+impl Protocol for Member {
+    type Timer = Timer;
+    type Frame = Frame;
+
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        self.join(cx);
+    }
+
+    fn on_frame(&mut self, cx: &mut Cx<'_>, from: HostId, frame: Frame) {
+        match frame {
+            Frame::Beacon { contact } => self.on_beacon(cx, from, contact),
+            Frame::Attach { contact } => self.on_attach(cx, from, contact),
+            Frame::Attached => {
+                if let Some(link) = self.links.get_mut(&from) {
+                    link.agreed = true;
+                    self.answered = true;
+                }
+            }
+            Frame::Detach => self.on_detach(cx, from),
+            Frame::Bye => self.on_bye(cx, from),
+        }
+    }
+
+    /// Only who injects a fragment multicasts it: whoever pulled it did so alone.
+    fn on_fragment(&mut self, cx: &mut Cx<'_>, arrival: Arrival, fragment: FragmentId) {
+        match arrival {
+            Arrival::Injected => self.inject(cx, fragment),
+            Arrival::Pushed(from) => self.on_pushed(cx.now(), from),
+            Arrival::Pulled(_) => {}
+        }
+    }
+
+    fn on_duplicate(&mut self, cx: &mut Cx<'_>, from: HostId, _: FragmentId) {
+        self.on_pushed(cx.now(), from);
+    }
+
+    fn on_timer(&mut self, cx: &mut Cx<'_>, timer: Timer) {
+        match timer {
+            Timer::Join => self.join(cx),
+            Timer::Beacon => self.beacon(cx),
+            Timer::Listen => self.listen(cx),
+            Timer::Verdict => self.judge(cx),
+            Timer::Quiet => self.injecting = false,
+        }
+    }
+
+    fn on_disconnected(&mut self, cx: &mut Cx<'_>, host: HostId, _: LinkError) {
+        if self.links.remove(&host).is_some() {
+            self.avoid(host, cx.now() + Self::LOST);
+            self.attach_some(cx);
+        }
+    }
+
+    fn on_multicast(&mut self, cx: &mut Cx<'_>, joined: Result<(), LinkError>) {
+        match joined {
+            Ok(()) => self.on_joined(cx),
+            Err(cause) => self.on_not_joined(cx, cause),
+        }
+    }
+
+    fn on_forwarder(&mut self, cx: &mut Cx<'_>, forwarder: bool) {
+        self.forwarder = forwarder;
+        if forwarder {
+            cx.announce();
+        }
+    }
+
+    fn neighbours(&self) -> Vec<HostId> {
+        self.links.iter().filter(|(_, link)| link.agreed).map(|(&host, _)| host).collect()
+    }
+
+    fn announces(&self) -> bool {
+        self.injecting || self.forwarder
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        if self.joined.is_some() {
+            cx.multicast(&Frame::Bye);
+        }
+        for &host in self.links.keys() {
+            cx.send(host, &Frame::Bye);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The bootstrap service as a member sees it: ask, report, obey.
+
+use super::links::Links;
+use crate::wire::Frame;
+use crate::{Rng, Time};
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// A group that has not been joined by then is not.
+const JOIN_DEADLINE: Duration = Duration::from_millis(4_500);
+/// The first pause before a question is asked again, doubled each time.
+const RETRY: Duration = Duration::from_millis(100);
+const MAX_RETRY: Duration = Duration::from_secs(2);
+/// So many questions without an answer, and the service counts as silent.
+const SILENT_AFTER: u32 = 4;
+/// Every so many tries one goes by TCP, in case UDP is blocked.
+const TCP_EVERY: u32 = 3;
+
+/// How far this host's dealings with a group's bootstrap service have come.
+#[derive(Debug)]
+pub(super) struct Client {
+    at: SocketAddr,
+    cookie: u64,
+    epoch: u64,
+    since: Time,
+    next: Time,
+    /// Questions since the last answer.
+    tries: u32,
+    admitted: bool,
+    by_tcp: bool,
+    prefers_tcp: bool,
+}
+
+/// What time has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing.
+    Nothing,
+    /// A report is due.
+    Report,
+    /// A report is due, and the service has just come to count as silent.
+    ReportToSilent,
+    /// The host was not admitted in time.
+    TooLate,
+}
+
+impl Client {
+    pub(super) fn new(now: Time, at: SocketAddr) -> Self {
+        Self {
+            at,
+            cookie: 0,
+            epoch: 0,
+            since: now,
+            next: now,
+            tries: 0,
+            admitted: false,
+            by_tcp: false,
+            prefers_tcp: false,
+        }
+    }
+
+    pub(super) fn at(&self) -> SocketAddr {
+        self.at
+    }
+
+    pub(super) fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    pub(super) fn poll_timeout(&self) -> Time {
+        self.next
+    }
+
+    pub(super) fn on_timeout(&mut self, now: Time) -> Due {
+        if !self.admitted && self.since + JOIN_DEADLINE <= now {
+            return Due::TooLate;
+        }
+        if self.next > now {
+            return Due::Nothing;
+        }
+        if self.tries == SILENT_AFTER { Due::ReportToSilent } else { Due::Report }
+    }
+
+    /// Sends a report, or a farewell, and waits for the answer.
+    pub(super) fn send(&mut self, now: Time, rng: &mut Rng, links: &mut Links, frame: &Frame) {
+        let turn = self.tries.checked_rem(TCP_EVERY).unwrap_or(0);
+        self.by_tcp = self.prefers_tcp != (turn == TCP_EVERY.saturating_sub(1));
+        if self.by_tcp {
+            links.send_to_service(self.at, frame);
+        } else {
+            links.send_datagram(self.at, frame, self.cookie == 0);
+        }
+        let doublings = self.tries.min(8);
+        let pause = RETRY.saturating_mul(1_u32.wrapping_shl(doublings)).min(MAX_RETRY);
+        self.tries = self.tries.saturating_add(1);
+        self.next = now + jittered(rng, pause);
+        if !self.admitted {
+            self.next = self.next.min(self.since + JOIN_DEADLINE);
+        }
+    }
+
+    /// The service wants this host's address proved: the next report does it, at once.
+    pub(super) fn on_cookie(&mut self, now: Time, cookie: u64) {
+        self.cookie = cookie;
+        self.next = now;
+        self.tries = self.tries.saturating_sub(1);
+    }
+
+    /// The service answered. True if it had counted as silent.
+    pub(super) fn on_answer(&mut self, now: Time, rng: &mut Rng, interval: Duration) -> bool {
+        let was_silent = self.tries > SILENT_AFTER;
+        self.admitted = true;
+        self.tries = 0;
+        self.prefers_tcp = self.by_tcp;
+        self.next = now + jittered(rng, interval);
+        was_silent
+    }
+
+    /// Whether an order is not older than the last one. A service that started anew has another
+    /// upper half; only within one life do its numbers compare.
+    pub(super) fn accepts(&mut self, epoch: u64) -> bool {
+        let current = self.epoch >> 32 != epoch >> 32 || epoch >= self.epoch;
+        if current {
+            self.epoch = epoch;
+        }
+        current
+    }
+
+    /// Something changed that the service should know.
+    pub(super) fn hurry(&mut self, now: Time) {
+        self.next = now;
+    }
+
+    /// Whether a question is under way.
+    pub(super) fn is_asking(&self) -> bool {
+        self.tries > 0
+    }
+}
+
+/// Between 90 and 110 per cent of a pause, so that hosts do not all ask at once.
+fn jittered(rng: &mut Rng, pause: Duration) -> Duration {
+    let percent = u32::try_from(rng.below(21)).unwrap_or(0).saturating_add(90);
+    pause.saturating_mul(percent).checked_div(100).unwrap_or(pause)
+}

@@ -1,0 +1,384 @@
+//! Links: one stream a host, kept exactly as long as somebody needs the host; IP-multicast
+//! addresses; and the UDP socket. Framing, greeting, liveness and queues are here.
+
+mod demand;
+mod greeting;
+mod hosts;
+mod liveness;
+
+mod pacer;
+mod packets;
+mod queue;
+mod stream;
+
+use crate::counters::{Counter, Counters};
+use crate::wire::{self, Frame, Frames, Header, Hello};
+use crate::{Action, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time, Transmit};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use hosts::Hosts;
+use pacer::Pacer;
+use queue::Queue;
+pub(super) use queue::{DataRef, Fill, Urgency};
+use stream::{Phase, Stream};
+
+/// A stream that nobody needs any more stays open this long, so that what was said last arrives.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why somebody needs a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Need {
+    /// A protocol in one of the patches.
+    Patch(GroupId, PatchId),
+    /// The other representatives of a region keep an eye on it.
+    Relay(GroupId, PatchId),
+}
+
+/// What came in over a link.
+#[derive(Debug)]
+pub(super) enum Inbound {
+    /// A frame.
+    Frame { from: From, frame: Frame },
+    /// A stream to the host is open.
+    Up(HostId),
+    /// There is no stream to the host any more, or none could be opened; for whom that matters.
+    Down { host: HostId, needs: BTreeSet<Need>, cause: LinkError },
+    /// A multicast address is joined, or cannot be.
+    Multicast { link: LinkId, joined: Result<(), LinkError> },
+    /// Somebody speaks another version.
+    ForeignVersion { version: u8, from: SocketAddr },
+}
+
+/// Where a frame came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// A stream from that host.
+    Host(HostId),
+    /// A multicast address, from the host with that tag.
+    Multicast(LinkId, HostTag),
+    /// The bootstrap service at that address.
+    Service(SocketAddr),
+}
+
+#[derive(Debug)]
+enum Link {
+    Stream(Box<Stream>),
+    Multicast { open: bool, looked: bool, queue: Queue, pacer: Pacer },
+}
+
+/// All links of one host.
+#[derive(Debug)]
+pub(super) struct Links {
+    me: Hello,
+    links: BTreeMap<LinkId, Link>,
+    hosts: Hosts,
+    next_link: u64,
+    packet_number: u64,
+    now: Time,
+    /// Datagrams for the bootstrap services, encoded.
+    datagrams: VecDeque<(SocketAddr, Bytes)>,
+    datagrams_looked: bool,
+    actions: VecDeque<Action>,
+    inbox: VecDeque<Inbound>,
+    /// When each link wants to be looked after, at the latest.
+    deadlines: BTreeSet<(Time, LinkId)>,
+    pub(super) counters: Counters,
+    limits: Limits,
+}
+
+impl Links {
+    pub(super) fn new(me: Hello, limits: Limits) -> Self {
+        Self {
+            me,
+            links: BTreeMap::new(),
+            hosts: Hosts::default(),
+            next_link: LinkId::UDP.0.saturating_add(1),
+            packet_number: 0,
+            now: Time::ZERO,
+            datagrams: VecDeque::new(),
+            datagrams_looked: false,
+            actions: VecDeque::new(),
+            inbox: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            counters: Counters::default(),
+            limits,
+        }
+    }
+
+    pub(super) fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {
+        self.now = now;
+        if self.links.len() >= self.limits.links {
+            self.counters.bump(Counter::LinksRefused);
+            return None;
+        }
+        let link = self.name();
+        let stream = Stream::accepted(now, from, &self.limits);
+        self.insert(link, Link::Stream(Box::new(stream)));
+        Some(link)
+    }
+
+    pub(super) fn opened(&mut self, now: Time, link: LinkId) {
+        self.now = now;
+        let hello = Frame::Hello(self.me.clone());
+        match self.links.get_mut(&link) {
+            Some(Link::Stream(stream)) => {
+                stream.opened(now, &hello);
+                self.look(link);
+            }
+            Some(Link::Multicast { open, .. }) => {
+                *open = true;
+                self.inbox.push_back(Inbound::Multicast { link, joined: Ok(()) });
+                self.look(link);
+            }
+            None => {}
+        }
+        self.schedule(link);
+    }
+
+    pub(super) fn received(&mut self, now: Time, link: LinkId, bytes: Bytes) {
+        self.now = now;
+        let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
+        stream.push(now, bytes);
+        loop {
+            let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
+            let from = stream.address();
+            match stream.next_packet() {
+                Ok(None) => return self.schedule(link),
+                Ok(Some(packet)) => self.stream_packet(link, from, packet),
+                Err(_) => {
+                    self.counters.bump(Counter::DroppedMalformed);
+                    return self.drop_link(link, LinkError::Reset);
+                }
+            }
+        }
+    }
+
+    pub(super) fn datagram(&mut self, now: Time, link: LinkId, from: SocketAddr, bytes: Bytes) {
+        self.now = now;
+        let Some(frames) = self.open_packet(from, bytes) else { return };
+        let sender = frames.header().sender;
+        let source = match self.links.get(&link) {
+            Some(Link::Multicast { .. }) if sender == self.me.host.tag() => {
+                return self.counters.bump(Counter::OwnPackets);
+            }
+            Some(Link::Multicast { .. }) => From::Multicast(link, sender),
+            _ if link == LinkId::UDP => From::Service(from),
+            _ => return self.counters.bump(Counter::DroppedStranger),
+        };
+        for frame in frames {
+            match frame {
+                Ok(frame) => self.inbox.push_back(Inbound::Frame { from: source, frame }),
+                Err(_) => self.counters.bump(Counter::DroppedMalformed),
+            }
+        }
+    }
+
+    pub(super) fn closed(&mut self, now: Time, link: LinkId, cause: LinkError) {
+        self.now = now;
+        match self.links.get_mut(&link) {
+            Some(Link::Stream(stream)) => match stream.next_address() {
+                // The host has another address: try that one.
+                Some(to) => {
+                    let next = self.name();
+                    self.rename(link, next);
+                    self.actions.push_back(Action::Dial {
+                        link: next,
+                        to,
+                        from: self.dial_from(to),
+                    });
+                }
+                None => self.forget(link, cause),
+            },
+            Some(Link::Multicast { .. }) => {
+                self.remove(link);
+                self.inbox.push_back(Inbound::Multicast { link, joined: Err(cause) });
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn timeout(&mut self, now: Time) {
+        self.now = now;
+        while let Some(&(at, link)) = self.deadlines.first().filter(|&&(at, _)| at <= now) {
+            self.deadlines.remove(&(at, link));
+            match self.links.get_mut(&link) {
+                Some(Link::Stream(stream)) => {
+                    if let Some(cause) = stream.timeout(now) {
+                        self.drop_link(link, cause);
+                        continue;
+                    }
+                    self.look(link);
+                }
+                Some(Link::Multicast { pacer, .. }) => {
+                    pacer.refill(now);
+                    self.look(link);
+                }
+                None => {}
+            }
+            self.schedule(link);
+        }
+    }
+
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(super) fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    pub(super) fn poll_inbound(&mut self) -> Option<Inbound> {
+        self.inbox.pop_front()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|&(at, _)| at)
+    }
+
+    fn name(&mut self) -> LinkId {
+        let link = LinkId(self.next_link);
+        self.next_link = self.next_link.saturating_add(1);
+        link
+    }
+
+    /// Where to dial from: the preferred own address, where it is of the same family and says
+    /// which interface it means.
+    fn dial_from(&self, to: SocketAddr) -> Option<IpAddr> {
+        let own = self.me.addresses.first()?.ip();
+        (own.is_ipv4() == to.is_ipv4() && !own.is_unspecified()).then_some(own)
+    }
+
+    fn stream_to(&self, host: HostId) -> Option<&Stream> {
+        match self.links.get(&self.hosts.link(host)?)? {
+            Link::Stream(stream) => Some(stream),
+            Link::Multicast { .. } => None,
+        }
+    }
+
+    fn service_link(&self, at: SocketAddr) -> Option<LinkId> {
+        let is_it = |link: &Link| matches!(link, Link::Stream(stream) if stream.serves(at));
+        self.links.iter().find(|(_, link)| is_it(link)).map(|(&link, _)| link)
+    }
+
+    fn queue_mut(&mut self, link: LinkId) -> Option<&mut Queue> {
+        match self.links.get_mut(&link)? {
+            Link::Stream(stream) => Some(stream.queue_mut()),
+            Link::Multicast { queue, .. } => Some(queue),
+        }
+    }
+
+    fn insert(&mut self, link: LinkId, entry: Link) {
+        self.links.insert(link, entry);
+        self.schedule(link);
+    }
+
+    fn remove(&mut self, link: LinkId) -> Option<Link> {
+        self.links.remove(&link)
+    }
+
+    /// The same stream under a new name: each name is dialled once.
+    fn rename(&mut self, from: LinkId, to: LinkId) {
+        if let Some(entry) = self.links.remove(&from) {
+            if let Link::Stream(stream) = &entry
+                && let Some(host) = stream.host()
+                && self.hosts.link(host) == Some(from)
+            {
+                self.hosts.set_link(host, to);
+            }
+            self.insert(to, entry);
+        }
+    }
+
+    /// Tells the adapter to pull, unless it is pulling already.
+    fn look(&mut self, link: LinkId) {
+        let wants = match self.links.get_mut(&link) {
+            Some(Link::Stream(stream)) => stream.wants_look(),
+            Some(Link::Multicast { open, looked, queue, pacer }) => {
+                let wants = *open && !*looked && !queue.is_empty() && pacer.may_send();
+                *looked |= wants;
+                wants
+            }
+            None => false,
+        };
+        if wants {
+            self.actions.push_back(Action::Look { link });
+        }
+    }
+
+    /// Enters the link's next deadline. One that moved later is left where it is: it comes up
+    /// early and is put right then.
+    fn schedule(&mut self, link: LinkId) {
+        let next = match self.links.get(&link) {
+            Some(Link::Stream(stream)) => stream.next_deadline(),
+            Some(Link::Multicast { queue, pacer, .. }) if !queue.is_empty() => {
+                pacer.next_deadline()
+            }
+            _ => None,
+        };
+        let Some(next) = next else { return };
+        let next = next.max(self.now + Duration::from_nanos(1));
+        let slot = match self.links.get_mut(&link) {
+            Some(Link::Stream(stream)) => stream.scheduled_mut(),
+            Some(Link::Multicast { pacer, .. }) => pacer.scheduled_mut(),
+            None => return,
+        };
+        if let Some(at) = slot.filter(|&at| at <= next && self.deadlines.contains(&(at, link))) {
+            let _ = at;
+            return;
+        }
+        if let Some(at) = slot.replace(next) {
+            self.deadlines.remove(&(at, link));
+        }
+        self.deadlines.insert((next, link));
+    }
+
+    /// Checks a packet's header; counts what is wrong with it.
+    fn open_packet(&mut self, from: SocketAddr, packet: Bytes) -> Option<Frames> {
+        match Frames::decode(packet) {
+            Ok(frames) => {
+                self.counters.bump(Counter::PacketsReceived);
+                Some(frames)
+            }
+            Err(error) => {
+                if let wire::DecodeError::UnknownVersion(version) = error {
+                    self.inbox.push_back(Inbound::ForeignVersion { version, from });
+                }
+                self.counters.bump(match error {
+                    wire::DecodeError::UnknownVersion(_) => Counter::DroppedVersion,
+                    wire::DecodeError::UnknownSuite(_) => Counter::DroppedSuite,
+                    wire::DecodeError::Truncated { .. } => Counter::DroppedTruncated,
+                    _ => Counter::DroppedMalformed,
+                });
+                None
+            }
+        }
+    }
+
+    /// Closes a link of which the adapter still knows.
+    fn drop_link(&mut self, link: LinkId, cause: LinkError) {
+        if self.links.contains_key(&link) {
+            self.actions.push_back(Action::Close { link });
+            self.forget(link, cause);
+        }
+    }
+
+    /// Takes out a link that is gone, and tells who needed it.
+    fn forget(&mut self, link: LinkId, cause: LinkError) {
+        let stream = match self.remove(link) {
+            Some(Link::Stream(stream)) => stream,
+            Some(Link::Multicast { .. }) => {
+                return self.inbox.push_back(Inbound::Multicast { link, joined: Err(cause) });
+            }
+            None => return,
+        };
+        if let Some(host) = stream.host().filter(|&host| self.hosts.link(host) == Some(link)) {
+            self.hosts.clear_link(host);
+            let needs = self.hosts.forget_needs(host);
+            self.inbox.push_back(Inbound::Down { host, needs, cause });
+        }
+    }
+}

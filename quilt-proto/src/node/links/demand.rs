@@ -1,0 +1,202 @@
+//! What the rest of a node asks of its links.
+
+use super::*;
+
+impl Links {
+    /// Keeps a stream to `host` open for `need`; dials it if there is none.
+    pub(in crate::node) fn need(&mut self, host: HostId, need: Need, addresses: &[SocketAddr]) {
+        if host == self.me.host {
+            return;
+        }
+        self.hosts.need(host, need);
+        if let Some(link) = self.hosts.link(host) {
+            if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
+                stream.is_needed();
+            }
+            return;
+        }
+        let link = self.name();
+        let Some(stream) = Stream::dialled(self.now, host, addresses, &self.limits) else {
+            let needs = self.hosts.forget_needs(host);
+            let cause = LinkError::Unreachable;
+            return self.inbox.push_back(Inbound::Down { host, needs, cause });
+        };
+        let to = stream.address();
+        self.hosts.set_link(host, link);
+        self.insert(link, Link::Stream(Box::new(stream)));
+        self.actions.push_back(Action::Dial { link, to, from: self.dial_from(to) });
+    }
+
+    /// Gives up one need; a stream that this host dialled and nobody needs is closed after a while.
+    pub(in crate::node) fn release(&mut self, host: HostId, need: Need) {
+        self.hosts.release(host, need);
+        if let Some(link) = self.hosts.link(host).filter(|_| !self.hosts.is_needed(host)) {
+            if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
+                stream.idle_from(self.now);
+            }
+            self.schedule(link);
+        }
+    }
+
+    /// Whether a stream to the host is open.
+    pub(in crate::node) fn is_up(&self, host: HostId) -> bool {
+        self.stream_to(host).is_some_and(|stream| stream.phase() == Phase::Open)
+    }
+
+    pub(in crate::node) fn rtt(&self, host: HostId) -> Option<Duration> {
+        self.stream_to(host)?.rtt()
+    }
+
+    /// Where the host at the other end of a stream said that it listens.
+    pub(in crate::node) fn greeting(&self, host: HostId) -> Option<&Hello> {
+        self.stream_to(host)?.greeting()
+    }
+
+    /// Queues a control frame for a host that there is a stream to; false if there is none.
+    pub(in crate::node) fn send(&mut self, host: HostId, frame: &Frame) -> bool {
+        let Some(link) = self.hosts.link(host) else { return false };
+        self.send_on(link, frame)
+    }
+
+    /// Queues a control frame for a multicast address.
+    pub(in crate::node) fn send_on(&mut self, link: LinkId, frame: &Frame) -> bool {
+        let Some(queue) = self.queue_mut(link) else { return false };
+        if !queue.push_control(frame) {
+            self.counters.bump(Counter::ControlOverflow);
+            self.drop_link(link, LinkError::TimedOut);
+            return false;
+        }
+        self.look(link);
+        true
+    }
+
+    /// Queues a multicast control frame behind one that says who sends it.
+    pub(in crate::node) fn introduce_on(&mut self, link: LinkId, frame: &Frame) -> bool {
+        let hello = Frame::Hello(self.me.clone());
+        self.send_on(link, &hello) && self.send_on(link, frame)
+    }
+
+    /// Has this host's word on what it holds sent to a host.
+    pub(in crate::node) fn send_word(&mut self, host: HostId, group: GroupId, patch: PatchId) {
+        if let Some(link) = self.hosts.link(host) {
+            self.send_word_on(link, group, patch);
+        }
+    }
+
+    pub(in crate::node) fn send_word_on(&mut self, link: LinkId, group: GroupId, patch: PatchId) {
+        if let Some(queue) = self.queue_mut(link) {
+            queue.push_word(group, patch);
+            self.look(link);
+        }
+    }
+
+    /// Queues a fragment for a host that there is a stream to. True if the queue just became long.
+    pub(in crate::node) fn send_fragment(
+        &mut self,
+        host: HostId,
+        data: DataRef,
+        urgency: Urgency,
+    ) -> bool {
+        self.hosts.link(host).is_some_and(|link| self.send_fragment_on(link, data, urgency))
+    }
+
+    pub(in crate::node) fn send_fragment_on(
+        &mut self,
+        link: LinkId,
+        data: DataRef,
+        urgency: Urgency,
+    ) -> bool {
+        let now = self.now;
+        if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
+            stream.carries_data(now);
+        }
+        let Some(queue) = self.queue_mut(link) else { return false };
+        let was_long = queue.is_long();
+        let overflow = queue.push_data(data, urgency);
+        let is_long = queue.is_long();
+        self.counters.add(Counter::QueueOverflow, overflow);
+        self.look(link);
+        is_long && !was_long
+    }
+
+    /// Whether the queue to a host, or to a multicast address, is long.
+    pub(in crate::node) fn is_slow(&self, host: HostId) -> bool {
+        self.stream_to(host).is_some_and(|stream| stream.queue().is_long())
+    }
+
+    pub(in crate::node) fn is_slow_on(&self, link: LinkId) -> bool {
+        matches!(self.links.get(&link), Some(Link::Multicast { queue, .. }) if queue.is_long())
+    }
+
+    /// Whether anything of the group waits to be sent.
+    pub(in crate::node) fn has_queued(&self, group: GroupId) -> bool {
+        self.links.values().any(|link| match link {
+            Link::Stream(stream) => stream.queue().has_queued(group),
+            Link::Multicast { queue, .. } => queue.has_queued(group),
+        })
+    }
+
+    pub(in crate::node) fn join_multicast(
+        &mut self,
+        address: SocketAddr,
+        interface: IpAddr,
+        ttl: u8,
+        bytes_per_second: u64,
+    ) -> LinkId {
+        let link = self.name();
+        let queue = Queue::new(wire::MAX_DATAGRAM_BYTES - wire::TAG_BYTES, &self.limits);
+        let pacer = Pacer::new(bytes_per_second);
+        self.insert(link, Link::Multicast { open: false, looked: false, queue, pacer });
+        self.actions.push_back(Action::JoinMulticast { link, address, interface, ttl });
+        link
+    }
+
+    pub(in crate::node) fn close_multicast(&mut self, link: LinkId) {
+        if self.remove(link).is_some() {
+            self.actions.push_back(Action::Close { link });
+        }
+    }
+
+    /// Queues a datagram for a bootstrap service, padded to the full length if `pad`.
+    pub(in crate::node) fn send_datagram(&mut self, to: SocketAddr, frame: &Frame, pad: bool) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        if pad {
+            let room = wire::MAX_DATAGRAM_BYTES - Header::BYTES;
+            let room = room.saturating_sub(bytes.len());
+            bytes.extend_from_slice(&wire::padding(room));
+        }
+        if self.datagrams.len() >= self.limits.queued_control {
+            self.datagrams.pop_front();
+            self.counters.bump(Counter::ControlOverflow);
+        }
+        self.datagrams.push_back((to, bytes.into()));
+        if !core::mem::replace(&mut self.datagrams_looked, true) {
+            self.actions.push_back(Action::Look { link: LinkId::UDP });
+        }
+    }
+
+    /// Sends a frame to a bootstrap service over a stream, which is dialled if there is none.
+    pub(in crate::node) fn send_to_service(&mut self, at: SocketAddr, frame: &Frame) {
+        let link = match self.service_link(at) {
+            Some(link) => link,
+            None => {
+                let link = self.name();
+                let stream = Stream::to_service(self.now, at, &self.limits);
+                self.insert(link, Link::Stream(Box::new(stream)));
+                self.actions.push_back(Action::Dial { link, to: at, from: self.dial_from(at) });
+                link
+            }
+        };
+        self.send_on(link, frame);
+    }
+
+    pub(in crate::node) fn close_service(&mut self, at: SocketAddr) {
+        if let Some(link) = self.service_link(at) {
+            if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
+                stream.idle_from(self.now);
+            }
+            self.schedule(link);
+        }
+    }
+}

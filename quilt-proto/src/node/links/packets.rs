@@ -1,0 +1,71 @@
+//! Packets as they go out.
+
+use super::*;
+
+impl Links {
+    /// Next packet for a link. `fill` brings the fragments and the words that the queues only
+    /// name.
+    pub(in crate::node) fn poll_transmit(
+        &mut self,
+        link: LinkId,
+        fill: &mut dyn Fill,
+    ) -> Option<Transmit> {
+        let transmit =
+            if link == LinkId::UDP { self.next_datagram() } else { self.next_packet(link, fill) };
+        if let Some(transmit) = &transmit {
+            self.counters.bump(Counter::PacketsSent);
+            self.counters.add(Counter::BytesSent, transmit.len() as u64);
+        }
+        transmit
+    }
+
+    fn header(&mut self) -> [u8; Header::BYTES] {
+        let number = self.packet_number;
+        self.packet_number = number.saturating_add(1);
+        let sender = self.me.host.tag();
+        Header { suite: wire::SUITE_OPEN, key_epoch: 0, sender, number }.encode()
+    }
+
+    fn next_datagram(&mut self) -> Option<Transmit> {
+        let Some((to, frame)) = self.datagrams.pop_front() else {
+            self.datagrams_looked = false;
+            return None;
+        };
+        let mut transmit = Transmit::new(Some(to));
+        transmit.push_head(&self.header());
+        transmit.push_payload(frame);
+        Some(transmit)
+    }
+
+    fn next_packet(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {
+        let now = self.now;
+        let mut transmit = Transmit::new(None);
+        let filled = match self.links.get_mut(&link)? {
+            Link::Stream(stream) => {
+                transmit.push_head(&[0; wire::PREFIX_BYTES]);
+                transmit.push_head(&[0; Header::BYTES]);
+                stream.fill(now, &mut transmit, fill)
+            }
+            Link::Multicast { queue, pacer, looked, .. } => {
+                transmit.push_head(&[0; Header::BYTES]);
+                let filled = pacer.may_send() && queue.fill(&mut transmit, fill);
+                *looked = filled;
+                pacer.spend(if filled { transmit.len() } else { 0 });
+                filled
+            }
+        };
+        if !filled {
+            self.schedule(link);
+            return None;
+        }
+        let header = self.header();
+        let is_stream = matches!(self.links.get(&link), Some(Link::Stream(_)));
+        let at = if is_stream { wire::PREFIX_BYTES } else { 0 };
+        let len = u16::try_from(transmit.len().saturating_sub(at)).unwrap_or(u16::MAX);
+        if is_stream {
+            transmit.patch_head(0, &len.to_be_bytes());
+        }
+        transmit.patch_head(at, &header);
+        Some(transmit)
+    }
+}

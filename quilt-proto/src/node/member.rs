@@ -1,0 +1,588 @@
+//! This host as a member of one group: its patches, its window, and what ties them together.
+
+mod data;
+mod orders;
+mod sewing;
+
+use super::bootstrap::{Client, Due};
+use super::links::{DataRef, From, Links, Need, Urgency};
+use super::patch::{Broken, Patch};
+use super::repair::Repair;
+use super::window::{MAX_MESSAGE_BYTES, Window};
+use super::{Group, Host};
+use crate::bootstrap::{MEMBER_REPORT, REPRESENTATIVE_REPORT};
+use crate::counters::{Counter, Fault};
+use crate::protocol::{Arrival, Effect, ErasedProtocol, Lent};
+use crate::wire::{Contact, Data, Frame, Pull, Report, Scope};
+use crate::{
+    GroupId, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError, RejectCause, Role,
+    Seq, Source, Time, Trouble,
+};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// What is published may run ahead of the rate by this much.
+const PUBLISH_AHEAD: Duration = Duration::from_millis(20);
+/// How soon a publisher that was put off is looked at again.
+const PUBLISH_RETRY: Duration = Duration::from_millis(2);
+/// A member that leaves stays until nobody asked it for anything for so long.
+const LEAVE_QUIET: Duration = Duration::from_millis(500);
+/// And no longer than this.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
+/// How often a leaving member looks whether all is quiet.
+const LEAVE_TICK: Duration = Duration::from_millis(50);
+
+/// What the member's handlers work with beside the member itself.
+pub(super) struct Env<'a> {
+    pub(super) now: Time,
+    pub(super) host: &'a mut Host,
+    pub(super) links: &'a mut Links,
+}
+
+/// How far the membership has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Joining,
+    Joined,
+    Leaving { since: Time, look: Time },
+    Over,
+}
+
+/// A membership.
+#[derive(Debug)]
+pub(super) struct Member {
+    id: GroupId,
+    create: bool,
+    stage: Stage,
+    client: Client,
+    patches: BTreeMap<PatchId, Patch>,
+    window: Window,
+    repair: Repair,
+    broken: Broken,
+    /// Fellow representatives that are out of reach, and when they are tried again.
+    lost: BTreeMap<HostId, Time>,
+    /// The regions between which and the inter-patch patch this host forwards.
+    forwarded: BTreeSet<PatchId>,
+    place: Option<Place>,
+    notices: VecDeque<Notice>,
+    /// Until when what was published so far takes at the rate.
+    paced: Time,
+    /// When a publisher that was put off is looked at again.
+    put_off: Option<Time>,
+    /// When somebody was last given something.
+    served: Time,
+    effects: Vec<Effect>,
+    /// Handlers to call once the effects before them are carried out.
+    calls: VecDeque<(PatchId, Call)>,
+}
+
+/// A handler of a protocol that is still to be called.
+#[derive(Debug)]
+enum Call {
+    Connected(HostId),
+    Contacts(Vec<HostId>),
+}
+
+impl Member {
+    pub(super) fn new(now: Time, id: GroupId, group: &Group, host: &Host) -> Self {
+        Self {
+            id,
+            create: group.create,
+            stage: Stage::Joining,
+            client: Client::new(now, group.bootstrap),
+            patches: BTreeMap::new(),
+            window: Window::new(host.config.limits.clone()),
+            repair: Repair::default(),
+            broken: Broken::new(),
+            lost: BTreeMap::new(),
+            forwarded: BTreeSet::new(),
+            place: None,
+            notices: VecDeque::new(),
+            paced: now,
+            put_off: None,
+            served: now,
+            effects: Vec::new(),
+            calls: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn service(&self) -> SocketAddr {
+        self.client.at()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// What the application asks for.
+    pub(super) fn publish(&mut self, env: &mut Env<'_>, body: &Bytes) -> Result<Seq, PublishError> {
+        match self.stage {
+            Stage::Joined => {}
+            Stage::Joining => return Err(PublishError::NotAdmitted),
+            Stage::Leaving { .. } | Stage::Over => return Err(PublishError::Closed),
+        }
+        let max = env.host.config.limits.message_bytes.min(MAX_MESSAGE_BYTES);
+        if body.len() > max {
+            return Err(PublishError::TooLarge { len: body.len(), max });
+        }
+        let Some(origin) = self.region().map(|patch| patch.id) else {
+            return Err(PublishError::NotAdmitted);
+        };
+        if self.is_full(env) {
+            self.put_off = Some(env.now + PUBLISH_RETRY);
+            return Err(PublishError::WouldBlock);
+        }
+        self.pace(env, body.len());
+        let (me, incarnation) = (env.host.config.host, env.host.config.incarnation);
+        let (seq, count) = self.window.publish(env.now, me, incarnation, origin, body);
+        let source = Source { host: me.tag(), incarnation };
+        for index in 0..count {
+            let fragment = crate::FragmentId { source, seq, index };
+            self.inject(env, origin, fragment);
+            if self.forwarded.contains(&origin) {
+                self.inject(env, PatchId::INTER_PATCH, fragment);
+            }
+        }
+        self.news(env.now);
+        self.settle(env);
+        Ok(seq)
+    }
+
+    pub(super) fn leave(&mut self, env: &mut Env<'_>) {
+        match self.stage {
+            Stage::Joining => self.finish(env),
+            Stage::Joined => {
+                self.served = env.now;
+                self.stage = Stage::Leaving { since: env.now, look: env.now + LEAVE_TICK };
+            }
+            Stage::Leaving { .. } | Stage::Over => {}
+        }
+    }
+
+    pub(super) fn poll_notice(&mut self) -> Option<Notice> {
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(notice);
+        }
+        match self.stage {
+            Stage::Joined | Stage::Leaving { .. } => self.window.poll_notice(),
+            Stage::Joining | Stage::Over => None,
+        }
+    }
+
+    // What comes over links.
+
+    pub(super) fn on_frame(&mut self, env: &mut Env<'_>, from: From, frame: Frame) {
+        if self.stage == Stage::Over {
+            return env.links.counters.bump(Counter::DroppedUnknownPatch);
+        }
+        match frame {
+            Frame::Data(data) => self.on_data(env, from, data),
+            Frame::Held { patch, sources, .. } => self.on_word(env, from, patch, sources),
+            Frame::Pull(pull) => self.on_pull(env, from, &pull),
+            Frame::NotHeld(pull) => {
+                if let From::Host(host) = from {
+                    self.repair.on_not_held(host, &pull.wanted);
+                }
+            }
+            Frame::Protocol { patch, body, .. } => self.on_protocol(env, from, patch, &body),
+            Frame::Cookie { cookie, .. } if self.is_service(from) => {
+                self.client.on_cookie(env.now, cookie);
+                self.report_if_due(env);
+            }
+            Frame::Orders(orders) if self.is_service(from) => self.on_orders(env, orders),
+            Frame::Refused { refusal, .. } if self.is_service(from) => {
+                self.on_refused(env, refusal);
+            }
+            _ => env.links.counters.bump(Counter::DroppedUnexpected),
+        }
+        self.settle(env);
+    }
+
+    /// A member on a multicast address said who it is.
+    pub(super) fn on_introduction(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        contact: &Contact,
+        me: HostId,
+    ) {
+        for patch in self.patches.values_mut().filter(|patch| patch.multicast == Some(link)) {
+            patch.tags.insert(contact.host.tag(), contact.host);
+            if patch.peers.get(contact.host).is_none() {
+                patch.learn(now, me, contact.clone());
+            }
+            patch.heard(now, contact.host);
+        }
+    }
+
+    pub(super) fn on_up(&mut self, env: &mut Env<'_>, host: HostId) {
+        if self.lost.remove(&host).is_some() {
+            self.choose_forwarders(env);
+        }
+        let needing = self.patches.values().filter(|patch| patch.needs.contains(&host));
+        let calls: Vec<_> = needing.map(|patch| (patch.id, Call::Connected(host))).collect();
+        self.calls.extend(calls);
+        self.settle(env);
+    }
+
+    pub(super) fn on_down(
+        &mut self,
+        env: &mut Env<'_>,
+        host: HostId,
+        need: Need,
+        cause: LinkError,
+    ) {
+        self.repair.forget(host);
+        match need {
+            Need::Patch(_, id) => {
+                if let Some(patch) = self.patches.get_mut(&id) {
+                    patch.unlinked(host);
+                    if patch.needs.remove(&host) {
+                        self.call(env, id, |protocol, lent| {
+                            protocol.on_disconnected(lent, host, cause);
+                        });
+                    }
+                }
+            }
+            Need::Relay(..) => self.on_fellow_lost(env, host),
+        }
+        self.settle(env);
+    }
+
+    pub(super) fn on_multicast(
+        &mut self,
+        env: &mut Env<'_>,
+        link: LinkId,
+        joined: Result<(), LinkError>,
+    ) {
+        let patch = self.patches.values_mut().find(|patch| patch.multicast == Some(link));
+        let Some(patch) = patch else { return };
+        if joined.is_err() {
+            patch.multicast = None;
+        }
+        let id = patch.id;
+        self.call(env, id, |protocol, lent| protocol.on_multicast(lent, joined));
+        self.settle(env);
+    }
+
+    pub(super) fn on_foreign_version(&mut self, env: &mut Env<'_>, version: u8, from: SocketAddr) {
+        if self.stage == Stage::Joining && from == self.client.at() {
+            self.reject(env, RejectCause::ForeignVersion { version });
+        } else {
+            self.notices.push_back(Notice::Degraded(Trouble::ForeignVersion { version, from }));
+        }
+    }
+
+    // Time.
+
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        if self.stage == Stage::Over {
+            return None;
+        }
+        let leaving = match self.stage {
+            Stage::Leaving { look, .. } => Some(look),
+            _ => None,
+        };
+        let patches = self.patches.values().filter_map(Patch::poll_timeout).min();
+        let lost = self.lost.values().copied().min();
+        let client = Some(self.client.poll_timeout());
+        let window = self.window.next_aging();
+        [leaving, patches, lost, client, window, self.repair.poll_timeout(), self.put_off]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn on_timeout(&mut self, env: &mut Env<'_>) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        let now = env.now;
+        for id in self.patches.keys().copied().collect::<Vec<_>>() {
+            self.patch_timeout(env, id);
+        }
+        if self.window.next_aging().is_some_and(|at| at <= now) {
+            self.window.age(now);
+        }
+        self.mend(env);
+        self.look_for_fellows(env);
+        if self.put_off.is_some_and(|at| at <= now) {
+            let full = self.is_full(env);
+            self.put_off = full.then(|| now + PUBLISH_RETRY);
+            if !full {
+                self.notices.push_back(Notice::Writable);
+            }
+        }
+        self.report_if_due(env);
+        self.settle(env);
+        if let Stage::Leaving { since, look } = self.stage
+            && look <= now
+        {
+            let quiet = !env.links.has_queued(self.id) && self.served + LEAVE_QUIET <= now;
+            self.stage = Stage::Leaving { since, look: now + LEAVE_TICK };
+            if quiet || since + LEAVE_DEADLINE <= now {
+                self.finish(env);
+            }
+        }
+    }
+
+    fn patch_timeout(&mut self, env: &mut Env<'_>, id: PatchId) {
+        let (now, me) = (env.now, env.host.config.host);
+        let holds_nothing = self.window.is_empty();
+        let mut effects = core::mem::take(&mut self.effects);
+        while let Some(patch) = self.patches.get_mut(&id) {
+            if patch.poll_timeout().is_none_or(|at| at > now) {
+                break;
+            }
+            patch.look_at_links(env.links);
+            if patch.take_word(now, holds_nothing) {
+                let (multicast, announces) = (patch.multicast, patch.announces());
+                for host in patch.neighbours() {
+                    env.links.send_word(host, self.id, id);
+                }
+                if let Some(link) = multicast.filter(|_| announces) {
+                    env.links.send_word_on(link, self.id, id);
+                }
+            }
+            patch.on_timeout(now, me, &mut effects);
+            self.effects = effects;
+            self.carry_out(env, id);
+            effects = core::mem::take(&mut self.effects);
+        }
+        self.effects = effects;
+    }
+
+    fn report_if_due(&mut self, env: &mut Env<'_>) {
+        match self.client.on_timeout(env.now) {
+            Due::Nothing => {}
+            Due::TooLate => {
+                let at = self.client.at();
+                self.reject(env, RejectCause::BootstrapSilent { at });
+            }
+            Due::Report => self.report(env),
+            Due::ReportToSilent => {
+                if self.stage != Stage::Joining {
+                    let at = self.client.at();
+                    self.notices.push_back(Notice::Degraded(Trouble::BootstrapSilent { at }));
+                }
+                self.report(env);
+            }
+        }
+    }
+
+    fn report(&mut self, env: &mut Env<'_>) {
+        let config = &env.host.config;
+        let works = |id: &crate::ProtocolId| !self.broken.contains_key(id);
+        let protocols = config.registry.iter().map(|plugin| plugin.id()).filter(works);
+        // A host whose regional protocol broke asks anew for all its places.
+        let whole = self.patches.values().all(|patch| works(&patch.protocol));
+        let memberships = self.patches.values().filter(|_| whole).map(Patch::membership);
+        let report = Report {
+            group: self.id,
+            host: config.host,
+            incarnation: config.incarnation,
+            cookie: self.client.cookie(),
+            create: self.create || self.stage != Stage::Joining,
+            addresses: config.addresses.clone(),
+            nics: config.nics.clone(),
+            protocols: protocols.take(Report::MAX_PROTOCOLS).collect(),
+            memberships: memberships.take(Report::MAX_MEMBERSHIPS).collect(),
+            lost: self.lost.keys().copied().take(Report::MAX_LOST).collect(),
+        };
+        self.client.send(env.now, &mut env.host.rng, env.links, &Frame::Report(report));
+    }
+
+    /// How long after an answer the service is told again.
+    fn report_interval(&self) -> Duration {
+        match self.place.as_ref().map(|place| place.role) {
+            Some(Role::Representative) => REPRESENTATIVE_REPORT,
+            Some(Role::Member) | None => MEMBER_REPORT,
+        }
+    }
+
+    // Protocols.
+
+    /// Calls a handler of a patch's protocol and carries out its effects.
+    fn call(
+        &mut self,
+        env: &mut Env<'_>,
+        id: PatchId,
+        handler: impl FnOnce(&mut dyn ErasedProtocol, Lent<'_>),
+    ) {
+        let Some(patch) = self.patches.get_mut(&id) else { return };
+        patch.call(env.now, env.host.config.host, &mut self.effects, handler);
+        self.carry_out(env, id);
+    }
+
+    fn carry_out(&mut self, env: &mut Env<'_>, id: PatchId) {
+        let mut effects = core::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            self.apply(env, id, effect);
+        }
+        self.effects = effects;
+    }
+
+    fn apply(&mut self, env: &mut Env<'_>, id: PatchId, effect: Effect) {
+        let (now, me, group) = (env.now, env.host.config.host, self.id);
+        let Some(patch) = self.patches.get_mut(&id) else { return };
+        match effect {
+            Effect::Need(host) => {
+                let known = patch.peers.get(host).map(|peer| peer.contact.addresses.clone());
+                if patch.needs.insert(host) && env.links.is_up(host) {
+                    self.calls.push_back((id, Call::Connected(host)));
+                }
+                env.links.need(host, Need::Patch(group, id), &known.unwrap_or_default());
+            }
+            Effect::Release(host) => {
+                patch.needs.remove(&host);
+                env.links.release(host, Need::Patch(group, id));
+            }
+            Effect::Send(host, body) => {
+                env.links.send(host, &Frame::Protocol { group, patch: id, body });
+            }
+            Effect::SendFragment(host, fragment) => {
+                let data = DataRef { group, patch: id, fragment };
+                if env.links.send_fragment(host, data, Urgency::Fresh) {
+                    self.notices.push_back(Notice::SlowPeer { host });
+                }
+            }
+            Effect::Multicast(body) => {
+                if let Some(link) = patch.multicast {
+                    env.links.introduce_on(link, &Frame::Protocol { group, patch: id, body });
+                }
+            }
+            Effect::MulticastFragment(fragment) => {
+                if let Some(link) = patch.multicast {
+                    let data = DataRef { group, patch: id, fragment };
+                    env.links.send_fragment_on(link, data, Urgency::Fresh);
+                }
+            }
+            Effect::JoinMulticast { address, interface, ttl, bytes_per_second } => {
+                let link = env.links.join_multicast(address, interface, ttl, bytes_per_second);
+                patch.multicast = Some(link);
+            }
+            Effect::Learn(contact) => {
+                patch.learn(now, me, contact);
+            }
+            Effect::Forget(host) => patch.forget(host),
+            Effect::AskContacts => {
+                patch.wants_contacts = true;
+                if !self.client.is_asking() {
+                    self.client.hurry(now);
+                }
+            }
+            Effect::Announce => patch.news(now),
+            Effect::Unusable(reason) => {
+                let protocol = patch.protocol;
+                if self.broken.insert(protocol, reason).is_none() {
+                    let trouble = Trouble::ProtocolUnusable { protocol, reason };
+                    self.notices.push_back(Notice::Degraded(trouble));
+                    self.client.hurry(now);
+                }
+            }
+            Effect::Misbehaved(..) => env.links.counters.bump(Counter::Misbehaviour),
+            Effect::Count(counter) => env.links.counters.bump(counter),
+        }
+    }
+
+    /// Calls the handlers that effects asked for, until there is none left; then sees whether the
+    /// host is admitted.
+    fn settle(&mut self, env: &mut Env<'_>) {
+        while let Some((id, call)) = self.calls.pop_front() {
+            let Some(patch) = self.patches.get_mut(&id) else { continue };
+            patch.look_at_links(env.links);
+            match call {
+                Call::Connected(host) => {
+                    // Both sides tell each other at once what they hold.
+                    let pull = Pull { group: self.id, patch: id, wanted: Vec::new() };
+                    env.links.send(host, &Frame::Pull(pull));
+                    env.links.send_word(host, self.id, id);
+                    self.call(env, id, |protocol, lent| protocol.on_connected(lent, host));
+                }
+                Call::Contacts(hosts) => {
+                    self.call(env, id, |protocol, lent| protocol.on_contacts(lent, &hosts));
+                }
+            }
+        }
+        self.admit(env);
+    }
+
+    fn on_protocol(&mut self, env: &mut Env<'_>, from: From, id: PatchId, body: &Bytes) {
+        let Some(host) = self.sender(env, from, id) else { return };
+        let Some(patch) = self.patches.get_mut(&id) else { return };
+        patch.heard(env.now, host);
+        let me = env.host.config.host;
+        let decoded = patch.call(env.now, me, &mut self.effects, |protocol, lent| {
+            protocol.on_frame(lent, host, body)
+        });
+        if decoded.is_err() {
+            env.links.counters.bump(Counter::DroppedMalformed);
+            self.effects.push(Effect::Misbehaved(host, Fault::MalformedFrame));
+        }
+        self.carry_out(env, id);
+    }
+
+    /// Who sent a frame of a patch. A host that is not among its members yet becomes one.
+    fn sender(&mut self, env: &mut Env<'_>, from: From, id: PatchId) -> Option<HostId> {
+        let me = env.host.config.host;
+        let Some(patch) = self.patches.get_mut(&id) else {
+            env.links.counters.bump(Counter::DroppedUnknownPatch);
+            return None;
+        };
+        let host = match from {
+            From::Host(host) => Some(host),
+            From::Multicast(_, tag) => patch.tags.get(&tag).copied(),
+            From::Service(_) => None,
+        };
+        let Some(host) = host else {
+            env.links.counters.bump(Counter::DroppedUnexpected);
+            return None;
+        };
+        if patch.peers.get(host).is_none()
+            && let Some(contact) = env.links.greeting(host).map(super::contact)
+        {
+            patch.learn(env.now, me, contact);
+            patch.look_at_links(env.links);
+        }
+        Some(host)
+    }
+
+    fn is_service(&self, from: From) -> bool {
+        matches!(from, From::Service(at) if at == self.client.at())
+    }
+
+    /// The patch of this host's region; the first, if there are several.
+    fn region(&self) -> Option<&Patch> {
+        self.patches.values().find(|patch| patch.scope == Scope::Regional)
+    }
+
+    /// There is something to tell in every patch.
+    fn news(&mut self, now: Time) {
+        self.patches.values_mut().for_each(|patch| patch.news(now));
+    }
+
+    /// Goes, whatever still waits.
+    fn finish(&mut self, env: &mut Env<'_>) {
+        self.leave_patches(env, |_| true);
+        let farewell = Frame::Depart {
+            group: self.id,
+            host: env.host.config.host,
+            incarnation: env.host.config.incarnation,
+            cookie: self.client.cookie(),
+        };
+        self.client.send(env.now, &mut env.host.rng, env.links, &farewell);
+        env.links.close_service(self.client.at());
+        self.stage = Stage::Over;
+        self.notices.push_back(Notice::Left);
+    }
+
+    fn reject(&mut self, env: &mut Env<'_>, cause: RejectCause) {
+        self.leave_patches(env, |_| true);
+        env.links.close_service(self.client.at());
+        self.stage = Stage::Over;
+        self.notices.push_back(Notice::Rejected { cause });
+    }
+}

@@ -1,0 +1,225 @@
+//! Messages on their way: kept, passed on, pulled and served.
+
+use super::super::relay;
+use super::super::repair::MAX_SERVED;
+use super::super::window::{Kept, Meeting};
+use super::*;
+use crate::FragmentId;
+use crate::wire::{Held, Wanted};
+
+impl Member {
+    pub(super) fn on_data(&mut self, env: &mut Env<'_>, from: From, data: Data) {
+        let counters = &mut env.links.counters;
+        let Some(patch) = self.patches.get_mut(&data.patch) else {
+            return counters.bump(Counter::DroppedUnknownPatch);
+        };
+        if data.hops >= Data::MAX_HOPS {
+            return counters.bump(Counter::DroppedHopLimit);
+        }
+        let sender = match from {
+            From::Host(host) => Some(host),
+            From::Multicast(_, tag) => patch.tags.get(&tag).copied(),
+            From::Service(_) => return counters.bump(Counter::DroppedUnexpected),
+        };
+        if let Some(host) = sender {
+            patch.heard(env.now, host);
+        }
+        let meeting = patch.meeting(env.now);
+        let bytes = data.payload.len() as u64;
+        let kept = self.window.keep(env.now, &data, meeting);
+        if let Some(host) = sender {
+            self.repair.answered(host, data.fragment);
+        }
+        match kept {
+            Kept::New => {
+                counters.add(Counter::PayloadBytesFirst, bytes);
+                self.pass_on(env, sender, &data);
+            }
+            Kept::Duplicate => {
+                counters.bump(Counter::DroppedDuplicate);
+                let repaired = Counter::PayloadBytesRepaired;
+                let unsolicited = Counter::PayloadBytesUnsolicited;
+                counters.add(if data.solicited { repaired } else { unsolicited }, bytes);
+                if let Some(host) = sender.filter(|_| !data.solicited) {
+                    self.call(env, data.patch, |protocol, lent| {
+                        protocol.on_duplicate(lent, host, data.fragment);
+                    });
+                }
+            }
+            Kept::Late => counters.bump(Counter::DroppedLate),
+            Kept::Contradiction => counters.bump(Counter::DroppedContradiction),
+            Kept::SourceLimit => counters.bump(Counter::DroppedSourceLimit),
+        }
+    }
+
+    /// A fragment is new: on with it, within its patch and beyond.
+    fn pass_on(&mut self, env: &mut Env<'_>, sender: Option<HostId>, data: &Data) {
+        let fragment = data.fragment;
+        if let Some(host) = sender {
+            let arrival =
+                if data.solicited { Arrival::Pulled(host) } else { Arrival::Pushed(host) };
+            self.call(env, data.patch, |protocol, lent| {
+                protocol.on_fragment(lent, arrival, fragment);
+            });
+        }
+        let onward: Vec<PatchId> =
+            relay::onward(data.origin, data.patch, &self.forwarded).collect();
+        for into in onward {
+            self.inject(env, into, fragment);
+        }
+        self.news(env.now);
+        if self.window.has_holes() {
+            self.repair.wake(env.now);
+        }
+    }
+
+    /// Brings a fragment into a patch.
+    pub(super) fn inject(&mut self, env: &mut Env<'_>, into: PatchId, fragment: FragmentId) {
+        self.call(env, into, |protocol, lent| {
+            protocol.on_fragment(lent, Arrival::Injected, fragment);
+        });
+    }
+
+    /// A member said what it holds.
+    pub(super) fn on_word(
+        &mut self,
+        env: &mut Env<'_>,
+        from: From,
+        id: PatchId,
+        sources: Vec<Held>,
+    ) {
+        let Some(host) = self.sender(env, from, id) else { return };
+        let Some(patch) = self.patches.get_mut(&id) else { return };
+        patch.heard(env.now, host);
+        let meeting = patch.meeting(env.now);
+        patch.on_word();
+        let mut news = false;
+        for held in &sources {
+            news |= self.window.note_head(env.now, held, meeting);
+        }
+        self.repair.on_word(host, id, sources);
+        if news {
+            self.news(env.now);
+        }
+        if self.window.has_holes() {
+            self.repair.wake(env.now);
+        }
+    }
+
+    /// A member wants something; with nothing named, it wants to know what is held here.
+    pub(super) fn on_pull(&mut self, env: &mut Env<'_>, from: From, pull: &Pull) {
+        let From::Host(host) = from else {
+            return env.links.counters.bump(Counter::DroppedUnexpected);
+        };
+        if !self.patches.contains_key(&pull.patch) {
+            return env.links.counters.bump(Counter::DroppedUnknownPatch);
+        }
+        if pull.wanted.is_empty() {
+            return env.links.send_word(host, self.id, pull.patch);
+        }
+        self.served = env.now;
+        let mut not_held = Vec::new();
+        for wanted in &pull.wanted {
+            let served = self.serve(env, host, pull.patch, wanted);
+            env.links.counters.add(Counter::FragmentsServed, served);
+            if served == 0 {
+                not_held.push(*wanted);
+            }
+        }
+        if !not_held.is_empty() {
+            let answer = Pull { wanted: not_held, ..pull.clone() };
+            env.links.send(host, &Frame::NotHeld(answer));
+        }
+    }
+
+    /// Gives what is here of what is wanted, at most [`MAX_SERVED`] fragments; how many.
+    fn serve(&mut self, env: &mut Env<'_>, host: HostId, patch: PatchId, wanted: &Wanted) -> u64 {
+        let FragmentId { source, seq, index } = wanted.first;
+        let count = self.window.count(source, seq).unwrap_or(0);
+        let last = wanted.last.min(count.saturating_sub(1));
+        let mut served = 0_u64;
+        for index in (index..=last).take(usize::from(MAX_SERVED)) {
+            let fragment = FragmentId { source, seq, index };
+            if self.window.get(fragment).is_some() {
+                let data = DataRef { group: self.id, patch, fragment };
+                env.links.send_fragment(host, data, Urgency::Repair);
+                served = served.saturating_add(1);
+            }
+        }
+        served
+    }
+
+    /// Asks for what is missing, and gives up what is not to be had.
+    pub(super) fn mend(&mut self, env: &mut Env<'_>) {
+        if self.repair.poll_timeout().is_none_or(|at| at > env.now) {
+            return;
+        }
+        let standby = self.patches.contains_key(&PatchId::INTER_PATCH) && self.forwarded.is_empty();
+        let neighbours = self
+            .patches
+            .values()
+            .flat_map(|patch| patch.neighbours().into_iter().map(|host| (host, patch.id)));
+        let neighbours: BTreeMap<HostId, PatchId> = neighbours.collect();
+        self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, standby);
+        let repair = &self.repair;
+        let gone = self.window.give_up(env.now, |source, seq| repair.obtainable(source, seq));
+        env.links.counters.add(Counter::MessagesGapped, gone);
+    }
+
+    /// Whether nothing may be published just now: the pacer is full, or links that serve at least
+    /// half of those whom this host serves are (design.md, section 8).
+    pub(super) fn is_full(&self, env: &Env<'_>) -> bool {
+        if self.paced > env.now + PUBLISH_AHEAD {
+            return true;
+        }
+        let (mut links, mut slow) = (0_usize, 0_usize);
+        let mut count = |is_slow: bool| {
+            links = links.saturating_add(1);
+            slow = slow.saturating_add(usize::from(is_slow));
+        };
+        for patch in self.patches.values() {
+            if patch.scope == Scope::InterPatch && self.forwarded.is_empty() {
+                continue;
+            }
+            match patch.multicast {
+                Some(link) => count(env.links.is_slow_on(link)),
+                None => patch.neighbours().iter().for_each(|&host| count(env.links.is_slow(host))),
+            }
+        }
+        links > 0 && slow.saturating_mul(2) >= links
+    }
+
+    pub(super) fn pace(&mut self, env: &Env<'_>, bytes: usize) {
+        let rate = env.host.config.publish_bytes_per_second.max(1);
+        let nanos = (bytes as u64).saturating_mul(1_000_000_000).checked_div(rate);
+        let takes = Duration::from_nanos(nanos.unwrap_or(0));
+        self.paced = self.paced.max(env.now) + takes;
+    }
+
+    /// A fragment, as it goes out now.
+    pub(in crate::node) fn outgoing(&self, data: &DataRef, urgency: Urgency) -> Option<Data> {
+        let kept = self.window.get(data.fragment)?;
+        Some(Data {
+            group: data.group,
+            patch: data.patch,
+            fragment: data.fragment,
+            count: kept.count,
+            origin: kept.origin,
+            hops: kept.hops.saturating_add(1).min(Data::MAX_HOPS),
+            solicited: urgency == Urgency::Repair,
+            payload: kept.payload,
+        })
+    }
+
+    /// This host's word on what it holds, as it goes out now.
+    pub(in crate::node) fn word(&self, patch: PatchId) -> Frame {
+        Frame::Held { group: self.id, patch, sources: self.window.held() }
+    }
+}
+
+impl Patch {
+    /// How a source is met that is heard of in this patch for the first time.
+    fn meeting(&self, now: Time) -> Meeting {
+        if self.is_admitted(now) { Meeting::Present } else { Meeting::Newcomer }
+    }
+}

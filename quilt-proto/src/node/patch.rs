@@ -1,0 +1,237 @@
+//! One patch as it runs on this host: its protocol, its members, and when it tells what is held.
+
+use super::Host;
+use super::links::Links;
+use crate::protocol::{Effect, ErasedProtocol, Lent, Peer, Peers, Setup};
+use crate::wire::{Assignment, Contact, Membership, Scope};
+use crate::{GroupId, HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Time, Unusable};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+
+/// A word on what is held follows news after this.
+const WORD_DELAY: Duration = Duration::from_millis(20);
+/// Words of one patch lie at least so far apart while there is news.
+const WORD_SPACING: Duration = Duration::from_millis(100);
+/// Without news words come ever more rarely, at last once in this time.
+const MAX_WORD_INTERVAL: Duration = Duration::from_secs(10);
+/// A host that no member told of the sources' heads by then counts as admitted all the same.
+const FIRST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A running patch.
+pub(super) struct Patch {
+    pub(super) id: PatchId,
+    pub(super) scope: Scope,
+    pub(super) protocol: ProtocolId,
+    pub(super) role: Role,
+    pub(super) nic: u8,
+    pub(super) parameters: Bytes,
+    pub(super) representatives: Vec<HostId>,
+    pub(super) needs: BTreeSet<HostId>,
+    pub(super) multicast: Option<LinkId>,
+    /// Who is behind the tags heard on the multicast address.
+    pub(super) tags: BTreeMap<HostTag, HostId>,
+    pub(super) peers: Peers,
+    pub(super) wants_contacts: bool,
+    /// This host forwards between this region and the inter-patch patch.
+    pub(super) forwards: bool,
+    instance: Box<dyn ErasedProtocol>,
+    rng: Rng,
+    /// Until when the first word of a member is waited for; `None` once it came.
+    first_word: Option<Time>,
+    word_due: Option<Time>,
+    word_interval: Duration,
+    last_word: Time,
+    max_peers: usize,
+}
+
+impl Patch {
+    /// The patch that an assignment asks for; `None` if this host has not the protocol.
+    pub(super) fn new(
+        now: Time,
+        host: &mut Host,
+        group: GroupId,
+        assignment: &Assignment,
+    ) -> Option<Self> {
+        let plugin = host.config.registry.get(assignment.protocol)?;
+        let nic = host.config.nics.get(usize::from(assignment.nic))?;
+        let setup = Setup {
+            me: host.config.host,
+            patch: assignment.patch,
+            parameters: assignment.parameters.clone(),
+            interface: nic.address,
+            contact: Contact {
+                host: host.config.host,
+                incarnation: host.config.incarnation,
+                addresses: host.config.addresses.clone(),
+                euid: nic.euid.clone(),
+            },
+        };
+        let instance = plugin.start(&setup).into_inner();
+        let mut patch = Self {
+            id: assignment.patch,
+            scope: assignment.scope,
+            protocol: assignment.protocol,
+            role: assignment.role,
+            nic: assignment.nic,
+            parameters: assignment.parameters.clone(),
+            representatives: assignment.representatives.to_vec(),
+            needs: BTreeSet::new(),
+            multicast: None,
+            tags: BTreeMap::new(),
+            peers: Peers::default(),
+            wants_contacts: false,
+            forwards: false,
+            instance,
+            rng: host.rng.fork(match group {
+                _ if assignment.scope == Scope::InterPatch => "inter-patch",
+                _ => "regional",
+            }),
+            first_word: None,
+            word_due: None,
+            word_interval: WORD_DELAY,
+            last_word: Time::ZERO,
+            max_peers: host.config.limits.known_members,
+        };
+        for contact in &assignment.contacts {
+            patch.learn(now, host.config.host, contact.clone());
+        }
+        patch.first_word = (!patch.peers.is_empty()).then(|| now + FIRST_WORD_TIMEOUT);
+        Some(patch)
+    }
+
+    /// Calls a handler of the protocol; its effects are put behind `effects`.
+    pub(super) fn call<R>(
+        &mut self,
+        now: Time,
+        me: HostId,
+        effects: &mut Vec<Effect>,
+        handler: impl FnOnce(&mut dyn ErasedProtocol, Lent<'_>) -> R,
+    ) -> R {
+        let Self { id, peers, rng, instance, .. } = self;
+        handler(&mut **instance, Lent { now, me, patch: *id, peers, rng, effects })
+    }
+
+    pub(super) fn neighbours(&self) -> Vec<HostId> {
+        self.instance.neighbours()
+    }
+
+    pub(super) fn announces(&self) -> bool {
+        self.instance.announces()
+    }
+
+    /// Adds a member, or brings what is known of it up to date. True if it is new.
+    pub(super) fn learn(&mut self, now: Time, me: HostId, contact: Contact) -> bool {
+        let host = contact.host;
+        if host == me || contact.addresses.is_empty() {
+            return false;
+        }
+        self.tags.insert(host.tag(), host);
+        if let Some(peer) = self.peers.0.get_mut(&host) {
+            if peer.contact.incarnation <= contact.incarnation {
+                peer.contact = contact;
+            }
+            return false;
+        }
+        if self.peers.len() >= self.max_peers {
+            let unneeded = self.peers.iter().filter(|(host, _)| !self.needs.contains(host));
+            let Some((oldest, _)) = unneeded.min_by_key(|(_, peer)| peer.heard) else {
+                return false;
+            };
+            self.forget(oldest);
+        }
+        self.peers.0.insert(host, Peer { contact, linked: false, rtt: None, heard: now });
+        true
+    }
+
+    pub(super) fn forget(&mut self, host: HostId) {
+        self.peers.0.remove(&host);
+        self.tags.remove(&host.tag());
+    }
+
+    /// Something of a member was heard.
+    pub(super) fn heard(&mut self, now: Time, host: HostId) {
+        if let Some(peer) = self.peers.0.get_mut(&host) {
+            peer.heard = now;
+        }
+    }
+
+    /// Brings what is known of the links to members up to date.
+    pub(super) fn look_at_links(&mut self, links: &Links) {
+        for host in &self.needs {
+            if let Some(peer) = self.peers.0.get_mut(host) {
+                peer.linked = links.is_up(*host);
+                peer.rtt = links.rtt(*host);
+            }
+        }
+    }
+
+    pub(super) fn unlinked(&mut self, host: HostId) {
+        if let Some(peer) = self.peers.0.get_mut(&host) {
+            peer.linked = false;
+        }
+    }
+
+    /// Whether the host has been told of the sources that were there before it.
+    pub(super) fn is_admitted(&self, now: Time) -> bool {
+        self.first_word.is_none_or(|until| until <= now)
+    }
+
+    /// A member told what it holds. True if it is the first one to do so.
+    pub(super) fn on_word(&mut self) -> bool {
+        self.first_word.take().is_some()
+    }
+
+    /// There is news to tell.
+    pub(super) fn news(&mut self, now: Time) {
+        let due = (now + WORD_DELAY).max(self.last_word + WORD_SPACING);
+        self.word_due = Some(self.word_due.map_or(due, |at| at.min(due)));
+        self.word_interval = WORD_DELAY;
+    }
+
+    /// Whether a word is due. The next one follows later, or not at all if nothing is held.
+    pub(super) fn take_word(&mut self, now: Time, holds_nothing: bool) -> bool {
+        if self.word_due.is_none_or(|due| due > now) {
+            return false;
+        }
+        self.last_word = now;
+        self.word_interval = self.word_interval.saturating_mul(2).min(MAX_WORD_INTERVAL);
+        self.word_due = (!holds_nothing).then(|| now + self.word_interval);
+        true
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        [self.instance.poll_timeout(), self.word_due, self.first_word].into_iter().flatten().min()
+    }
+
+    /// Fires the protocol's earliest timer if it is due; false if none is.
+    pub(super) fn on_timeout(&mut self, now: Time, me: HostId, effects: &mut Vec<Effect>) -> bool {
+        if self.first_word.is_some_and(|until| until <= now) {
+            self.first_word = None;
+        }
+        self.call(now, me, effects, |protocol, lent| protocol.on_timeout(lent))
+    }
+
+    pub(super) fn membership(&self) -> Membership {
+        Membership {
+            patch: self.id,
+            scope: self.scope,
+            protocol: self.protocol,
+            role: self.role,
+            nic: self.nic,
+            parameters: self.parameters.clone(),
+            wants_contacts: self.wants_contacts,
+        }
+    }
+}
+
+impl core::fmt::Debug for Patch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Patch").field("id", &self.id).field("protocol", &self.protocol).finish()
+    }
+}
+
+/// A protocol of this host that turned out not to work, and why.
+pub(super) type Broken = BTreeMap<ProtocolId, Unusable>;

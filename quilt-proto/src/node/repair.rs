@@ -1,0 +1,269 @@
+//! Filling holes: who said that he holds what, who was asked for what, and who is asked next.
+
+use super::links::Links;
+use super::window::Window;
+use crate::counters::Counter;
+use crate::wire::{Frame, Held, Pull, Wanted};
+use crate::{FragmentId, GroupId, HostId, PatchId, Seq, Source, Time};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// How often holes are looked through while there are any.
+const TICK: Duration = Duration::from_millis(10);
+/// A hole younger than this may be filled by what is under way.
+const GRACE: Duration = Duration::from_millis(20);
+/// The same on a standby, which hears of what its region has yet to get.
+const STANDBY_GRACE: Duration = Duration::from_millis(300);
+/// Whoever was asked has at least this long to answer.
+const MIN_PATIENCE: Duration = Duration::from_millis(200);
+/// Fragments that are asked for at once, of all neighbours.
+const MAX_ASKED: usize = 512;
+/// Fragments that are asked for at once, of one neighbour.
+const MAX_ASKED_OF_ONE: usize = 128;
+/// Fragments of one message that one entry of a request brings at most.
+pub(super) const MAX_SERVED: u16 = 64;
+/// The first pause before somebody is asked who did not say that he has it, doubled each time.
+const GUESS_PAUSE: Duration = Duration::from_millis(100);
+const MAX_GUESS_PAUSE: Duration = Duration::from_secs(1);
+
+/// A group's repair.
+#[derive(Debug, Default)]
+pub(super) struct Repair {
+    words: BTreeMap<HostId, Word>,
+    asked: BTreeMap<FragmentId, Ask>,
+    guesses: BTreeMap<(Source, Seq), Guess>,
+    next: Option<Time>,
+}
+
+/// A host's latest word on what it holds.
+#[derive(Debug)]
+struct Word {
+    patch: PatchId,
+    sources: BTreeMap<Source, Held>,
+    /// What it turned out not to hold after all.
+    denied: BTreeSet<(Source, Seq)>,
+    asked: usize,
+}
+
+#[derive(Debug)]
+struct Ask {
+    of: HostId,
+    until: Time,
+}
+
+#[derive(Debug)]
+struct Guess {
+    pause: Duration,
+    next: Time,
+    round: usize,
+}
+
+impl Repair {
+    /// A neighbour said what it holds.
+    pub(super) fn on_word(&mut self, host: HostId, patch: PatchId, sources: Vec<Held>) {
+        let word = self.words.entry(host).or_insert_with(|| Word::new(patch));
+        word.patch = patch;
+        word.denied.clear();
+        word.sources = sources
+            .into_iter()
+            .map(|held| (Source { host: held.host.tag(), incarnation: held.incarnation }, held))
+            .collect();
+    }
+
+    /// A neighbour has not what it was asked for.
+    pub(super) fn on_not_held(&mut self, host: HostId, wanted: &[Wanted]) {
+        for wanted in wanted {
+            let FragmentId { source, seq, .. } = wanted.first;
+            self.answered(host, wanted.first);
+            if let Some(word) = self.words.get_mut(&host)
+                && word.denied.len() < MAX_ASKED
+            {
+                word.denied.insert((source, seq));
+            }
+        }
+    }
+
+    /// A fragment came: nobody need be asked for it any more. True if `host` had been asked.
+    pub(super) fn answered(&mut self, host: HostId, fragment: FragmentId) -> bool {
+        let Some(ask) = self.asked.remove(&fragment) else { return false };
+        if let Some(word) = self.words.get_mut(&ask.of) {
+            word.asked = word.asked.saturating_sub(1);
+        }
+        ask.of == host
+    }
+
+    /// There is no stream to the host any more.
+    pub(super) fn forget(&mut self, host: HostId) {
+        self.words.remove(&host);
+        self.asked.retain(|_, ask| ask.of != host);
+    }
+
+    /// Whether a neighbour said that it holds the message.
+    pub(super) fn obtainable(&self, source: Source, seq: Seq) -> bool {
+        self.words.values().any(|word| word.claims(source, seq))
+    }
+
+    /// There may be holes: look through them soon.
+    pub(super) fn wake(&mut self, now: Time) {
+        self.next.get_or_insert(now + TICK);
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        self.next
+    }
+
+    /// Asks for what is missing, if it is time to. `neighbours` are those who may be asked
+    /// although they did not say that they have it.
+    pub(super) fn run(
+        &mut self,
+        now: Time,
+        group: GroupId,
+        window: &Window,
+        links: &mut Links,
+        neighbours: &BTreeMap<HostId, PatchId>,
+        standby: bool,
+    ) {
+        if self.next.is_none_or(|next| next > now) {
+            return;
+        }
+        self.next = window.has_holes().then(|| now + TICK);
+        if self.next.is_none() {
+            self.asked.clear();
+            self.guesses.clear();
+            self.words.values_mut().for_each(|word| word.asked = 0);
+            return;
+        }
+        self.forget_unanswered(now);
+        let grace = if standby { STANDBY_GRACE } else { GRACE };
+        let mut requests: BTreeMap<(HostId, PatchId), Vec<Wanted>> = BTreeMap::new();
+        window.holes(now, grace, |hole| {
+            self.plan(now, hole, links, neighbours, &mut requests);
+            self.asked.len() < MAX_ASKED
+        });
+        for ((host, patch), wanted) in requests {
+            for wanted in wanted.chunks(Pull::MAX_WANTED) {
+                let fragments = wanted.iter().map(fragments).fold(0, u64::saturating_add);
+                links.counters.add(Counter::FragmentsPulled, fragments);
+                links.send(host, &Frame::Pull(Pull { group, patch, wanted: wanted.to_vec() }));
+            }
+        }
+    }
+
+    /// Decides whom to ask for which part of a hole.
+    fn plan(
+        &mut self,
+        now: Time,
+        hole: Wanted,
+        links: &Links,
+        neighbours: &BTreeMap<HostId, PatchId>,
+        requests: &mut BTreeMap<(HostId, PatchId), Vec<Wanted>>,
+    ) {
+        let whole = hole.last == u16::MAX;
+        let last = if whole { hole.first.index } else { hole.last };
+        let mut index = hole.first.index;
+        while index <= last && self.asked.len() < MAX_ASKED {
+            let first = FragmentId { index, ..hole.first };
+            if self.asked.contains_key(&first) {
+                index = index.saturating_add(1);
+                continue;
+            }
+            let Some((host, patch)) = self.supplier(now, first, links, neighbours) else { return };
+            let rtt = links.rtt(host).unwrap_or_default();
+            let until = now + rtt.saturating_mul(4).max(MIN_PATIENCE);
+            let room = self.words.get(&host).map_or(1, Word::room).max(1);
+            let mut end = index;
+            let mut taken = 0_u16;
+            while end <= last && taken < MAX_SERVED && usize::from(taken) < room {
+                let fragment = FragmentId { index: end, ..hole.first };
+                if self.asked.contains_key(&fragment) {
+                    break;
+                }
+                self.asked.insert(fragment, Ask { of: host, until });
+                taken = taken.saturating_add(1);
+                end = end.saturating_add(1);
+            }
+            if let Some(word) = self.words.get_mut(&host) {
+                word.asked = word.asked.saturating_add(usize::from(taken));
+            }
+            let to = if whole { u16::MAX } else { end.saturating_sub(1) };
+            requests.entry((host, patch)).or_default().push(Wanted { first, last: to });
+            index = end;
+        }
+    }
+
+    /// Who is asked for a fragment: of those who said that they have it, and have room, the one
+    /// that was asked for least; failing that, now and then, any neighbour.
+    fn supplier(
+        &mut self,
+        now: Time,
+        fragment: FragmentId,
+        links: &Links,
+        neighbours: &BTreeMap<HostId, PatchId>,
+    ) -> Option<(HostId, PatchId)> {
+        let FragmentId { source, seq, .. } = fragment;
+        let claims = |(host, word): &(&HostId, &Word)| {
+            word.claims(source, seq) && word.room() > 0 && links.is_up(**host)
+        };
+        let best = self.words.iter().filter(claims).min_by_key(|(_, word)| word.asked);
+        if let Some((&host, word)) = best {
+            return Some((host, word.patch));
+        }
+        let guess = self.guesses.entry((source, seq)).or_insert(Guess {
+            pause: GUESS_PAUSE,
+            next: now + GUESS_PAUSE,
+            round: 0,
+        });
+        if guess.next > now {
+            return None;
+        }
+        let denies = |host: &HostId| {
+            self.words.get(host).is_some_and(|word| word.denied.contains(&(source, seq)))
+        };
+        let able = neighbours.iter().filter(|&(host, _)| links.is_up(*host) && !denies(host));
+        let able: Vec<(HostId, PatchId)> = able.map(|(&host, &patch)| (host, patch)).collect();
+        guess.pause = guess.pause.saturating_mul(2).min(MAX_GUESS_PAUSE);
+        guess.next = now + guess.pause;
+        guess.round = guess.round.saturating_add(1);
+        able.get(guess.round.checked_rem(able.len())?).copied()
+    }
+
+    fn forget_unanswered(&mut self, now: Time) {
+        let words = &mut self.words;
+        self.asked.retain(|fragment, ask| {
+            if ask.until > now {
+                return true;
+            }
+            if let Some(word) = words.get_mut(&ask.of) {
+                word.asked = word.asked.saturating_sub(1);
+                word.denied.insert((fragment.source, fragment.seq));
+            }
+            false
+        });
+        self.guesses.retain(|_, guess| guess.next + MAX_GUESS_PAUSE > now);
+    }
+}
+
+/// How many fragments an entry asks for; one, where the message's length is not known.
+fn fragments(wanted: &Wanted) -> u64 {
+    let last = if wanted.last == u16::MAX { wanted.first.index } else { wanted.last };
+    u64::from(last.saturating_sub(wanted.first.index)).saturating_add(1)
+}
+
+impl Word {
+    fn new(patch: PatchId) -> Self {
+        Self { patch, sources: BTreeMap::new(), denied: BTreeSet::new(), asked: 0 }
+    }
+
+    fn claims(&self, source: Source, seq: Seq) -> bool {
+        let covers = |held: &Held| {
+            let missing = held.missing.iter().any(|range| range.from <= seq && seq < range.to);
+            held.low <= seq && seq < held.next && !missing
+        };
+        self.sources.get(&source).is_some_and(covers) && !self.denied.contains(&(source, seq))
+    }
+
+    fn room(&self) -> usize {
+        MAX_ASKED_OF_ONE.saturating_sub(self.asked)
+    }
+}

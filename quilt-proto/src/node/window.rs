@@ -1,0 +1,379 @@
+//! Recent messages by id: kept once, whatever protocol brought them; exact seen-sets; what is
+//! missing; what was given up; and what the application gets next.
+
+mod slot;
+mod stream;
+
+use crate::wire::{Data, FRAGMENT_BYTES, Held, Wanted};
+use crate::{
+    Body, FragmentId, GapCause, HostId, HostTag, Incarnation, Limits, Message, Notice, PatchId,
+    Seq, Source, Time,
+};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+use slot::Slot;
+use stream::{Next, Stream};
+
+/// A hole that neither filled nor moved for this long, and that nobody near can fill, becomes a
+/// gap (design.md, section 8).
+pub(crate) const REPAIR_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How often messages are looked through for their age.
+const AGING: Duration = Duration::from_secs(1);
+
+/// What became of a fragment that was offered to the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is new, and kept.
+    New,
+    /// It is here already.
+    Duplicate,
+    /// Its message was given up, or has left the window.
+    Late,
+    /// It contradicts what is known of its message.
+    Contradiction,
+    /// There are too many sources.
+    SourceLimit,
+}
+
+/// How a source that was not known before is to be met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// The host is only just being admitted: what came before is not for it.
+    Newcomer,
+    /// The host was here before the source: it gets everything from the beginning.
+    Present,
+}
+
+/// A fragment as it lies in the window.
+#[derive(Clone, Debug)]
+pub(crate) struct Fragment {
+    pub(crate) payload: Bytes,
+    pub(crate) count: u16,
+    pub(crate) origin: PatchId,
+    pub(crate) hops: u8,
+}
+
+/// One group's window.
+#[derive(Debug)]
+pub(crate) struct Window {
+    streams: BTreeMap<Source, Stream>,
+    /// The latest incarnation met of each host.
+    lives: BTreeMap<HostTag, Incarnation>,
+    /// Messages in the order in which their first fragment came: who goes first when room is
+    /// needed.
+    order: VecDeque<(Source, Seq)>,
+    bytes: usize,
+    /// Streams in which something waits for the application.
+    ready: BTreeSet<Source>,
+    /// The last one served, for turns.
+    served: Option<Source>,
+    notices: VecDeque<Notice>,
+    /// When messages were last looked through for their age.
+    aged: Time,
+    /// Streams with messages that are not whole.
+    holed: BTreeSet<Source>,
+    limits: Limits,
+}
+
+impl Window {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            streams: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            ready: BTreeSet::new(),
+            served: None,
+            notices: VecDeque::new(),
+            aged: Time::ZERO,
+            holed: BTreeSet::new(),
+            limits,
+        }
+    }
+
+    /// Enters a message of this host's own, cut into fragments that share its bytes.
+    pub(crate) fn publish(
+        &mut self,
+        now: Time,
+        me: HostId,
+        incarnation: Incarnation,
+        origin: PatchId,
+        body: &Bytes,
+    ) -> (Seq, u16) {
+        let source = Source { host: me.tag(), incarnation };
+        let stream = self.streams.entry(source).or_insert_with(|| Stream::own(me));
+        let seq = stream.head();
+        let fragments = fragments(body);
+        let count = u16::try_from(fragments.len()).unwrap_or(u16::MAX);
+        stream.publish(Slot::published(now, origin, fragments));
+        self.bytes = self.bytes.saturating_add(body.len());
+        self.order.push_back((source, seq));
+        self.make_room();
+        (seq, count)
+    }
+
+    /// Takes a fragment in.
+    pub(crate) fn keep(&mut self, now: Time, data: &Data, meeting: Meeting) -> Kept {
+        let FragmentId { source, seq, .. } = data.fragment;
+        if !self.meet(source, None) {
+            return Kept::SourceLimit;
+        }
+        let Some(stream) = self.streams.get_mut(&source) else { return Kept::Late };
+        if stream.is_unplaced() {
+            let far = seq.0 >= self.limits.window_messages as u64;
+            stream.place(if meeting == Meeting::Newcomer || far { seq } else { Seq(0) });
+        }
+        let (kept, first) = stream.keep(now, data, self.limits.window_messages);
+        if kept == Kept::New {
+            self.bytes = self.bytes.saturating_add(data.payload.len());
+            if first {
+                self.order.push_back((source, seq));
+            }
+        }
+        self.bytes = self.bytes.saturating_sub(stream.take_freed());
+        self.look_at(source);
+        self.make_room();
+        kept
+    }
+
+    /// Takes in what a neighbour says of a source. True if the head is news.
+    pub(crate) fn note_head(&mut self, now: Time, held: &Held, meeting: Meeting) -> bool {
+        let source = Source { host: held.host.tag(), incarnation: held.incarnation };
+        if !self.meet(source, Some(held.host)) {
+            return false;
+        }
+        let Some(stream) = self.streams.get_mut(&source) else { return false };
+        stream.introduce(held.host);
+        if stream.is_unplaced() {
+            stream.place(if meeting == Meeting::Newcomer { held.next } else { held.low });
+        }
+        let news = stream.note_head(now, held, self.limits.window_messages);
+        self.bytes = self.bytes.saturating_sub(stream.take_freed());
+        self.look_at(source);
+        news
+    }
+
+    /// A fragment, if it is here.
+    pub(crate) fn get(&self, fragment: FragmentId) -> Option<Fragment> {
+        let slot = self.streams.get(&fragment.source)?.slot(fragment.seq)?;
+        Some(Fragment {
+            payload: slot.fragment(fragment.index)?.clone(),
+            count: slot.count(),
+            origin: slot.origin(),
+            hops: slot.hops(),
+        })
+    }
+
+    /// How many fragments a message has, if that is known.
+    pub(crate) fn count(&self, source: Source, seq: Seq) -> Option<u16> {
+        let count = self.streams.get(&source)?.slot(seq)?.count();
+        (count > 0).then_some(count)
+    }
+
+    /// What is held here, one entry for each introduced source that has something, at most
+    /// [`Held::MAX_SOURCES`], the latest first.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let mut streams: Vec<(&Source, &Stream)> = self.streams.iter().collect();
+        streams.sort_by_key(|(_, stream)| core::cmp::Reverse(stream.touched()));
+        streams
+            .into_iter()
+            .filter_map(|(source, stream)| stream.held(source.incarnation))
+            .take(Held::MAX_SOURCES)
+            .collect()
+    }
+
+    /// Whether nothing is held at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Whether some message is known and not whole.
+    pub(crate) fn has_holes(&self) -> bool {
+        !self.holed.is_empty()
+    }
+
+    /// Hands each hole that is older than `grace` to `visit`, the oldest message of a stream
+    /// first, until it answers false.
+    pub(crate) fn holes(&self, now: Time, grace: Duration, mut visit: impl FnMut(Wanted) -> bool) {
+        for source in &self.holed {
+            let Some(stream) = self.streams.get(source) else { continue };
+            if !stream.holes(*source, now, grace, &mut visit) {
+                return;
+            }
+        }
+    }
+
+    /// Gives up the messages whose repair deadline has passed, unless `obtainable`. Returns how
+    /// many.
+    pub(crate) fn give_up(
+        &mut self,
+        now: Time,
+        mut obtainable: impl FnMut(Source, Seq) -> bool,
+    ) -> u64 {
+        let mut gone = 0_u64;
+        for source in self.holed.clone() {
+            let Some(stream) = self.streams.get_mut(&source) else { continue };
+            let (messages, bytes) = stream.give_up(now, |seq| obtainable(source, seq));
+            gone = gone.saturating_add(messages);
+            self.bytes = self.bytes.saturating_sub(bytes);
+            self.look_at(source);
+        }
+        gone
+    }
+
+    /// Forgets what has been here, whole and delivered, for longer than the window's time.
+    pub(crate) fn age(&mut self, now: Time) {
+        self.aged = now;
+        while let Some(&(source, seq)) = self.order.front() {
+            let Some(stream) = self.streams.get_mut(&source) else {
+                self.order.pop_front();
+                continue;
+            };
+            let old = stream.expires(seq).is_none_or(|from| from + self.limits.window_time <= now);
+            if !old || !stream.is_done(seq) {
+                return;
+            }
+            self.bytes = self.bytes.saturating_sub(stream.forget(seq));
+            self.order.pop_front();
+        }
+    }
+
+    /// When [`age`](Self::age) may have something to do; at most once in [`AGING`], since a
+    /// message that the application does not take stays over its time.
+    pub(crate) fn next_aging(&self) -> Option<Time> {
+        let &(source, seq) = self.order.front()?;
+        let from = self.streams.get(&source).and_then(|stream| stream.expires(seq));
+        let from = from.unwrap_or(Time::ZERO);
+        Some((from + self.limits.window_time).max(self.aged + AGING))
+    }
+
+    /// Next thing for the application. Streams take turns.
+    pub(crate) fn poll_notice(&mut self) -> Option<Notice> {
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(notice);
+        }
+        let after = self.served.and_then(|served| {
+            self.ready
+                .range((core::ops::Bound::Excluded(served), core::ops::Bound::Unbounded))
+                .next()
+        });
+        let source = *after.or_else(|| self.ready.first())?;
+        self.served = Some(source);
+        let next = self.streams.get_mut(&source)?.deliver();
+        self.look_at(source);
+        match next? {
+            Next::Message { seq, body } => Some(Notice::Message(Message { source, seq, body })),
+            Next::Gap { from, to, cause } => {
+                let gap = Notice::Gap { source, from, to, cause };
+                if cause != GapCause::Lagged {
+                    return Some(gap);
+                }
+                self.notices.push_back(gap);
+                Some(Notice::Lagged { source, messages: to.next().distance(from) })
+            }
+        }
+    }
+
+    /// Bytes of payload kept.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes sure that a stream for `source` exists and is current; false if there is no room.
+    fn meet(&mut self, source: Source, host: Option<HostId>) -> bool {
+        if self.streams.contains_key(&source) {
+            return true;
+        }
+        if self.streams.len() >= self.limits.sources {
+            return false;
+        }
+        match self.lives.get(&source.host).copied() {
+            // A life before the latest one: it stays over.
+            Some(latest) if latest > source.incarnation => return true,
+            Some(old) => self.reset(source, old),
+            None => {}
+        }
+        self.lives.insert(source.host, source.incarnation);
+        self.streams.insert(source, Stream::met(host));
+        true
+    }
+
+    /// Ends the stream of a host's earlier life.
+    fn reset(&mut self, source: Source, old: Incarnation) {
+        let before = Source { host: source.host, incarnation: old };
+        while let Some(stream) = self.streams.get_mut(&before) {
+            let next = match stream.deliver() {
+                Some(next) => next,
+                None if stream.end() => continue,
+                None => break,
+            };
+            self.notices.push_back(match next {
+                Next::Message { seq, body } => {
+                    Notice::Message(Message { source: before, seq, body })
+                }
+                Next::Gap { from, to, cause } => Notice::Gap { source: before, from, to, cause },
+            });
+        }
+        if let Some(stream) = self.streams.remove(&before) {
+            self.bytes = self.bytes.saturating_sub(stream.bytes());
+        }
+        self.ready.remove(&before);
+        self.holed.remove(&before);
+        self.notices.push_back(Notice::SourceReset {
+            host: source.host,
+            old,
+            new: source.incarnation,
+        });
+    }
+
+    fn make_room(&mut self) {
+        while self.bytes > self.limits.window_bytes {
+            let Some((source, seq)) = self.order.pop_front() else { return };
+            let Some(stream) = self.streams.get_mut(&source) else { continue };
+            self.bytes = self.bytes.saturating_sub(stream.evict(seq));
+            self.look_at(source);
+        }
+    }
+
+    /// Brings the sets of ready and of holed streams up to date for one of them.
+    fn look_at(&mut self, source: Source) {
+        let stream = self.streams.get(&source);
+        set(&mut self.ready, source, stream.is_some_and(Stream::is_ready));
+        set(&mut self.holed, source, stream.is_some_and(Stream::is_holed));
+    }
+}
+
+fn set(of: &mut BTreeSet<Source>, source: Source, is_in: bool) {
+    if is_in {
+        of.insert(source);
+    } else {
+        of.remove(&source);
+    }
+}
+
+/// A message cut on the grid that all protocols share; an empty one has one empty fragment.
+fn fragments(body: &Bytes) -> Vec<Bytes> {
+    if body.is_empty() {
+        return alloc::vec![Bytes::new()];
+    }
+    let starts = (0..body.len()).step_by(FRAGMENT_BYTES);
+    starts
+        .map(|from| body.slice(from..from.saturating_add(FRAGMENT_BYTES).min(body.len())))
+        .collect()
+}
+
+/// The most bytes of a message that the fragment's numbers can tell.
+pub(crate) const MAX_MESSAGE_BYTES: usize = FRAGMENT_BYTES * (u16::MAX as usize - 1);
+
+pub(crate) type Fragments = smallvec::SmallVec<[Bytes; 1]>;
+
+pub(crate) fn body(fragments: Fragments) -> Body {
+    Body(fragments)
+}
+
+#[cfg(test)]
+mod tests;

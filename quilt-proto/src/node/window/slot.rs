@@ -1,0 +1,170 @@
+//! One message's place in its stream.
+
+use super::{Fragments, Kept};
+use crate::wire::Data;
+use crate::{GapCause, PatchId, Time};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+
+/// What is here of one message. `have` holds one bit a fragment: the exact seen-set.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Fragments of the message; 0 while unknown.
+    count: u16,
+    have: u16,
+    highest: u16,
+    origin: PatchId,
+    hops: u8,
+    fragments: Vec<Option<Bytes>>,
+    /// When the latest fragment came, or when the message became known.
+    touched: Time,
+    /// Since when a fragment before the highest one is missing.
+    holed: Option<Time>,
+    end: Option<End>,
+}
+
+/// How a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was here, and left the window.
+    Forgotten,
+    /// It was given up before it was delivered.
+    Gone(GapCause),
+}
+
+impl Slot {
+    /// A message that is known to exist, and no more.
+    pub(super) fn missing(now: Time) -> Self {
+        Self {
+            count: 0,
+            have: 0,
+            highest: 0,
+            origin: PatchId::INTER_PATCH,
+            hops: 0,
+            fragments: Vec::new(),
+            touched: now,
+            holed: None,
+            end: None,
+        }
+    }
+
+    /// A message of this host's own.
+    pub(super) fn published(now: Time, origin: PatchId, fragments: Vec<Bytes>) -> Self {
+        let count = u16::try_from(fragments.len()).unwrap_or(u16::MAX);
+        let fragments = fragments.into_iter().map(Some).collect();
+        let highest = count.saturating_sub(1);
+        Self { count, have: count, highest, origin, fragments, ..Self::missing(now) }
+    }
+
+    /// Takes a fragment in. Whether it is the message's first one is for the caller to ask before.
+    pub(super) fn keep(&mut self, now: Time, data: &Data) -> Kept {
+        if self.end.is_some() {
+            return Kept::Late;
+        }
+        if self.count == 0 {
+            self.count = data.count;
+            self.origin = data.origin;
+            self.hops = data.hops;
+            self.fragments.resize(usize::from(data.count), None);
+        }
+        if self.count != data.count {
+            return Kept::Contradiction;
+        }
+        let index = data.fragment.index;
+        match self.fragments.get_mut(usize::from(index)) {
+            None => return Kept::Contradiction,
+            Some(Some(_)) => return Kept::Duplicate,
+            Some(empty) => *empty = Some(data.payload.clone()),
+        }
+        self.have = self.have.saturating_add(1);
+        self.highest = self.highest.max(index);
+        self.touched = self.touched.max(now);
+        let contiguous = self.have > self.highest;
+        self.holed = if contiguous { None } else { self.holed.or(Some(now)) };
+        Kept::New
+    }
+
+    pub(super) fn count(&self) -> u16 {
+        self.count
+    }
+
+    pub(super) fn origin(&self) -> PatchId {
+        self.origin
+    }
+
+    pub(super) fn hops(&self) -> u8 {
+        self.hops
+    }
+
+    pub(super) fn touched(&self) -> Time {
+        self.touched
+    }
+
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    pub(super) fn is_untouched(&self) -> bool {
+        self.have == 0 && self.end.is_none()
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.count > 0 && self.have == self.count && self.end.is_none()
+    }
+
+    /// Known, not whole, and not given up.
+    pub(super) fn is_holed(&self) -> bool {
+        self.end.is_none() && !self.is_whole()
+    }
+
+    pub(super) fn fragment(&self, index: u16) -> Option<&Bytes> {
+        self.fragments.get(usize::from(index))?.as_ref()
+    }
+
+    /// The message, if it is whole.
+    pub(super) fn body(&self) -> Option<Fragments> {
+        self.fragments.iter().cloned().collect::<Option<Fragments>>().filter(|_| self.is_whole())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.fragments.iter().flatten().fold(0, |sum, part| sum.saturating_add(part.len()))
+    }
+
+    /// Ends the message and lets its bytes go; returns how many.
+    pub(super) fn close(&mut self, end: End) -> usize {
+        let bytes = self.bytes();
+        self.fragments = Vec::new();
+        self.end = Some(end);
+        bytes
+    }
+
+    /// The ranges of fragments that are missing for longer than `grace`: those before the highest
+    /// one since a later one came, those behind it since nothing came any more. With no fragment
+    /// at all the range is `(0, u16::MAX)`.
+    pub(super) fn holes(&self, now: Time, grace: Duration) -> impl Iterator<Item = (u16, u16)> {
+        let stale = self.touched + grace <= now;
+        let unknown = (self.have == 0 && stale).then_some((0, u16::MAX));
+        let inner = self.have > 0 && self.holed.is_some_and(|since| since + grace <= now);
+        let from = if inner { 0 } else { self.highest.saturating_add(1) };
+        let to = match (self.have > 0, stale) {
+            (false, _) => 0,
+            (true, true) => self.count,
+            (true, false) if inner => self.highest,
+            (true, false) => 0,
+        };
+        unknown.into_iter().chain(self.runs(from, to))
+    }
+
+    /// The runs of missing fragments from `from` on, before `to`, as inclusive ranges.
+    fn runs(&self, from: u16, to: u16) -> impl Iterator<Item = (u16, u16)> {
+        let mut at = from;
+        core::iter::from_fn(move || {
+            let missing = |index: u16| self.fragment(index).is_none();
+            let first = (at..to).find(|&index| missing(index))?;
+            let end = (first..to).find(|&index| !missing(index)).unwrap_or(to);
+            at = end;
+            Some((first, end.saturating_sub(1)))
+        })
+    }
+}

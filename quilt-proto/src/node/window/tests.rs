@@ -1,0 +1,301 @@
+use super::*;
+use crate::GroupId;
+use alloc::collections::BTreeMap;
+use proptest::prelude::*;
+
+const ME: HostId = HostId([0; 32]);
+const OTHER: HostId = HostId([7; 32]);
+const REGION: PatchId = PatchId(5);
+
+fn source() -> Source {
+    Source { host: OTHER.tag(), incarnation: Incarnation(1) }
+}
+
+fn limits() -> Limits {
+    Limits { window_messages: 64, ..Limits::default() }
+}
+
+/// A fragment of message `seq`, whose `count` fragments hold their own number.
+fn data(seq: u64, index: u16, count: u16) -> Data {
+    let len = if index + 1 == count { 10 } else { FRAGMENT_BYTES };
+    Data {
+        group: GroupId(1),
+        patch: REGION,
+        fragment: FragmentId { source: source(), seq: Seq(seq), index },
+        count,
+        origin: REGION,
+        hops: 0,
+        solicited: false,
+        payload: Bytes::from(alloc::vec![index as u8; len]),
+    }
+}
+
+fn keep(window: &mut Window, at: u64, seq: u64, index: u16, count: u16) -> Kept {
+    window.keep(Time::from_millis(at), &data(seq, index, count), Meeting::Present)
+}
+
+fn head(next: u64) -> Held {
+    let (low, next) = (Seq(0), Seq(next));
+    Held { host: OTHER, incarnation: Incarnation(1), low, next, missing: [].into_iter().collect() }
+}
+
+fn notices(window: &mut Window) -> Vec<Notice> {
+    core::iter::from_fn(|| window.poll_notice()).collect()
+}
+
+fn seqs(notices: &[Notice]) -> Vec<u64> {
+    let seq = |notice: &Notice| match notice {
+        Notice::Message(message) => Some(message.seq.0),
+        _ => None,
+    };
+    notices.iter().filter_map(seq).collect()
+}
+
+#[test]
+fn fragments_in_any_order_make_one_message_and_messages_come_in_order() {
+    let mut window = Window::new(limits());
+    assert_eq!(keep(&mut window, 0, 1, 0, 1), Kept::New);
+    assert_eq!(keep(&mut window, 0, 0, 1, 2), Kept::New);
+    assert_eq!(notices(&mut window), []);
+    assert_eq!(keep(&mut window, 0, 0, 1, 2), Kept::Duplicate);
+    assert_eq!(keep(&mut window, 0, 0, 0, 2), Kept::New);
+    let delivered = notices(&mut window);
+    assert_eq!(seqs(&delivered), [0, 1]);
+    let Notice::Message(first) = &delivered[0] else { panic!("{delivered:?}") };
+    assert_eq!(first.body.len(), FRAGMENT_BYTES + 10);
+    assert_eq!(keep(&mut window, 1, 0, 0, 2), Kept::Duplicate);
+}
+
+#[test]
+fn a_fragment_that_contradicts_its_message_is_refused() {
+    let mut window = Window::new(limits());
+    assert_eq!(keep(&mut window, 0, 0, 0, 3), Kept::New);
+    assert_eq!(keep(&mut window, 0, 0, 1, 4), Kept::Contradiction);
+}
+
+#[test]
+fn a_newcomer_gets_nothing_from_before_and_everything_after() {
+    let mut window = Window::new(limits());
+    window.note_head(Time::ZERO, &head(9), Meeting::Newcomer);
+    assert!(!window.has_holes());
+    window.note_head(Time::ZERO, &head(11), Meeting::Present);
+    assert!(window.has_holes());
+    keep(&mut window, 1, 9, 0, 1);
+    keep(&mut window, 1, 10, 0, 1);
+    assert_eq!(seqs(&notices(&mut window)), [9, 10]);
+    assert_eq!(keep(&mut window, 2, 8, 0, 1), Kept::Late);
+}
+
+#[test]
+fn a_head_shows_that_the_last_message_was_lost() {
+    let mut window = Window::new(limits());
+    keep(&mut window, 0, 0, 0, 1);
+    assert!(!window.has_holes());
+    assert!(window.note_head(Time::from_millis(5), &head(2), Meeting::Present));
+    let mut holes = Vec::new();
+    window.holes(Time::from_millis(30), Duration::from_millis(20), |hole| {
+        holes.push(hole);
+        true
+    });
+    let first = FragmentId { source: source(), seq: Seq(1), index: 0 };
+    assert_eq!(holes, [Wanted { first, last: u16::MAX }]);
+}
+
+#[test]
+fn holes_are_named_once_they_are_old_enough() {
+    let mut window = Window::new(limits());
+    for index in [0, 1, 4, 6] {
+        keep(&mut window, 0, 0, index, 9);
+    }
+    let holes = |window: &Window, at| {
+        let mut holes = Vec::new();
+        window.holes(Time::from_millis(at), Duration::from_millis(20), |hole| {
+            holes.push((hole.first.index, hole.last));
+            true
+        });
+        holes
+    };
+    assert_eq!(holes(&window, 19), []);
+    assert_eq!(holes(&window, 20), [(2, 3), (5, 5), (7, 8)]);
+    // While fragments still come, what lies behind the latest one is not missing.
+    keep(&mut window, 25, 0, 7, 9);
+    assert_eq!(holes(&window, 30), [(2, 3), (5, 5)]);
+}
+
+#[test]
+fn a_hole_becomes_one_gap_when_its_deadline_passes_and_nobody_has_it() {
+    let mut window = Window::new(limits());
+    keep(&mut window, 0, 0, 0, 1);
+    keep(&mut window, 0, 3, 0, 1);
+    let deadline = Time::ZERO + REPAIR_DEADLINE;
+    assert_eq!(window.give_up(deadline - Duration::from_nanos(1), |_, _| false), 0);
+    assert_eq!(window.give_up(deadline, |_, _| true), 0);
+    assert_eq!(window.give_up(deadline, |_, _| false), 2);
+    let told = notices(&mut window);
+    assert_eq!(seqs(&told), [0, 3]);
+    let (from, to, cause) = (Seq(1), Seq(2), GapCause::Unrepaired);
+    assert_eq!(told[1], Notice::Gap { source: source(), from, to, cause });
+    assert_eq!(keep(&mut window, 4_000, 1, 0, 1), Kept::Late);
+}
+
+#[test]
+fn an_application_that_does_not_read_loses_the_oldest_and_is_told_so_once() {
+    let mut window = Window::new(Limits { window_bytes: 55, ..limits() });
+    for seq in 0..8 {
+        keep(&mut window, seq, seq, 0, 1);
+    }
+    assert!(window.bytes() <= 55);
+    let told = notices(&mut window);
+    assert_eq!(told[0], Notice::Lagged { source: source(), messages: 3 });
+    let (from, to, cause) = (Seq(0), Seq(2), GapCause::Lagged);
+    assert_eq!(told[1], Notice::Gap { source: source(), from, to, cause });
+    assert_eq!(seqs(&told), [3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_source_that_starts_anew_is_told_of_once_and_its_old_life_is_over() {
+    let mut window = Window::new(limits());
+    keep(&mut window, 0, 0, 0, 1);
+    keep(&mut window, 0, 2, 0, 1);
+    let mut reborn = data(0, 0, 1);
+    reborn.fragment.source.incarnation = Incarnation(2);
+    assert_eq!(window.keep(Time::ZERO, &reborn, Meeting::Present), Kept::New);
+    assert_eq!(keep(&mut window, 0, 3, 0, 1), Kept::Late);
+    let told = notices(&mut window);
+    let reset = Notice::SourceReset { host: OTHER.tag(), old: Incarnation(1), new: Incarnation(2) };
+    assert_eq!(told.iter().filter(|notice| **notice == reset).count(), 1);
+    assert_eq!(seqs(&told), [0, 2, 0]);
+    let (from, to, cause) = (Seq(1), Seq(1), GapCause::SourceReset);
+    assert!(told.contains(&Notice::Gap { source: source(), from, to, cause }));
+}
+
+#[test]
+fn what_was_delivered_leaves_the_window_when_its_time_is_over() {
+    let mut window = Window::new(limits());
+    window.publish(Time::ZERO, ME, Incarnation(1), REGION, &Bytes::from_static(b"own"));
+    keep(&mut window, 0, 0, 0, 1);
+    notices(&mut window);
+    let over = Time::ZERO + limits().window_time;
+    window.age(over - Duration::from_nanos(1));
+    assert!(!window.is_empty());
+    window.age(over);
+    assert!(window.is_empty());
+}
+
+#[test]
+fn aging_always_moves_its_own_deadline() {
+    let mut window = Window::new(limits());
+    keep(&mut window, 0, 0, 0, 1);
+    let mut now = Time::ZERO;
+    for _ in 0..4 {
+        let next = window.next_aging().expect("a message waits");
+        assert!(next > now);
+        now = next;
+        window.age(now);
+    }
+}
+
+#[test]
+fn a_message_is_cut_into_slices_of_its_own_bytes() {
+    let body = Bytes::from(alloc::vec![1; 3 * FRAGMENT_BYTES + 1]);
+    let cut = fragments(&body);
+    assert_eq!(cut.iter().map(Bytes::len).collect::<Vec<_>>(), [1_100, 1_100, 1_100, 1]);
+    let inside = body.as_ptr_range();
+    assert!(cut.iter().all(|part| inside.contains(&part.as_ptr())));
+}
+
+#[test]
+fn the_word_on_what_is_held_names_what_is_missing() {
+    let mut window = Window::new(limits());
+    window.note_head(Time::ZERO, &head(6), Meeting::Present);
+    for seq in [0, 1, 4] {
+        keep(&mut window, 0, seq, 0, 1);
+    }
+    let [held] = &window.held()[..] else { panic!() };
+    let missing: Vec<_> = held.missing.iter().map(|range| (range.from.0, range.to.0)).collect();
+    assert_eq!((held.low, held.next), (Seq(0), Seq(6)));
+    assert_eq!(missing, [(2, 4), (5, 6)]);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Keep { seq: u64, index: u16 },
+    Head(u64),
+    Read,
+    Pass(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => (0_u64..40, 0_u16..3).prop_map(|(seq, index)| Op::Keep { seq, index }),
+        1 => (0_u64..45).prop_map(Op::Head),
+        2 => Just(Op::Read),
+        1 => (0_u64..2_000).prop_map(Op::Pass),
+    ]
+}
+
+proptest! {
+    /// Whatever comes in whatever order, and whatever is dropped for want of room: each message is
+    /// delivered once or lies in exactly one gap, in order, and the bytes stay within the limit.
+    #[test]
+    fn nothing_vanishes_and_nothing_comes_twice(
+        ops in prop::collection::vec(op(), 0..200),
+        room in 1_usize..60,
+    ) {
+        let limits = Limits {
+            window_bytes: room * FRAGMENT_BYTES,
+            window_messages: 16,
+            window_time: Duration::from_secs(4),
+            ..Limits::default()
+        };
+        let mut window = Window::new(limits.clone());
+        window.note_head(Time::ZERO, &head(0), Meeting::Present);
+        let mut now = 0;
+        let mut next = 0;
+        let mut seen: BTreeMap<(u64, u16), ()> = BTreeMap::new();
+        for op in ops.into_iter().chain([Op::Pass(3_000), Op::Pass(40_000), Op::Read]) {
+            match op {
+                // Message n has n % 3 + 1 fragments.
+                Op::Keep { seq, index } => {
+                    let count = (seq % 3) as u16 + 1;
+                    let index = index % count;
+                    let kept = keep(&mut window, now, seq, index, count);
+                    if seen.insert((seq, index), ()).is_some() {
+                        prop_assert_ne!(kept, Kept::New, "seq {} index {}", seq, index);
+                    }
+                }
+                Op::Head(next) => {
+                    window.note_head(Time::from_millis(now), &head(next), Meeting::Present);
+                }
+                Op::Read => {
+                    for notice in notices(&mut window) {
+                        match notice {
+                            Notice::Message(message) => {
+                                prop_assert_eq!(message.seq.0, next);
+                                let fragments = message.seq.0 as usize % 3;
+                                prop_assert_eq!(message.body.len(), fragments * FRAGMENT_BYTES + 10);
+                                next += 1;
+                            }
+                            Notice::Gap { from, to, .. } => {
+                                prop_assert_eq!(from.0, next);
+                                prop_assert!(from <= to);
+                                next = to.0 + 1;
+                            }
+                            Notice::Lagged { .. } => {}
+                            other => prop_assert!(false, "{:?}", other),
+                        }
+                    }
+                }
+                Op::Pass(millis) => {
+                    now += millis;
+                    window.give_up(Time::from_millis(now), |_, _| false);
+                    window.age(Time::from_millis(now));
+                }
+            }
+            prop_assert!(window.bytes() <= limits.window_bytes);
+        }
+        prop_assert!(!window.has_holes());
+        let [held] = &window.held()[..] else { return Err(TestCaseError::fail("no source")) };
+        prop_assert_eq!(held.next.0, next, "everything up to the head is told");
+    }
+}

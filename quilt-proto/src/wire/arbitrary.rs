@@ -1,0 +1,304 @@
+//! Strategies for everything that frames carry, within its maxima.
+
+use super::*;
+use crate::euid::{
+    self, Barrier, Connectivity, Direction, Euid, Metric, Performance, RouterId, RouterStack,
+    Transport,
+};
+use crate::{FragmentId, HostTag, ProtocolId, Role, Seq, Source};
+use alloc::vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+use smallvec::{Array, SmallVec};
+
+pub(crate) fn header() -> impl Strategy<Value = Header> {
+    (any::<u64>(), any::<u64>()).prop_map(|(sender, number)| Header {
+        suite: SUITE_OPEN,
+        key_epoch: 0,
+        sender: HostTag(sender),
+        number,
+    })
+}
+
+pub(crate) fn frame() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        hello().prop_map(Frame::Hello),
+        beat().prop_map(Frame::Beat),
+        data().prop_map(Frame::Data),
+        (group(), patch(), vec(held(), 0..=Held::MAX_SOURCES))
+            .prop_map(|(group, patch, sources)| Frame::Held { group, patch, sources }),
+        pull().prop_map(Frame::Pull),
+        pull().prop_map(Frame::NotHeld),
+        (group(), patch(), bytes(MAX_PROTOCOL_BODY_BYTES))
+            .prop_map(|(group, patch, body)| Frame::Protocol { group, patch, body }),
+        report().prop_map(Frame::Report),
+        (group(), any::<u64>()).prop_map(|(group, cookie)| Frame::Cookie { group, cookie }),
+        orders().prop_map(Frame::Orders),
+        (group(), refusal()).prop_map(|(group, refusal)| Frame::Refused { group, refusal }),
+        (group(), host(), incarnation(), any::<u64>()).prop_map(
+            |(group, host, incarnation, cookie)| {
+                Frame::Depart { group, host, incarnation, cookie }
+            }
+        ),
+    ]
+}
+
+pub(crate) fn data() -> impl Strategy<Value = Data> {
+    let whole = (Just(FRAGMENT_BYTES), 0..u16::MAX - 1, 1..=u16::MAX)
+        .prop_map(|(len, index, behind)| (len, index, index.saturating_add(behind)));
+    let last = (0..=FRAGMENT_BYTES, 0..u16::MAX).prop_map(|(len, index)| (len, index, index));
+    let place = prop_oneof![whole, last].prop_flat_map(|(len, index, last)| {
+        let count = last.saturating_add(1);
+        (vec(any::<u8>(), len), Just(index), Just(count))
+    });
+    let names = (group(), patch(), source(), any::<u64>(), patch());
+    (names, 0..=Data::MAX_HOPS, any::<bool>(), place).prop_map(
+        |((group, patch, source, seq, origin), hops, solicited, (payload, index, count))| Data {
+            group,
+            patch,
+            fragment: FragmentId { source, seq: Seq(seq), index },
+            count,
+            origin,
+            hops,
+            solicited,
+            payload: payload.into(),
+        },
+    )
+}
+
+/// A report of which nothing is left out: at most two interfaces, sensed four hops far.
+fn report() -> impl Strategy<Value = Report> {
+    let nic = (ip(), euid(2, 4)).prop_map(|(address, euid)| Nic { address, euid });
+    let who = (group(), host(), incarnation(), any::<u64>(), any::<bool>(), addresses());
+    let what = (
+        small(nic, 2),
+        small(protocol(), Report::MAX_PROTOCOLS),
+        small(membership(), Report::MAX_MEMBERSHIPS),
+        small(host(), Report::MAX_LOST),
+    );
+    (who, what).prop_map(
+        |(
+            (group, host, incarnation, cookie, create, addresses),
+            (nics, protocols, memberships, lost),
+        )| Report {
+            group,
+            host,
+            incarnation,
+            cookie,
+            create,
+            addresses,
+            nics,
+            protocols,
+            memberships,
+            lost,
+        },
+    )
+}
+
+fn membership() -> impl Strategy<Value = Membership> {
+    (place(), any::<bool>()).prop_map(
+        |((patch, scope, protocol, role, nic, parameters), wants_contacts)| Membership {
+            patch,
+            scope,
+            protocol,
+            role,
+            nic,
+            parameters,
+            wants_contacts,
+        },
+    )
+}
+
+/// Orders of which nothing is left out.
+fn orders() -> impl Strategy<Value = Orders> {
+    let assignment = assignment(euid(1, 2), small(host(), 3), vec(contact(euid(1, 1)), 0..=2));
+    (group(), any::<u64>(), small(assignment, 2)).prop_map(|(group, epoch, assignments)| Orders {
+        group,
+        epoch,
+        assignments,
+    })
+}
+
+/// Orders with as much in them as an [`Orders`] can hold, and more than a frame can.
+pub(crate) fn large_orders() -> impl Strategy<Value = Orders> {
+    let representatives = small(host(), Assignment::MAX_REPRESENTATIVES);
+    let contacts = vec(contact(any_euid()), 0..=Assignment::MAX_CONTACTS);
+    let assignment = assignment(any_euid(), representatives, contacts);
+    (group(), any::<u64>(), small(assignment, Report::MAX_MEMBERSHIPS))
+        .prop_map(|(group, epoch, assignments)| Orders { group, epoch, assignments })
+}
+
+fn assignment(
+    euid: impl Strategy<Value = Euid>,
+    representatives: impl Strategy<Value = SmallVec<[HostId; 3]>>,
+    contacts: impl Strategy<Value = Vec<Contact>>,
+) -> impl Strategy<Value = Assignment> {
+    (place(), euid, representatives, contacts).prop_map(
+        |(place, euid, representatives, contacts)| {
+            let (patch, scope, protocol, role, nic, parameters) = place;
+            Assignment {
+                patch,
+                scope,
+                protocol,
+                role,
+                nic,
+                parameters,
+                euid,
+                representatives,
+                contacts,
+            }
+        },
+    )
+}
+
+type Place = (PatchId, Scope, ProtocolId, Role, u8, Bytes);
+
+fn place() -> impl Strategy<Value = Place> {
+    let scope = select(&[Scope::Regional, Scope::InterPatch][..]);
+    let role = select(&[Role::Member, Role::Representative][..]);
+    (patch(), scope, protocol(), role, any::<u8>(), bytes(Assignment::MAX_PARAMETER_BYTES))
+}
+
+pub(crate) fn contact(euid: impl Strategy<Value = Euid>) -> impl Strategy<Value = Contact> {
+    (host(), incarnation(), addresses(), euid).prop_map(|(host, incarnation, addresses, euid)| {
+        Contact { host, incarnation, addresses, euid }
+    })
+}
+
+/// Any EUID.
+pub(crate) fn any_euid() -> impl Strategy<Value = Euid> {
+    euid(Euid::MAX_CONNECTIVITY, RouterStack::MAX)
+}
+
+/// An EUID with few options and routers.
+fn euid(options: usize, routers: usize) -> impl Strategy<Value = Euid> {
+    let router = || (any::<u64>().prop_map(RouterId), any::<u8>());
+    let extension = bytes(Euid::MAX_EXTENSION_BYTES);
+    let figures = btree_map(any::<u8>(), (any::<u32>(), any::<u32>()), 0..=routers.min(8));
+    (
+        btree_set(connectivity(), 0..=options),
+        vec(router(), 0..=routers),
+        vec(router(), 0..=routers),
+        figures,
+        btree_map(any::<u16>(), extension, 0..=options.min(Euid::MAX_EXTENSIONS) / 2),
+    )
+        .prop_map(|(connectivity, routers, multicast, figures, extensions)| {
+            let mut performance = Performance::default();
+            for (metric, (a, b)) in figures {
+                let range = euid::Range { lower: a.min(b), upper: a.max(b) };
+                performance.insert(Metric(metric), range);
+            }
+            let topology = RouterStack::from_parts(routers, multicast);
+            Euid { connectivity, topology, performance, extensions }
+        })
+}
+
+fn connectivity() -> impl Strategy<Value = Connectivity> {
+    let transport = select(&[Transport::Tcp, Transport::Udp][..]);
+    let direction = select(&[Direction::Both, Direction::Inbound, Direction::Outbound][..]);
+    let barrier =
+        prop_oneof![Just(Barrier::None), ip().prop_map(Barrier::Nat), Just(Barrier::Firewall)];
+    (transport, direction, barrier).prop_map(|(transport, direction, barrier)| Connectivity {
+        transport,
+        direction,
+        barrier,
+    })
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    (host(), incarnation(), addresses()).prop_map(|(host, incarnation, addresses)| Hello {
+        host,
+        incarnation,
+        addresses,
+    })
+}
+
+fn beat() -> impl Strategy<Value = Beat> {
+    (any::<u64>(), any::<u64>(), any::<u64>(), any::<u16>())
+        .prop_map(|(stamp, echo, held, next_ms)| Beat { stamp, echo, held, next_ms })
+}
+
+/// `low`, the ends of the missing ranges and `next` are one ascending row of numbers.
+fn held() -> impl Strategy<Value = Held> {
+    let ends = btree_set(any::<u64>(), 2..=2 * Held::MAX_MISSING + 2);
+    (host(), incarnation(), ends).prop_map(|(host, incarnation, ends)| {
+        let ends: Vec<Seq> = ends.into_iter().map(Seq).collect();
+        let (low, next) = (ends[0], ends[ends.len() - 1]);
+        let inner = ends[1..ends.len() - 1].chunks_exact(2);
+        let missing = inner.map(|pair| Range { from: pair[0], to: pair[1] }).collect();
+        Held { host, incarnation, low, next, missing }
+    })
+}
+
+fn pull() -> impl Strategy<Value = Pull> {
+    let wanted = (source(), any::<u64>(), any::<u16>(), any::<u16>()).prop_map(
+        |(source, seq, one, other)| Wanted {
+            first: FragmentId { source, seq: Seq(seq), index: one.min(other) },
+            last: one.max(other),
+        },
+    );
+    (group(), patch(), vec(wanted, 0..=Pull::MAX_WANTED)).prop_map(|(group, patch, wanted)| Pull {
+        group,
+        patch,
+        wanted,
+    })
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    use Refusal::*;
+    select(&[UnknownGroup, TagTaken, NoProtocol, Full, Replaced][..])
+}
+
+fn group() -> impl Strategy<Value = GroupId> {
+    any::<u64>().prop_map(GroupId)
+}
+
+fn patch() -> impl Strategy<Value = PatchId> {
+    any::<u32>().prop_map(PatchId)
+}
+
+fn host() -> impl Strategy<Value = HostId> {
+    any::<[u8; 32]>().prop_map(HostId)
+}
+
+fn incarnation() -> impl Strategy<Value = Incarnation> {
+    any::<u32>().prop_map(Incarnation)
+}
+
+fn protocol() -> impl Strategy<Value = ProtocolId> {
+    any::<u16>().prop_map(ProtocolId)
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    (any::<u64>(), incarnation())
+        .prop_map(|(host, incarnation)| Source { host: HostTag(host), incarnation })
+}
+
+fn addresses() -> impl Strategy<Value = SmallVec<[SocketAddr; 2]>> {
+    let address = (ip(), any::<u16>()).prop_map(SocketAddr::from);
+    small(address, Contact::MAX_ADDRESSES)
+}
+
+fn ip() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<[u8; 4]>().prop_map(|octets| Ipv4Addr::from(octets).into()),
+        any::<[u8; 16]>().prop_map(|octets| IpAddr::from(Ipv6Addr::from(octets)).to_canonical()),
+    ]
+}
+
+fn bytes(max: usize) -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..=max).prop_map(Bytes::from)
+}
+
+fn small<A: Array>(
+    entry: impl Strategy<Value = A::Item>,
+    max: usize,
+) -> impl Strategy<Value = SmallVec<A>>
+where
+    A: core::fmt::Debug,
+    A::Item: core::fmt::Debug,
+{
+    vec(entry, 0..=max).prop_map(SmallVec::from_vec)
+}

@@ -1,0 +1,265 @@
+//! Frames: their head, and the bodies of those that hosts send each other.
+
+use super::{
+    Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
+    Orders, Pull, Range, Reader, Report, Wanted, Writer,
+};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Kind, flags, and the length of what follows.
+pub(super) const HEAD_BYTES: usize = 4;
+
+/// The flag that says that extension fields stand in front of the body.
+const EXTENDED: u8 = 0x80;
+
+pub(super) const PADDING: u8 = 0;
+const HELLO: u8 = 1;
+const BEAT: u8 = 2;
+pub(super) const DATA: u8 = 3;
+const HELD: u8 = 4;
+const PULL: u8 = 5;
+const NOT_HELD: u8 = 6;
+const PROTOCOL: u8 = 7;
+const REPORT: u8 = 16;
+const COOKIE: u8 = 17;
+const ORDERS: u8 = 18;
+const REFUSED: u8 = 19;
+const DEPART: u8 = 20;
+
+impl Frame {
+    /// Appends the frame, in one piece. To send a [`Data`] without copying its payload, put the
+    /// payload behind [`Data::head`] instead.
+    ///
+    /// It is at most [`MAX_CONTROL_BYTES`] long, or a fragment. What is beyond a stated maximum is
+    /// a defect, and left out; what [`Report`] and [`Orders`] leave out is said there.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        if let Self::Data(data) = self {
+            out.extend_from_slice(&data.head());
+            out.extend_from_slice(&data.payload);
+            return;
+        }
+        let start = out.len();
+        let end = start.saturating_add(MAX_CONTROL_BYTES);
+        let mut out = Writer::new(out);
+        out.raw(&[self.kind(), 0, 0, 0]);
+        self.encode_body(&mut out, end);
+        debug_assert!(out.len() <= end, "a frame of kind {} is too long", self.kind());
+        let len = out.len().saturating_sub(start).saturating_sub(HEAD_BYTES);
+        out.overwrite(
+            start.saturating_add(2),
+            &u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes(),
+        );
+    }
+
+    /// Reads what stands behind the head; `None` for padding.
+    pub(super) fn decode(kind: u8, flags: u8, body: &Bytes) -> Result<Option<Self>, DecodeError> {
+        const MAX: usize = MAX_CONTROL_BYTES - HEAD_BYTES;
+        if kind == PADDING {
+            return Ok(None);
+        }
+        if kind != DATA && body.len() > MAX {
+            return Err(DecodeError::TooLong { len: body.len(), max: MAX });
+        }
+        let mut from = Reader::new(body);
+        if flags & EXTENDED != 0 {
+            skip_extensions(&mut from)?;
+        }
+        let frame = if kind == DATA {
+            Self::Data(Data::decode(flags, &mut from)?)
+        } else {
+            Self::decode_body(kind, &mut from)?
+        };
+        from.finish()?;
+        Ok(Some(frame))
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Hello(_) => HELLO,
+            Self::Beat(_) => BEAT,
+            Self::Data(_) => DATA,
+            Self::Held { .. } => HELD,
+            Self::Pull(_) => PULL,
+            Self::NotHeld(_) => NOT_HELD,
+            Self::Protocol { .. } => PROTOCOL,
+            Self::Report(_) => REPORT,
+            Self::Cookie { .. } => COOKIE,
+            Self::Orders(_) => ORDERS,
+            Self::Refused { .. } => REFUSED,
+            Self::Depart { .. } => DEPART,
+        }
+    }
+
+    /// Writes the body, up to byte `end`.
+    fn encode_body(&self, out: &mut Writer<'_>, end: usize) {
+        match self {
+            Self::Data(_) => debug_assert!(false, "fragments are written by their sender"),
+            Self::Hello(hello) => hello.encode(out),
+            Self::Beat(beat) => beat.encode(out),
+            Self::Held { group, patch, sources } => {
+                out.group(*group);
+                out.patch(*patch);
+                out.list(Held::MAX_SOURCES, sources, |out, held| held.encode(out));
+            }
+            Self::Pull(pull) | Self::NotHeld(pull) => pull.encode(out),
+            Self::Protocol { group, patch, body } => {
+                debug_assert!(body.len() <= MAX_PROTOCOL_BODY_BYTES, "{} bytes", body.len());
+                out.group(*group);
+                out.patch(*patch);
+                out.raw(body.get(..MAX_PROTOCOL_BODY_BYTES).unwrap_or(body));
+            }
+            Self::Report(report) => report.encode(out, end),
+            Self::Cookie { group, cookie } => {
+                out.group(*group);
+                out.u64(*cookie);
+            }
+            Self::Orders(orders) => orders.encode(out, end),
+            Self::Refused { group, refusal } => {
+                out.group(*group);
+                refusal.encode(out);
+            }
+            Self::Depart { group, host, incarnation, cookie } => {
+                out.group(*group);
+                out.host(*host);
+                out.incarnation(*incarnation);
+                out.u64(*cookie);
+            }
+        }
+    }
+
+    fn decode_body(kind: u8, from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            HELLO => Self::Hello(Hello::decode(from)?),
+            BEAT => Self::Beat(Beat::decode(from)?),
+            HELD => Self::Held {
+                group: from.group()?,
+                patch: from.patch()?,
+                sources: from.list(Held::MAX_SOURCES, Held::decode)?,
+            },
+            PULL => Self::Pull(Pull::decode(from)?),
+            NOT_HELD => Self::NotHeld(Pull::decode(from)?),
+            PROTOCOL => {
+                let (group, patch, body) = (from.group()?, from.patch()?, from.rest());
+                if body.len() > MAX_PROTOCOL_BODY_BYTES {
+                    let max = MAX_PROTOCOL_BODY_BYTES;
+                    return Err(DecodeError::TooLong { len: body.len(), max });
+                }
+                Self::Protocol { group, patch, body }
+            }
+            REPORT => Self::Report(Report::decode(from)?),
+            COOKIE => Self::Cookie { group: from.group()?, cookie: from.u64()? },
+            ORDERS => Self::Orders(Orders::decode(from)?),
+            REFUSED => {
+                Self::Refused { group: from.group()?, refusal: super::Refusal::decode(from)? }
+            }
+            DEPART => Self::Depart {
+                group: from.group()?,
+                host: from.host()?,
+                incarnation: from.incarnation()?,
+                cookie: from.u64()?,
+            },
+            unknown => return Err(DecodeError::UnknownKind(unknown)),
+        })
+    }
+}
+
+/// Steps over extension fields: this version knows none.
+fn skip_extensions(from: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let len = from.u8()?;
+    let fields = from.take(usize::from(len))?;
+    let mut fields = Reader::new(&fields);
+    while fields.remaining() > 0 {
+        let _field = fields.u8()?;
+        let len = fields.u8()?;
+        fields.take(usize::from(len))?;
+    }
+    Ok(())
+}
+
+impl Hello {
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.host(self.host);
+        out.incarnation(self.incarnation);
+        out.addresses(&self.addresses);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            host: from.host()?,
+            incarnation: from.incarnation()?,
+            addresses: from.addresses()?,
+        })
+    }
+}
+
+impl Beat {
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.u64(self.stamp);
+        out.u64(self.echo);
+        out.u64(self.held);
+        out.u16(self.next_ms);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { stamp: from.u64()?, echo: from.u64()?, held: from.u64()?, next_ms: from.u16()? })
+    }
+}
+
+impl Held {
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.host(self.host);
+        out.incarnation(self.incarnation);
+        out.seq(self.low);
+        out.seq(self.next);
+        out.list(Self::MAX_MISSING, &self.missing, |out, range| {
+            out.seq(range.from);
+            out.seq(range.to);
+        });
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let held = Self {
+            host: from.host()?,
+            incarnation: from.incarnation()?,
+            low: from.seq()?,
+            next: from.seq()?,
+            missing: from.list(Self::MAX_MISSING, Reader::range)?,
+        };
+        let apart = |pair: &[Range]| matches!(pair, [a, b] if a.to < b.from);
+        let within = held.missing.iter().all(|r| held.low <= r.from && r.to <= held.next);
+        if held.low > held.next || !within || !held.missing.windows(2).all(apart) {
+            return Err(DecodeError::BadValue("missing"));
+        }
+        Ok(held)
+    }
+}
+
+impl Pull {
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.group(self.group);
+        out.patch(self.patch);
+        out.list(Self::MAX_WANTED, &self.wanted, |out, wanted| {
+            out.fragment(wanted.first);
+            out.u16(wanted.last);
+        });
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            group: from.group()?,
+            patch: from.patch()?,
+            wanted: from.list(Self::MAX_WANTED, Wanted::decode)?,
+        })
+    }
+}
+
+impl Wanted {
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let wanted = Self { first: from.fragment()?, last: from.u16()? };
+        if wanted.last < wanted.first.index {
+            return Err(DecodeError::BadValue("last"));
+        }
+        Ok(wanted)
+    }
+}

@@ -1,0 +1,229 @@
+//! The bodies of the frames between hosts and the bootstrap service.
+
+use super::values::UNKNOWN_EUID_BYTES;
+use super::{
+    Assignment, Contact, DecodeError, MAX_CONTROL_BYTES, Membership, Nic, Orders, Reader, Refusal,
+    Report, Scope, Writer,
+};
+use crate::Role;
+use alloc::vec::Vec;
+
+/// The most contacts in one frame.
+const MAX_CONTACTS: usize = Report::MAX_MEMBERSHIPS * Assignment::MAX_CONTACTS;
+
+/// The most bytes of an interface of which nothing is known.
+const UNKNOWN_NIC_BYTES: usize = 17 + UNKNOWN_EUID_BYTES;
+
+impl Report {
+    /// Writes the body. The interfaces stand last: what is known of them goes as far as `end`.
+    pub(super) fn encode(&self, out: &mut Writer<'_>, end: usize) {
+        out.group(self.group);
+        out.host(self.host);
+        out.incarnation(self.incarnation);
+        out.u64(self.cookie);
+        out.bool(self.create);
+        out.addresses(&self.addresses);
+        out.list(Self::MAX_PROTOCOLS, &self.protocols, |out, &protocol| out.protocol(protocol));
+        out.list(Self::MAX_MEMBERSHIPS, &self.memberships, |out, membership| {
+            membership.encode(out)
+        });
+        out.list(Self::MAX_LOST, &self.lost, |out, &host| out.host(host));
+        let mut behind = self.nics.len().min(Self::MAX_NICS);
+        out.list(Self::MAX_NICS, &self.nics, |out, nic| {
+            behind = behind.saturating_sub(1);
+            let kept_free = behind.saturating_mul(UNKNOWN_NIC_BYTES);
+            out.ip(nic.address);
+            out.euid_before(end.saturating_sub(kept_free), &nic.euid);
+        });
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        // A struct's fields are read in the order in which they are written here.
+        Ok(Self {
+            group: from.group()?,
+            host: from.host()?,
+            incarnation: from.incarnation()?,
+            cookie: from.u64()?,
+            create: from.bool("create")?,
+            addresses: from.addresses()?,
+            protocols: from.list(Self::MAX_PROTOCOLS, Reader::protocol)?,
+            memberships: from.list(Self::MAX_MEMBERSHIPS, Membership::decode)?,
+            lost: from.list(Self::MAX_LOST, Reader::host)?,
+            nics: from.list(Self::MAX_NICS, Nic::decode)?,
+        })
+    }
+}
+
+impl Nic {
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { address: from.ip()?, euid: from.euid()? })
+    }
+}
+
+impl Membership {
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.patch(self.patch);
+        out.scope(self.scope);
+        out.protocol(self.protocol);
+        out.role(self.role);
+        out.u8(self.nic);
+        out.bytes(Assignment::MAX_PARAMETER_BYTES, &self.parameters);
+        out.bool(self.wants_contacts);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            patch: from.patch()?,
+            scope: from.scope()?,
+            protocol: from.protocol()?,
+            role: from.role()?,
+            nic: from.u8()?,
+            parameters: from.small_bytes(Assignment::MAX_PARAMETER_BYTES)?,
+            wants_contacts: from.bool("wants_contacts")?,
+        })
+    }
+}
+
+impl Orders {
+    /// Writes the body. The contacts stand last, the first one of each assignment before the
+    /// second ones, and go as far as `end`; the EUIDs of the assignments go half as far.
+    pub(super) fn encode(&self, out: &mut Writer<'_>, end: usize) {
+        let half = end.saturating_sub(MAX_CONTROL_BYTES / 2);
+        out.group(self.group);
+        out.u64(self.epoch);
+        out.list(Report::MAX_MEMBERSHIPS, &self.assignments, |out, assignment| {
+            assignment.encode(out, half);
+        });
+        let count_at = out.len();
+        out.u8(0);
+        let mut count: u8 = 0;
+        for (assignment, contact) in self.contacts_in_turn() {
+            let start = out.len();
+            out.u8(assignment);
+            out.contact(contact);
+            if out.len() > end {
+                out.truncate(start);
+                break;
+            }
+            count = count.saturating_add(1);
+        }
+        out.overwrite(count_at, &[count]);
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut orders = Self {
+            group: from.group()?,
+            epoch: from.u64()?,
+            assignments: from.list(Report::MAX_MEMBERSHIPS, Assignment::decode)?,
+        };
+        let contacts: Vec<_> =
+            from.list(MAX_CONTACTS, |from| Ok((usize::from(from.u8()?), from.contact()?)))?;
+        for (assignment, contact) in contacts {
+            let assignment = orders.assignments.get_mut(assignment);
+            let contacts =
+                &mut assignment.ok_or(DecodeError::BadValue("contact's assignment"))?.contacts;
+            contacts.push(contact);
+            if contacts.len() > Assignment::MAX_CONTACTS {
+                let (len, max) = (contacts.len(), Assignment::MAX_CONTACTS);
+                return Err(DecodeError::TooLong { len, max });
+            }
+        }
+        Ok(orders)
+    }
+
+    /// The contacts, each with the index of its assignment.
+    fn contacts_in_turn(&self) -> impl Iterator<Item = (u8, &Contact)> {
+        (0..Assignment::MAX_CONTACTS).flat_map(move |nth| {
+            (0..)
+                .zip(&self.assignments)
+                .take(Report::MAX_MEMBERSHIPS)
+                .filter_map(move |(index, assignment)| Some((index, assignment.contacts.get(nth)?)))
+        })
+    }
+}
+
+impl Assignment {
+    /// Writes everything but the contacts.
+    fn encode(&self, out: &mut Writer<'_>, euid_end: usize) {
+        debug_assert!(self.contacts.len() <= Self::MAX_CONTACTS);
+        out.patch(self.patch);
+        out.scope(self.scope);
+        out.protocol(self.protocol);
+        out.role(self.role);
+        out.u8(self.nic);
+        out.bytes(Self::MAX_PARAMETER_BYTES, &self.parameters);
+        out.list(Self::MAX_REPRESENTATIVES, &self.representatives, |out, &host| out.host(host));
+        out.euid_before(euid_end, &self.euid);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            patch: from.patch()?,
+            scope: from.scope()?,
+            protocol: from.protocol()?,
+            role: from.role()?,
+            nic: from.u8()?,
+            parameters: from.small_bytes(Self::MAX_PARAMETER_BYTES)?,
+            representatives: from.list(Self::MAX_REPRESENTATIVES, Reader::host)?,
+            euid: from.euid()?,
+            contacts: Vec::new(),
+        })
+    }
+}
+
+impl Refusal {
+    pub(super) fn encode(self, out: &mut Writer<'_>) {
+        out.u8(match self {
+            Self::UnknownGroup => 1,
+            Self::TagTaken => 2,
+            Self::NoProtocol => 3,
+            Self::Full => 4,
+            Self::Replaced => 5,
+        });
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match from.u8()? {
+            1 => Self::UnknownGroup,
+            2 => Self::TagTaken,
+            3 => Self::NoProtocol,
+            4 => Self::Full,
+            5 => Self::Replaced,
+            _ => return Err(DecodeError::BadValue("refusal")),
+        })
+    }
+}
+
+impl Reader<'_> {
+    fn scope(&mut self) -> Result<Scope, DecodeError> {
+        match self.u8()? {
+            1 => Ok(Scope::Regional),
+            2 => Ok(Scope::InterPatch),
+            _ => Err(DecodeError::BadValue("scope")),
+        }
+    }
+
+    fn role(&mut self) -> Result<Role, DecodeError> {
+        match self.u8()? {
+            1 => Ok(Role::Member),
+            2 => Ok(Role::Representative),
+            _ => Err(DecodeError::BadValue("role")),
+        }
+    }
+}
+
+impl Writer<'_> {
+    fn scope(&mut self, scope: Scope) {
+        self.u8(match scope {
+            Scope::Regional => 1,
+            Scope::InterPatch => 2,
+        });
+    }
+
+    fn role(&mut self, role: Role) {
+        self.u8(match role {
+            Role::Member => 1,
+            Role::Representative => 2,
+        });
+    }
+}

@@ -1,0 +1,293 @@
+//! Names, addresses and EUIDs on the wire.
+
+use super::{Contact, DecodeError, Range, Reader, Writer};
+use crate::euid::{
+    self, Barrier, Connectivity, Direction, Euid, Metric, Performance, RouterId, RouterStack,
+    Transport,
+};
+use crate::{FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Seq, Source};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::{IpAddr, SocketAddr};
+use smallvec::SmallVec;
+
+/// The bytes of an EUID of which nothing is known.
+pub(super) const UNKNOWN_EUID_BYTES: usize = 5;
+
+/// Names. Each method fails where the bytes end too early.
+#[allow(clippy::missing_errors_doc)]
+impl Reader<'_> {
+    /// A host, in full: 32 bytes.
+    pub fn host(&mut self) -> Result<HostId, DecodeError> {
+        self.array().map(HostId)
+    }
+
+    /// A host's life.
+    pub fn incarnation(&mut self) -> Result<Incarnation, DecodeError> {
+        self.u32().map(Incarnation)
+    }
+
+    /// A group.
+    pub fn group(&mut self) -> Result<GroupId, DecodeError> {
+        self.u64().map(GroupId)
+    }
+
+    /// A patch.
+    pub fn patch(&mut self) -> Result<PatchId, DecodeError> {
+        self.u32().map(PatchId)
+    }
+
+    /// A protocol.
+    pub fn protocol(&mut self) -> Result<ProtocolId, DecodeError> {
+        self.u16().map(ProtocolId)
+    }
+
+    /// A sequence number.
+    pub fn seq(&mut self) -> Result<Seq, DecodeError> {
+        self.u64().map(Seq)
+    }
+
+    /// A stream of messages: the host's tag and its life.
+    pub fn source(&mut self) -> Result<Source, DecodeError> {
+        Ok(Source { host: HostTag(self.u64()?), incarnation: self.incarnation()? })
+    }
+
+    /// A fragment: stream, sequence number, index.
+    pub fn fragment(&mut self) -> Result<FragmentId, DecodeError> {
+        Ok(FragmentId { source: self.source()?, seq: self.seq()?, index: self.u16()? })
+    }
+}
+
+/// Addresses and surroundings. Each method fails where the bytes end too early, a list is longer
+/// than it may be, or a field has an impossible value.
+#[allow(clippy::missing_errors_doc)]
+impl Reader<'_> {
+    /// An IP address; an IPv4 one that was written as IPv6 comes out as IPv4.
+    pub fn ip(&mut self) -> Result<IpAddr, DecodeError> {
+        match self.u8()? {
+            4 => Ok(IpAddr::from(self.array::<4>()?)),
+            6 => Ok(IpAddr::from(self.array::<16>()?).to_canonical()),
+            _ => Err(DecodeError::BadValue("address family")),
+        }
+    }
+
+    /// An IP address and a port.
+    pub fn address(&mut self) -> Result<SocketAddr, DecodeError> {
+        Ok(SocketAddr::new(self.ip()?, self.u16()?))
+    }
+
+    /// Where a host listens: at most [`Contact::MAX_ADDRESSES`].
+    pub fn addresses(&mut self) -> Result<SmallVec<[SocketAddr; 2]>, DecodeError> {
+        self.list(Contact::MAX_ADDRESSES, Self::address)
+    }
+
+    /// How to reach a host, and its surroundings.
+    pub fn contact(&mut self) -> Result<Contact, DecodeError> {
+        Ok(Contact {
+            host: self.host()?,
+            incarnation: self.incarnation()?,
+            addresses: self.addresses()?,
+            euid: self.euid()?,
+        })
+    }
+
+    /// Surroundings.
+    pub fn euid(&mut self) -> Result<Euid, DecodeError> {
+        let connectivity = self.list(Euid::MAX_CONNECTIVITY, Self::connectivity)?;
+        let routers: Vec<_> = self.list(RouterStack::MAX, Self::router)?;
+        let multicast: Vec<_> = self.list(RouterStack::MAX, Self::router)?;
+        let mut performance = Performance::default();
+        let figures: Vec<_> = self.list(Performance::MAX, Self::figure)?;
+        figures.into_iter().for_each(|(metric, range)| performance.insert(metric, range));
+        let extensions = self.list(Euid::MAX_EXTENSIONS, |from| {
+            Ok((from.u16()?, from.small_bytes(Euid::MAX_EXTENSION_BYTES)?))
+        })?;
+        let topology = RouterStack::from_parts(routers, multicast);
+        Ok(Euid { connectivity, topology, performance, extensions })
+    }
+
+    /// Messages from one on, before another.
+    pub(super) fn range(&mut self) -> Result<Range, DecodeError> {
+        let range = Range { from: self.seq()?, to: self.seq()? };
+        if range.from >= range.to { Err(DecodeError::BadValue("range")) } else { Ok(range) }
+    }
+
+    /// Bytes behind their length, copied: what is kept for long shall not keep a whole packet.
+    pub(super) fn small_bytes(&mut self, max: usize) -> Result<Bytes, DecodeError> {
+        self.bytes(max).map(|bytes| Bytes::copy_from_slice(&bytes))
+    }
+
+    fn connectivity(&mut self) -> Result<Connectivity, DecodeError> {
+        let transport = match self.u8()? {
+            1 => Transport::Tcp,
+            2 => Transport::Udp,
+            _ => return Err(DecodeError::BadValue("transport")),
+        };
+        let direction = match self.u8()? {
+            1 => Direction::Both,
+            2 => Direction::Inbound,
+            3 => Direction::Outbound,
+            _ => return Err(DecodeError::BadValue("direction")),
+        };
+        let barrier = match self.u8()? {
+            0 => Barrier::None,
+            1 => Barrier::Nat(self.ip()?),
+            2 => Barrier::Firewall,
+            _ => return Err(DecodeError::BadValue("barrier")),
+        };
+        Ok(Connectivity { transport, direction, barrier })
+    }
+
+    fn router(&mut self) -> Result<(RouterId, u8), DecodeError> {
+        Ok((RouterId(self.u64()?), self.u8()?))
+    }
+
+    fn figure(&mut self) -> Result<(Metric, euid::Range), DecodeError> {
+        let metric = Metric(self.u8()?);
+        let range = euid::Range { lower: self.u32()?, upper: self.u32()? };
+        if range.lower > range.upper {
+            return Err(DecodeError::BadValue("performance"));
+        }
+        Ok((metric, range))
+    }
+}
+
+/// Names.
+impl Writer<'_> {
+    /// A host, in full: 32 bytes.
+    pub fn host(&mut self, host: HostId) {
+        self.raw(&host.0);
+    }
+
+    /// A host's life.
+    pub fn incarnation(&mut self, incarnation: Incarnation) {
+        self.u32(incarnation.0);
+    }
+
+    /// A group.
+    pub fn group(&mut self, group: GroupId) {
+        self.u64(group.0);
+    }
+
+    /// A patch.
+    pub fn patch(&mut self, patch: PatchId) {
+        self.u32(patch.0);
+    }
+
+    /// A protocol.
+    pub fn protocol(&mut self, protocol: ProtocolId) {
+        self.u16(protocol.0);
+    }
+
+    /// A sequence number.
+    pub fn seq(&mut self, seq: Seq) {
+        self.u64(seq.0);
+    }
+
+    /// A stream of messages: the host's tag and its life.
+    pub fn source(&mut self, source: Source) {
+        self.u64(source.host.0);
+        self.incarnation(source.incarnation);
+    }
+
+    /// A fragment: stream, sequence number, index.
+    pub fn fragment(&mut self, fragment: FragmentId) {
+        self.source(fragment.source);
+        self.seq(fragment.seq);
+        self.u16(fragment.index);
+    }
+}
+
+/// Addresses and surroundings.
+impl Writer<'_> {
+    /// An IP address; an IPv4 one inside IPv6 is written as IPv4.
+    pub fn ip(&mut self, address: IpAddr) {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                self.u8(4);
+                self.raw(&v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                self.u8(6);
+                self.raw(&v6.octets());
+            }
+        }
+    }
+
+    /// An IP address and a port. The scope of an IPv6 address stays behind: it names an interface
+    /// of this host only.
+    pub fn address(&mut self, address: SocketAddr) {
+        self.ip(address.ip());
+        self.u16(address.port());
+    }
+
+    /// Where a host listens: at most [`Contact::MAX_ADDRESSES`].
+    pub fn addresses(&mut self, addresses: &[SocketAddr]) {
+        self.list(Contact::MAX_ADDRESSES, addresses, |out, &address| out.address(address));
+    }
+
+    /// How to reach a host, and its surroundings.
+    pub fn contact(&mut self, contact: &Contact) {
+        self.host(contact.host);
+        self.incarnation(contact.incarnation);
+        self.addresses(&contact.addresses);
+        self.euid(&contact.euid);
+    }
+
+    /// Surroundings.
+    pub fn euid(&mut self, euid: &Euid) {
+        self.list(Euid::MAX_CONNECTIVITY, &euid.connectivity, |out, &option| {
+            out.connectivity(option);
+        });
+        let routers: SmallVec<[_; RouterStack::MAX]> = euid.topology.routers().collect();
+        self.list(RouterStack::MAX, routers, Self::router);
+        let multicast: SmallVec<[_; RouterStack::MAX]> =
+            euid.topology.multicast_routers().collect();
+        self.list(RouterStack::MAX, multicast, Self::router);
+        let figures: SmallVec<[_; Performance::MAX]> = euid.performance.iter().collect();
+        self.list(Performance::MAX, figures, |out, (metric, range)| {
+            out.u8(metric.0);
+            out.u32(range.lower.min(range.upper));
+            out.u32(range.lower.max(range.upper));
+        });
+        self.list(Euid::MAX_EXTENSIONS, &euid.extensions, |out, (&field, value)| {
+            out.u16(field);
+            out.bytes(Euid::MAX_EXTENSION_BYTES, value);
+        });
+    }
+
+    /// Surroundings, or that nothing is known of them where they would reach beyond byte `end`.
+    pub(super) fn euid_before(&mut self, end: usize, euid: &Euid) {
+        let start = self.len();
+        self.euid(euid);
+        if self.len() > end {
+            self.truncate(start);
+            self.euid(&Euid::default());
+        }
+    }
+
+    fn connectivity(&mut self, option: Connectivity) {
+        self.u8(match option.transport {
+            Transport::Tcp => 1,
+            Transport::Udp => 2,
+        });
+        self.u8(match option.direction {
+            Direction::Both => 1,
+            Direction::Inbound => 2,
+            Direction::Outbound => 3,
+        });
+        match option.barrier {
+            Barrier::None => self.u8(0),
+            Barrier::Nat(address) => {
+                self.u8(1);
+                self.ip(address);
+            }
+            Barrier::Firewall => self.u8(2),
+        }
+    }
+
+    fn router(&mut self, (router, hops): (RouterId, u8)) {
+        self.u64(router.0);
+        self.u8(hops);
+    }
+}
