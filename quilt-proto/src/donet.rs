@@ -19,6 +19,8 @@ mod harness;
 mod mesh;
 mod partner;
 mod rule;
+#[cfg(test)]
+mod tests;
 
 pub use frame::{Frame, Known};
 pub use rule::DonetRule;
@@ -31,8 +33,7 @@ use mesh::Mesh;
 /// The plug-in and its settings.
 #[derive(Clone, Debug)]
 pub struct Donet {
-    /// How many partners a host looks for. Default 4 (CoolStreaming, section V, found little gain
-    /// beyond).
+    /// How many partners a host looks for. Default 4, CoolStreaming's choice.
     pub partners: usize,
     /// The most partners a host has, those that came to it included; at least `partners`, at most
     /// 16. Further ones are refused. Default 8.

@@ -2,6 +2,8 @@
 
 mod connectivity;
 mod performance;
+#[cfg(test)]
+pub(crate) mod strategy;
 mod topology;
 
 pub use connectivity::{Barrier, Connectivity, Direction, Transport, contacts};
@@ -65,5 +67,44 @@ impl Euid {
     pub fn merged(mut self, other: &Self) -> Self {
         self.merge(other);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strategy::euid;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn merging_is_commutative(a in euid(), b in euid()) {
+            prop_assert_eq!(a.clone().merged(&b), b.merged(&a));
+        }
+
+        #[test]
+        fn merging_is_associative(a in euid(), b in euid(), c in euid()) {
+            let left = a.clone().merged(&b).merged(&c);
+            prop_assert_eq!(left, a.merged(&b.merged(&c)));
+        }
+
+        #[test]
+        fn merging_is_idempotent_and_the_unknown_is_neutral(a in euid(), b in euid()) {
+            let both = a.clone().merged(&b);
+            prop_assert_eq!(both.clone().merged(&both), both.clone());
+            prop_assert_eq!(both.clone().merged(&b), both);
+            prop_assert_eq!(a.clone().merged(&Euid::default()), a.clone());
+            prop_assert_eq!(Euid::default().merged(&a), a);
+        }
+
+        #[test]
+        fn merging_keeps_the_bounds(euids in proptest::collection::vec(euid(), 0..8)) {
+            let all = euids.iter().fold(Euid::default(), Euid::merged);
+            prop_assert!(all.connectivity.len() <= Euid::MAX_CONNECTIVITY);
+            prop_assert!(all.topology.routers().count() <= RouterStack::MAX);
+            prop_assert!(all.topology.multicast_routers().count() <= RouterStack::MAX);
+            prop_assert!(all.performance.iter().count() <= Performance::MAX);
+            prop_assert!(all.extensions.len() <= Euid::MAX_EXTENSIONS);
+        }
     }
 }

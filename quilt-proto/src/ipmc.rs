@@ -85,3 +85,6 @@ fn address(group: GroupId, patch: PatchId) -> SocketAddr {
     let port = u16::try_from(draw.below(10_000)).unwrap_or(0).saturating_add(20_000);
     SocketAddr::new(Ipv4Addr::from(scope | host).into(), port)
 }
+
+#[cfg(test)]
+mod tests;

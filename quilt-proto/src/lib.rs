@@ -39,7 +39,7 @@ mod bootstrap;
 mod node;
 pub mod policy;
 
-pub use bootstrap::{Bootstrap, BootstrapConfig};
+pub use bootstrap::{Bootstrap, BootstrapConfig, GroupView, PatchView};
 pub use node::{Config, Group, Node};
 pub use policy::Policy;
 

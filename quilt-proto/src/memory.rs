@@ -166,6 +166,11 @@ impl Network {
         self.hosts[host.0].alive = true;
     }
 
+    /// How many streams a host has.
+    pub fn streams(&self, host: HostIndex) -> usize {
+        self.hosts[host.0].streams.len()
+    }
+
     /// The time on the network.
     pub fn now(&self) -> Time {
         self.now

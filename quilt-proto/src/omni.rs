@@ -1,6 +1,34 @@
-//! Omni.
+//! OMNI: one tree over all members, of bounded degree and low latency (paper, section 3.2.3;
+//! Banerjee et al., INFOCOM 2003).
+//!
+//! A host measures its latency to some members at once and becomes the child of the one that puts
+//! it nearest to the root. What comes from one neighbour in the tree goes to all others. The way
+//! from the root travels down the tree with every change and about every second, so a host sees at
+//! once that a parent is its own descendant, and knows to whom it turns when its parent dies.
+//!
+//! - **Every host is a root until it has a parent.** A root without a parent joins only a tree
+//!   that ranks before its own: settled before provisional, then the lower id of the root. Since
+//!   ranks only fall along a chain of joins, two that join each other cannot form a cycle; what
+//!   stale news still allows is cut when the path shows it.
+//! - **Succession.** The root tells its children who inherits. The first that lives becomes the
+//!   root at once; the others join it.
+//! - **Two roots** that meet after a partition become one tree again: the one with the larger id
+//!   joins the other, with all that is below it.
+//! - **Leaves.** In the inter-patch patch a host that does not forward takes digests only: its
+//!   parent counts it as a neighbour but sends it no fragments, and it has no children.
+//!
+//! Differs from the paper: there are no local moves yet that improve a standing tree, and one tree
+//! is shared by all sources.
 
+mod frame;
+mod heal;
+mod join;
 mod rule;
+mod search;
+mod tree;
+
+#[cfg(test)]
+mod tests;
 
 pub use rule::OmniRule;
 
@@ -9,8 +37,19 @@ use crate::protocol::{Instance, Plugin, Setup};
 use crate::rule::Rule;
 
 /// The plug-in.
-#[derive(Clone, Debug, Default)]
-pub struct Omni {}
+#[derive(Clone, Debug)]
+pub struct Omni {
+    /// The most children that a host sends fragments to, at least 1; as many again may take
+    /// digests only. Default 6. Guess: two levels below the root then serve 43 hosts, and a host
+    /// sends what it receives at most six or seven times.
+    pub degree: u8,
+}
+
+impl Default for Omni {
+    fn default() -> Self {
+        Self { degree: 6 }
+    }
+}
 
 impl Plugin for Omni {
     fn id(&self) -> ProtocolId {
@@ -26,7 +65,6 @@ impl Plugin for Omni {
     }
 
     fn start(&self, setup: &Setup) -> Instance {
-        let _ = setup;
-        unreachable!()
+        Instance::new(tree::Tree::new(self.degree, setup))
     }
 }

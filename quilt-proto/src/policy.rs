@@ -1,13 +1,23 @@
 //! What the administrator wants.
 
+mod parse;
+mod prefix;
+
+pub use parse::{PolicyError, PolicyFault};
+pub use prefix::Prefix;
+
 use crate::ProtocolId;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 
 /// The administrator's wishes (paper, section 3.2): which protocols, in which order, and where not.
+///
+/// [`Policy::parse`] reads them from text, one wish a line; `Display` writes that text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The protocols for regional patches, the preferred one first. Default IPMC, DONet, OMNI.
+    /// The protocols for regional patches, the preferred one first. Default IPMC, DONet, OMNI
+    /// (paper, section 5.1).
     pub order: Vec<ProtocolId>,
     /// Protocols that may not run on interfaces with these addresses. Default none.
     pub forbidden: Vec<(ProtocolId, Prefix)>,
@@ -21,11 +31,48 @@ pub struct Policy {
     pub representatives_max: u8,
 }
 
-/// All addresses that agree in their first bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Prefix {
-    /// One address of it.
-    pub address: IpAddr,
-    /// How many bits must agree; at most 32 or 128.
-    pub bits: u8,
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            order: [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI].into(),
+            forbidden: Vec::new(),
+            inter_patch: ProtocolId::OMNI,
+            representatives_min: 2,
+            representatives_max: 3,
+        }
+    }
+}
+
+impl Policy {
+    /// Whether `protocol` may run on an interface with the local address `address`.
+    pub fn permits(&self, protocol: ProtocolId, address: IpAddr) -> bool {
+        !self.forbidden.iter().any(|&(p, prefix)| p == protocol && prefix.contains(address))
+    }
+}
+
+impl fmt::Display for Policy {
+    /// The text that [`Policy::parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("order")?;
+        self.order.iter().try_for_each(|protocol| write!(f, " {protocol}"))?;
+        for (protocol, prefix) in &self.forbidden {
+            write!(f, "\nforbid {protocol} {prefix}")?;
+        }
+        let (min, max) = (self.representatives_min, self.representatives_max);
+        write!(f, "\ninter-patch {}\nrepresentatives {min}..{max}", self.inter_patch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forbidden_prefix_forbids_one_protocol_inside_it_only() {
+        let prefix = "10.1.0.0/16".parse().unwrap();
+        let policy = Policy { forbidden: [(ProtocolId::IPMC, prefix)].into(), ..Policy::default() };
+        assert!(!policy.permits(ProtocolId::IPMC, IpAddr::from([10, 1, 2, 3])));
+        assert!(policy.permits(ProtocolId::IPMC, IpAddr::from([10, 2, 2, 3])));
+        assert!(policy.permits(ProtocolId::DONET, IpAddr::from([10, 1, 2, 3])));
+    }
 }

@@ -76,11 +76,6 @@ pub trait Protocol: Send + 'static {
         let _ = (cx, from, fragment);
     }
 
-    /// A fragment that nobody sent was found missing, and `from` gave it when it was asked.
-    fn on_repaired(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, fragment: FragmentId) {
-        let _ = (cx, from, fragment);
-    }
-
     /// A deadline set with [`Cx::set_timer`] has come.
     fn on_timer(&mut self, cx: &mut Cx<'_, Self::Timer>, timer: Self::Timer);
 

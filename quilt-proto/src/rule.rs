@@ -1,6 +1,6 @@
 //! Where a protocol can run: the interface of the paper's Table 1.
 
-use crate::euid::Euid;
+use crate::euid::{Euid, RouterId};
 use core::time::Duration;
 
 /// The selection rule that comes with each multicast protocol (paper, section 3.2 and Table 1).
@@ -28,6 +28,13 @@ pub trait Rule: Send + Sync {
     /// 4.5: a host between two IPMC regions runs the protocol twice). Default no.
     fn joins_all(&self) -> bool {
         false
+    }
+
+    /// The router that a patch created by this host is named after: hosts of one region that are
+    /// first there at different times name the same one. `None` if nothing is known. The default is
+    /// the nearest.
+    fn anchor(&self, host: &Euid) -> Option<RouterId> {
+        host.topology.nearest()
     }
 
     /// The latency that a host may expect in the patch, for the choice among several; `None` if

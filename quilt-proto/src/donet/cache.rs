@@ -1,4 +1,4 @@
-//! The membership cache: who may be asked to be a partner (CoolStreaming, section III-B).
+//! The membership cache: who may be asked to be a partner (CoolStreaming calls it mCache).
 
 use super::frame::{Frame, Known};
 use crate::protocol::Peers;

@@ -182,7 +182,6 @@ impl Net {
                 if held.insert(fragment, now).is_none() {
                     self.pulled += 1;
                     self.call(to, |mesh, cx| mesh.on_fragment(cx, Arrival::Pulled(from), fragment));
-                    self.call(to, |mesh, cx| mesh.on_repaired(cx, from, fragment));
                 }
             }
             Arriving::Connected => {

@@ -118,8 +118,8 @@ impl Mesh {
         cx.release(from);
         self.refused = true;
         self.cache.refused(from, cx.now());
-        self.hear(cx, members);
         self.fill(cx);
+        self.hear(cx, members);
     }
 
     fn on_members(
@@ -292,12 +292,17 @@ impl Protocol for Mesh {
 
     fn on_fragment(&mut self, cx: &mut Cx<'_>, arrival: Arrival, fragment: FragmentId) {
         self.busy = true;
-        let from = arrival.from();
-        if let Arrival::Pushed(host) = arrival {
-            if let Some(partner) = self.partners.get_mut(&host) {
-                partner.pushed(cx.now());
+        match arrival {
+            Arrival::Injected => {}
+            Arrival::Pushed(from) => {
+                if let Some(partner) = self.partners.get_mut(&from) {
+                    partner.pushed(cx.now());
+                }
             }
+            // Nobody pushed it.
+            Arrival::Pulled(from) => self.graft(cx, from),
         }
+        let from = arrival.from();
         for (&host, partner) in &self.partners {
             if partner.is_eager() && Some(host) != from {
                 cx.send_fragment(host, fragment);
@@ -312,10 +317,6 @@ impl Protocol for Mesh {
         if partner.prune(cx.now()) {
             cx.send(from, &Frame::Prune);
         }
-    }
-
-    fn on_repaired(&mut self, cx: &mut Cx<'_>, from: HostId, _: FragmentId) {
-        self.graft(cx, from);
     }
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, timer: Timer) {

@@ -49,6 +49,10 @@ pub enum Barrier {
 
 /// The transports over which a host with EUID `from` can open contact to one with EUID `to`: the
 /// paper's set C from the one to the other (section 3.2.2).
+///
+/// Hosts behind one NAT reach each other whatever their directions (section 3.1). The paper says
+/// the same of hosts behind one firewall; an EUID does not say which firewall it is, so they count
+/// as reachable only as far as their directions go.
 pub fn contacts(from: &Euid, to: &Euid) -> BTreeSet<Transport> {
     let pairs = from.connectivity.iter().flat_map(|a| to.connectivity.iter().map(move |b| (a, b)));
     pairs.filter(|(a, b)| reaches(a, b)).map(|(a, _)| a.transport).collect()
@@ -63,4 +67,52 @@ fn reaches(from: &Connectivity, to: &Connectivity) -> bool {
         (Barrier::Nat(a), Barrier::Nat(b)) if a == b
     );
     behind_one_nat || (from.direction != Direction::Inbound && to.direction != Direction::Outbound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    fn euid(transport: Transport, direction: Direction, barrier: Barrier) -> Euid {
+        let option = Connectivity { transport, direction, barrier };
+        Euid { connectivity: [option].into(), ..Euid::default() }
+    }
+
+    fn tcp(direction: Direction, barrier: Barrier) -> Euid {
+        euid(Transport::Tcp, direction, barrier)
+    }
+
+    fn nat(n: u8) -> Barrier {
+        Barrier::Nat(IpAddr::V4(Ipv4Addr::new(203, 0, 113, n)))
+    }
+
+    fn reaches(from: &Euid, to: &Euid) -> bool {
+        !contacts(from, to).is_empty()
+    }
+
+    #[test]
+    fn who_is_only_outbound_cannot_be_contacted_and_who_is_only_inbound_contacts_nobody() {
+        let open = tcp(Direction::Both, Barrier::None);
+        let outbound = tcp(Direction::Outbound, Barrier::Firewall);
+        let inbound = tcp(Direction::Inbound, Barrier::None);
+        assert!(reaches(&outbound, &open) && reaches(&open, &inbound));
+        assert!(!reaches(&open, &outbound) && !reaches(&inbound, &open));
+        assert!(!reaches(&outbound, &outbound) && !reaches(&inbound, &inbound));
+    }
+
+    #[test]
+    fn hosts_behind_one_nat_reach_each_other_and_behind_two_they_do_not() {
+        let a = tcp(Direction::Outbound, nat(1));
+        let b = tcp(Direction::Outbound, nat(2));
+        assert!(reaches(&a, &a));
+        assert!(!reaches(&a, &b) && !reaches(&b, &a));
+    }
+
+    #[test]
+    fn transports_do_not_mix_and_the_unknown_reaches_nobody() {
+        let open = tcp(Direction::Both, Barrier::None);
+        assert!(!reaches(&open, &euid(Transport::Udp, Direction::Both, Barrier::None)));
+        assert!(!reaches(&open, &Euid::default()) && !reaches(&Euid::default(), &open));
+    }
 }

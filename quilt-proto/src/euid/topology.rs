@@ -90,7 +90,12 @@ impl RouterStack {
 
     /// The nearest router; of several, the one with the least id.
     pub fn nearest(&self) -> Option<RouterId> {
-        self.routers().min_by_key(|&(router, hops)| (hops, router)).map(|(router, _)| router)
+        nearest(self.routers())
+    }
+
+    /// The nearest router that forwards IP multicast, likewise.
+    pub fn nearest_multicast(&self) -> Option<RouterId> {
+        nearest(self.multicast_routers())
     }
 
     /// Whether both have a router in common.
@@ -116,6 +121,10 @@ impl RouterStack {
             lower(&mut self.multicast, router, hops);
         });
     }
+}
+
+fn nearest(routers: impl Iterator<Item = (RouterId, u8)>) -> Option<RouterId> {
+    routers.min_by_key(|&(router, hops)| (hops, router)).map(|(router, _)| router)
 }
 
 /// Enters a router with its least distance, and keeps the nearest [`RouterStack::MAX`]. What is

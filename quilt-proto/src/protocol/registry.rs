@@ -73,7 +73,6 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_frame(&mut self, lent: Lent<'_>, from: HostId, body: &Bytes) -> Result<(), DecodeError>;
     fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId);
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
-    fn on_repaired(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]);
     fn on_connected(&mut self, lent: Lent<'_>, host: HostId);
     fn on_disconnected(&mut self, lent: Lent<'_>, host: HostId, cause: LinkError);
@@ -125,10 +124,6 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId) {
         self.call(lent, |protocol, cx| protocol.on_duplicate(cx, from, fragment));
-    }
-
-    fn on_repaired(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId) {
-        self.call(lent, |protocol, cx| protocol.on_repaired(cx, from, fragment));
     }
 
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]) {

@@ -1,4 +1,5 @@
 //! Strategies for everything that frames carry, within its maxima.
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 
 use super::*;
 use crate::euid::{
@@ -70,10 +71,19 @@ pub(crate) fn data() -> impl Strategy<Value = Data> {
 
 /// A report of which nothing is left out: at most two interfaces, sensed four hops far.
 fn report() -> impl Strategy<Value = Report> {
-    let nic = (ip(), euid(2, 4)).prop_map(|(address, euid)| Nic { address, euid });
+    report_with(euid(2, 4), 2)
+}
+
+/// A report with as much in it as a [`Report`] can hold, and more than a frame can.
+pub(crate) fn large_report() -> impl Strategy<Value = Report> {
+    report_with(any_euid(), Report::MAX_NICS)
+}
+
+fn report_with(euid: impl Strategy<Value = Euid>, nics: usize) -> impl Strategy<Value = Report> {
+    let nic = (ip(), euid).prop_map(|(address, euid)| Nic { address, euid });
     let who = (group(), host(), incarnation(), any::<u64>(), any::<bool>(), addresses());
     let what = (
-        small(nic, 2),
+        small(nic, nics),
         small(protocol(), Report::MAX_PROTOCOLS),
         small(membership(), Report::MAX_MEMBERSHIPS),
         small(host(), Report::MAX_LOST),
@@ -292,12 +302,9 @@ fn bytes(max: usize) -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..=max).prop_map(Bytes::from)
 }
 
-fn small<A: Array>(
-    entry: impl Strategy<Value = A::Item>,
-    max: usize,
-) -> impl Strategy<Value = SmallVec<A>>
+fn small<A>(entry: impl Strategy<Value = A::Item>, max: usize) -> impl Strategy<Value = SmallVec<A>>
 where
-    A: core::fmt::Debug,
+    A: Array + core::fmt::Debug,
     A::Item: core::fmt::Debug,
 {
     vec(entry, 0..=max).prop_map(SmallVec::from_vec)

@@ -1,8 +1,8 @@
-//! Frames: their head, and the bodies of those that hosts send each other.
+//! Frames: their head, and which body belongs to which kind.
 
 use super::{
     Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
-    Orders, Pull, Range, Reader, Report, Wanted, Writer,
+    Orders, Pull, Reader, Refusal, Report, Writer,
 };
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -150,9 +150,7 @@ impl Frame {
             REPORT => Self::Report(Report::decode(from)?),
             COOKIE => Self::Cookie { group: from.group()?, cookie: from.u64()? },
             ORDERS => Self::Orders(Orders::decode(from)?),
-            REFUSED => {
-                Self::Refused { group: from.group()?, refusal: super::Refusal::decode(from)? }
-            }
+            REFUSED => Self::Refused { group: from.group()?, refusal: Refusal::decode(from)? },
             DEPART => Self::Depart {
                 group: from.group()?,
                 host: from.host()?,
@@ -175,91 +173,4 @@ fn skip_extensions(from: &mut Reader<'_>) -> Result<(), DecodeError> {
         fields.take(usize::from(len))?;
     }
     Ok(())
-}
-
-impl Hello {
-    fn encode(&self, out: &mut Writer<'_>) {
-        out.host(self.host);
-        out.incarnation(self.incarnation);
-        out.addresses(&self.addresses);
-    }
-
-    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            host: from.host()?,
-            incarnation: from.incarnation()?,
-            addresses: from.addresses()?,
-        })
-    }
-}
-
-impl Beat {
-    fn encode(&self, out: &mut Writer<'_>) {
-        out.u64(self.stamp);
-        out.u64(self.echo);
-        out.u64(self.held);
-        out.u16(self.next_ms);
-    }
-
-    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { stamp: from.u64()?, echo: from.u64()?, held: from.u64()?, next_ms: from.u16()? })
-    }
-}
-
-impl Held {
-    fn encode(&self, out: &mut Writer<'_>) {
-        out.host(self.host);
-        out.incarnation(self.incarnation);
-        out.seq(self.low);
-        out.seq(self.next);
-        out.list(Self::MAX_MISSING, &self.missing, |out, range| {
-            out.seq(range.from);
-            out.seq(range.to);
-        });
-    }
-
-    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let held = Self {
-            host: from.host()?,
-            incarnation: from.incarnation()?,
-            low: from.seq()?,
-            next: from.seq()?,
-            missing: from.list(Self::MAX_MISSING, Reader::range)?,
-        };
-        let apart = |pair: &[Range]| matches!(pair, [a, b] if a.to < b.from);
-        let within = held.missing.iter().all(|r| held.low <= r.from && r.to <= held.next);
-        if held.low > held.next || !within || !held.missing.windows(2).all(apart) {
-            return Err(DecodeError::BadValue("missing"));
-        }
-        Ok(held)
-    }
-}
-
-impl Pull {
-    fn encode(&self, out: &mut Writer<'_>) {
-        out.group(self.group);
-        out.patch(self.patch);
-        out.list(Self::MAX_WANTED, &self.wanted, |out, wanted| {
-            out.fragment(wanted.first);
-            out.u16(wanted.last);
-        });
-    }
-
-    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            group: from.group()?,
-            patch: from.patch()?,
-            wanted: from.list(Self::MAX_WANTED, Wanted::decode)?,
-        })
-    }
-}
-
-impl Wanted {
-    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let wanted = Self { first: from.fragment()?, last: from.u16()? };
-        if wanted.last < wanted.first.index {
-            return Err(DecodeError::BadValue("last"));
-        }
-        Ok(wanted)
-    }
 }

@@ -161,8 +161,8 @@ pub struct Report {
     pub create: bool,
     /// Where it listens, at most [`Contact::MAX_ADDRESSES`].
     pub addresses: SmallVec<[SocketAddr; 2]>,
-    /// Its interfaces, at most [`Report::MAX_NICS`], the most important one first: where all that
-    /// is known of them does not fit the frame, the last ones travel as unknown.
+    /// Its interfaces, at most [`Report::MAX_NICS`], the most important one first: where not
+    /// everything fits the frame, the surroundings of some travel as unknown.
     pub nics: SmallVec<[Nic; 1]>,
     /// The protocols that it has and that work on it, at most [`Report::MAX_PROTOCOLS`].
     pub protocols: SmallVec<[ProtocolId; 4]>,
@@ -237,8 +237,8 @@ pub struct Assignment {
     pub nic: u8,
     /// The protocol's parameters, at most [`Assignment::MAX_PARAMETER_BYTES`] bytes.
     pub parameters: Bytes,
-    /// The surroundings of all its members, merged. Travels as unknown where half a frame would
-    /// not hold it: contacts are worth more.
+    /// The surroundings of all its members, merged. Where not everything fits the frame it travels
+    /// as unknown, unless half of the frame holds it: contacts are worth more.
     pub euid: Euid,
     /// The region's representatives, in the order of appointment, at most
     /// [`Assignment::MAX_REPRESENTATIVES`]; empty for the inter-patch patch.

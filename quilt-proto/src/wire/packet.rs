@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// What every packet starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The security suite; [`SUITE_OPEN`](super::SUITE_OPEN) in this version.
+    /// The security suite; [`SUITE_OPEN`] in this version.
     pub suite: u8,
     /// Which of the group's keys; 0 in the open suite.
     pub key_epoch: u16,

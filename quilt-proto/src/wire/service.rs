@@ -1,21 +1,18 @@
 //! The bodies of the frames between hosts and the bootstrap service.
 
-use super::values::UNKNOWN_EUID_BYTES;
 use super::{
     Assignment, Contact, DecodeError, MAX_CONTROL_BYTES, Membership, Nic, Orders, Reader, Refusal,
     Report, Scope, Writer,
 };
 use crate::Role;
+use crate::euid::Euid;
 use alloc::vec::Vec;
 
 /// The most contacts in one frame.
 const MAX_CONTACTS: usize = Report::MAX_MEMBERSHIPS * Assignment::MAX_CONTACTS;
 
-/// The most bytes of an interface of which nothing is known.
-const UNKNOWN_NIC_BYTES: usize = 17 + UNKNOWN_EUID_BYTES;
-
 impl Report {
-    /// Writes the body. The interfaces stand last: what is known of them goes as far as `end`.
+    /// Writes the body. The EUIDs stand last, and go as far as `end`.
     pub(super) fn encode(&self, out: &mut Writer<'_>, end: usize) {
         out.group(self.group);
         out.host(self.host);
@@ -28,18 +25,12 @@ impl Report {
             membership.encode(out)
         });
         out.list(Self::MAX_LOST, &self.lost, |out, &host| out.host(host));
-        let mut behind = self.nics.len().min(Self::MAX_NICS);
-        out.list(Self::MAX_NICS, &self.nics, |out, nic| {
-            behind = behind.saturating_sub(1);
-            let kept_free = behind.saturating_mul(UNKNOWN_NIC_BYTES);
-            out.ip(nic.address);
-            out.euid_before(end.saturating_sub(kept_free), &nic.euid);
-        });
+        out.list(Self::MAX_NICS, &self.nics, |out, nic| out.ip(nic.address));
+        out.euids_before(end, self.nics.iter().take(Self::MAX_NICS).map(|nic| &nic.euid));
     }
 
     pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        // A struct's fields are read in the order in which they are written here.
-        Ok(Self {
+        let mut report = Self {
             group: from.group()?,
             host: from.host()?,
             incarnation: from.incarnation()?,
@@ -49,14 +40,14 @@ impl Report {
             protocols: from.list(Self::MAX_PROTOCOLS, Reader::protocol)?,
             memberships: from.list(Self::MAX_MEMBERSHIPS, Membership::decode)?,
             lost: from.list(Self::MAX_LOST, Reader::host)?,
-            nics: from.list(Self::MAX_NICS, Nic::decode)?,
-        })
-    }
-}
-
-impl Nic {
-    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { address: from.ip()?, euid: from.euid()? })
+            nics: from.list(Self::MAX_NICS, |from| {
+                Ok(Nic { address: from.ip()?, euid: Euid::default() })
+            })?,
+        };
+        for nic in &mut report.nics {
+            nic.euid = from.euid()?;
+        }
+        Ok(report)
     }
 }
 
@@ -85,15 +76,26 @@ impl Membership {
 }
 
 impl Orders {
-    /// Writes the body. The contacts stand last, the first one of each assignment before the
-    /// second ones, and go as far as `end`; the EUIDs of the assignments go half as far.
+    /// Writes the body, up to `end`: everything, or the first half of a frame for the EUIDs of the
+    /// patches, and contacts as far as they fit.
     pub(super) fn encode(&self, out: &mut Writer<'_>, end: usize) {
-        let half = end.saturating_sub(MAX_CONTROL_BYTES / 2);
+        let start = out.len();
+        if !self.encode_before(out, end, end.saturating_sub(1)) {
+            out.truncate(start);
+            self.encode_before(out, end, end.saturating_sub(MAX_CONTROL_BYTES / 2));
+        }
+    }
+
+    /// Writes the body; whether all contacts had room. They stand last, the first one of each
+    /// assignment before the second ones.
+    fn encode_before(&self, out: &mut Writer<'_>, end: usize, euid_end: usize) -> bool {
         out.group(self.group);
         out.u64(self.epoch);
         out.list(Report::MAX_MEMBERSHIPS, &self.assignments, |out, assignment| {
-            assignment.encode(out, half);
+            assignment.encode(out);
         });
+        let assignments = self.assignments.iter().take(Report::MAX_MEMBERSHIPS);
+        out.euids_before(euid_end, assignments.map(|assignment| &assignment.euid));
         let count_at = out.len();
         out.u8(0);
         let mut count: u8 = 0;
@@ -103,11 +105,12 @@ impl Orders {
             out.contact(contact);
             if out.len() > end {
                 out.truncate(start);
-                break;
+                return false;
             }
             count = count.saturating_add(1);
+            out.overwrite(count_at, &[count]);
         }
-        out.overwrite(count_at, &[count]);
+        true
     }
 
     pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -116,6 +119,9 @@ impl Orders {
             epoch: from.u64()?,
             assignments: from.list(Report::MAX_MEMBERSHIPS, Assignment::decode)?,
         };
+        for assignment in &mut orders.assignments {
+            assignment.euid = from.euid()?;
+        }
         let contacts: Vec<_> =
             from.list(MAX_CONTACTS, |from| Ok((usize::from(from.u8()?), from.contact()?)))?;
         for (assignment, contact) in contacts {
@@ -143,8 +149,8 @@ impl Orders {
 }
 
 impl Assignment {
-    /// Writes everything but the contacts.
-    fn encode(&self, out: &mut Writer<'_>, euid_end: usize) {
+    /// Writes everything but the EUID and the contacts.
+    fn encode(&self, out: &mut Writer<'_>) {
         debug_assert!(self.contacts.len() <= Self::MAX_CONTACTS);
         out.patch(self.patch);
         out.scope(self.scope);
@@ -153,7 +159,6 @@ impl Assignment {
         out.u8(self.nic);
         out.bytes(Self::MAX_PARAMETER_BYTES, &self.parameters);
         out.list(Self::MAX_REPRESENTATIVES, &self.representatives, |out, &host| out.host(host));
-        out.euid_before(euid_end, &self.euid);
     }
 
     fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -165,7 +170,7 @@ impl Assignment {
             nic: from.u8()?,
             parameters: from.small_bytes(Self::MAX_PARAMETER_BYTES)?,
             representatives: from.list(Self::MAX_REPRESENTATIVES, Reader::host)?,
-            euid: from.euid()?,
+            euid: Euid::default(),
             contacts: Vec::new(),
         })
     }

@@ -22,7 +22,7 @@ pub struct Assembler {
 
 impl Assembler {
     /// What stands in front of a packet of `packet_bytes`, at most
-    /// [`MAX_STREAM_PACKET_BYTES`](super::MAX_STREAM_PACKET_BYTES).
+    /// [`MAX_STREAM_PACKET_BYTES`].
     pub fn prefix(packet_bytes: usize) -> [u8; PREFIX_BYTES] {
         debug_assert!(packet_bytes <= MAX_STREAM_PACKET_BYTES, "{packet_bytes} bytes");
         u16::try_from(packet_bytes).unwrap_or(u16::MAX).to_be_bytes()

@@ -1,21 +1,12 @@
-//! Names, addresses and EUIDs on the wire.
+//! Names and addresses on the wire.
 
 use super::{Contact, DecodeError, Range, Reader, Writer};
-use crate::euid::{
-    self, Barrier, Connectivity, Direction, Euid, Metric, Performance, RouterId, RouterStack,
-    Transport,
-};
 use crate::{FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Seq, Source};
-use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use smallvec::SmallVec;
 
-/// The bytes of an EUID of which nothing is known.
-pub(super) const UNKNOWN_EUID_BYTES: usize = 5;
-
 /// Names. Each method fails where the bytes end too early.
-#[allow(clippy::missing_errors_doc)]
 impl Reader<'_> {
     /// A host, in full: 32 bytes.
     pub fn host(&mut self) -> Result<HostId, DecodeError> {
@@ -58,9 +49,8 @@ impl Reader<'_> {
     }
 }
 
-/// Addresses and surroundings. Each method fails where the bytes end too early, a list is longer
+/// Addresses. Each method fails where the bytes end too early, a list is longer
 /// than it may be, or a field has an impossible value.
-#[allow(clippy::missing_errors_doc)]
 impl Reader<'_> {
     /// An IP address; an IPv4 one that was written as IPv6 comes out as IPv4.
     pub fn ip(&mut self) -> Result<IpAddr, DecodeError> {
@@ -91,21 +81,6 @@ impl Reader<'_> {
         })
     }
 
-    /// Surroundings.
-    pub fn euid(&mut self) -> Result<Euid, DecodeError> {
-        let connectivity = self.list(Euid::MAX_CONNECTIVITY, Self::connectivity)?;
-        let routers: Vec<_> = self.list(RouterStack::MAX, Self::router)?;
-        let multicast: Vec<_> = self.list(RouterStack::MAX, Self::router)?;
-        let mut performance = Performance::default();
-        let figures: Vec<_> = self.list(Performance::MAX, Self::figure)?;
-        figures.into_iter().for_each(|(metric, range)| performance.insert(metric, range));
-        let extensions = self.list(Euid::MAX_EXTENSIONS, |from| {
-            Ok((from.u16()?, from.small_bytes(Euid::MAX_EXTENSION_BYTES)?))
-        })?;
-        let topology = RouterStack::from_parts(routers, multicast);
-        Ok(Euid { connectivity, topology, performance, extensions })
-    }
-
     /// Messages from one on, before another.
     pub(super) fn range(&mut self) -> Result<Range, DecodeError> {
         let range = Range { from: self.seq()?, to: self.seq()? };
@@ -115,40 +90,6 @@ impl Reader<'_> {
     /// Bytes behind their length, copied: what is kept for long shall not keep a whole packet.
     pub(super) fn small_bytes(&mut self, max: usize) -> Result<Bytes, DecodeError> {
         self.bytes(max).map(|bytes| Bytes::copy_from_slice(&bytes))
-    }
-
-    fn connectivity(&mut self) -> Result<Connectivity, DecodeError> {
-        let transport = match self.u8()? {
-            1 => Transport::Tcp,
-            2 => Transport::Udp,
-            _ => return Err(DecodeError::BadValue("transport")),
-        };
-        let direction = match self.u8()? {
-            1 => Direction::Both,
-            2 => Direction::Inbound,
-            3 => Direction::Outbound,
-            _ => return Err(DecodeError::BadValue("direction")),
-        };
-        let barrier = match self.u8()? {
-            0 => Barrier::None,
-            1 => Barrier::Nat(self.ip()?),
-            2 => Barrier::Firewall,
-            _ => return Err(DecodeError::BadValue("barrier")),
-        };
-        Ok(Connectivity { transport, direction, barrier })
-    }
-
-    fn router(&mut self) -> Result<(RouterId, u8), DecodeError> {
-        Ok((RouterId(self.u64()?), self.u8()?))
-    }
-
-    fn figure(&mut self) -> Result<(Metric, euid::Range), DecodeError> {
-        let metric = Metric(self.u8()?);
-        let range = euid::Range { lower: self.u32()?, upper: self.u32()? };
-        if range.lower > range.upper {
-            return Err(DecodeError::BadValue("performance"));
-        }
-        Ok((metric, range))
     }
 }
 
@@ -198,7 +139,7 @@ impl Writer<'_> {
     }
 }
 
-/// Addresses and surroundings.
+/// Addresses.
 impl Writer<'_> {
     /// An IP address; an IPv4 one inside IPv6 is written as IPv4.
     pub fn ip(&mut self, address: IpAddr) {
@@ -232,62 +173,5 @@ impl Writer<'_> {
         self.incarnation(contact.incarnation);
         self.addresses(&contact.addresses);
         self.euid(&contact.euid);
-    }
-
-    /// Surroundings.
-    pub fn euid(&mut self, euid: &Euid) {
-        self.list(Euid::MAX_CONNECTIVITY, &euid.connectivity, |out, &option| {
-            out.connectivity(option);
-        });
-        let routers: SmallVec<[_; RouterStack::MAX]> = euid.topology.routers().collect();
-        self.list(RouterStack::MAX, routers, Self::router);
-        let multicast: SmallVec<[_; RouterStack::MAX]> =
-            euid.topology.multicast_routers().collect();
-        self.list(RouterStack::MAX, multicast, Self::router);
-        let figures: SmallVec<[_; Performance::MAX]> = euid.performance.iter().collect();
-        self.list(Performance::MAX, figures, |out, (metric, range)| {
-            out.u8(metric.0);
-            out.u32(range.lower.min(range.upper));
-            out.u32(range.lower.max(range.upper));
-        });
-        self.list(Euid::MAX_EXTENSIONS, &euid.extensions, |out, (&field, value)| {
-            out.u16(field);
-            out.bytes(Euid::MAX_EXTENSION_BYTES, value);
-        });
-    }
-
-    /// Surroundings, or that nothing is known of them where they would reach beyond byte `end`.
-    pub(super) fn euid_before(&mut self, end: usize, euid: &Euid) {
-        let start = self.len();
-        self.euid(euid);
-        if self.len() > end {
-            self.truncate(start);
-            self.euid(&Euid::default());
-        }
-    }
-
-    fn connectivity(&mut self, option: Connectivity) {
-        self.u8(match option.transport {
-            Transport::Tcp => 1,
-            Transport::Udp => 2,
-        });
-        self.u8(match option.direction {
-            Direction::Both => 1,
-            Direction::Inbound => 2,
-            Direction::Outbound => 3,
-        });
-        match option.barrier {
-            Barrier::None => self.u8(0),
-            Barrier::Nat(address) => {
-                self.u8(1);
-                self.ip(address);
-            }
-            Barrier::Firewall => self.u8(2),
-        }
-    }
-
-    fn router(&mut self, (router, hops): (RouterId, u8)) {
-        self.u64(router.0);
-        self.u8(hops);
     }
 }

@@ -31,6 +31,10 @@ impl Links {
     fn greeted(&mut self, link: LinkId, hello: &Hello) {
         let host = hello.host;
         let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
+        if stream.service().is_some() {
+            // Who the service is does not matter: it is known by its address.
+            return;
+        }
         if host == self.me.host || !stream.greeted(self.now, hello) {
             self.counters.bump(Counter::Misbehaviour);
             return self.drop_link(link, LinkError::Refused);

@@ -1,0 +1,204 @@
+//! Writes the first inputs of each target to `corpus/`: run it in this folder after a change of
+//! the wire format or of the ops. What a fuzzer finds beyond them lies beside them.
+
+use bytes::Bytes;
+use quilt_fuzz::{Op, address, packet};
+use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
+use quilt_proto::wire::*;
+use quilt_proto::{
+    FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Role, Seq, Source,
+};
+use std::{fs, io, path::Path};
+
+/// Where the bootstrap service is, as the node's target has it.
+const SERVICE: u8 = 255;
+
+fn main() -> io::Result<()> {
+    for (n, frame) in all_frames().iter().enumerate() {
+        write(
+            "packet",
+            &format!("frame-{n:02}"),
+            &packet(2, &encode(std::slice::from_ref(frame))),
+        )?;
+    }
+    let some = encode(&all_frames()[..4]);
+    write("packet", "several", &packet(2, &some))?;
+    let prefixed = |frames: &[u8]| {
+        let packet = packet(2, frames);
+        [&Assembler::prefix(packet.len())[..], &packet].concat()
+    };
+    let stream = [prefixed(&some), prefixed(&[]), prefixed(&some)].concat();
+    write("stream", "in-one-piece", &[&[0][..], &stream].concat())?;
+    write("stream", "in-pieces", &[&[4, 1, 30, 1, 200][..], &stream].concat())?;
+
+    for protocol in [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI] {
+        write("node", &protocol.to_string(), &life_of_a_node(protocol))?;
+    }
+    write("bootstrap", "three-hosts", &life_of_a_service())
+}
+
+/// It is admitted, told its place, dialled, sent messages, publishes, waits and leaves.
+fn life_of_a_node(protocol: ProtocolId) -> Vec<u8> {
+    let mut ops = Vec::new();
+    let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
+    op(1, SERVICE, &encode(&[Frame::Cookie { group: group(), cookie: 7 }]));
+    op(1, SERVICE, &encode(&[Frame::Orders(orders(protocol))]));
+    op(5, 0, &[]);
+    op(5, 0, &[]);
+    op(4, 2, &[]);
+    op(3, 2, &encode(&[Frame::Hello(hello(2))]));
+    op(3, 2, &encode(&[Frame::Data(data(0)), held()]));
+    op(1, 2, &encode(&[Frame::Data(data(2))]));
+    op(7, 50, &[]);
+    op(0xf1, 0, b"a message of its own");
+    op(9, 0, &[]);
+    op(3, 2, &encode(&[Frame::Pull(pull())]));
+    op(6, 0, &[]);
+    op(8, 5, &[]);
+    op(0xf2, 0, &[]);
+    op(8, 60, &[]);
+    ops
+}
+
+/// Three hosts ask, prove their addresses, stand somewhere; one leaves and one falls silent.
+fn life_of_a_service() -> Vec<u8> {
+    let mut ops = Vec::new();
+    let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
+    for host in 1..4 {
+        let report = encode(&[Frame::Report(report(host))]);
+        let room = MAX_DATAGRAM_BYTES - Header::BYTES - report.len();
+        op(1, host, &[report.clone(), padding(room)].concat());
+        op(0xf0, host, &report);
+    }
+    op(4, 4, &[]);
+    op(3, 4, &encode(&[Frame::Report(report(4))]));
+    let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
+    op(0xf0, 1, &encode(&[Frame::Depart { group: group(), host, incarnation, cookie: 0 }]));
+    for _ in 0..8 {
+        op(8, 10, &[]);
+    }
+    ops
+}
+
+fn all_frames() -> Vec<Frame> {
+    let group = group();
+    let (host, incarnation) = (HostId([2; 32]), Incarnation(1));
+    vec![
+        Frame::Hello(hello(2)),
+        Frame::Beat(Beat { stamp: 1, echo: 2, held: 3, next_ms: 1_000 }),
+        Frame::Data(data(2)),
+        held(),
+        Frame::Pull(pull()),
+        Frame::NotHeld(pull()),
+        Frame::Protocol { group, patch: PatchId(9), body: Bytes::from_static(b"body") },
+        Frame::Report(report(2)),
+        Frame::Cookie { group, cookie: 7 },
+        Frame::Orders(orders(ProtocolId::DONET)),
+        Frame::Refused { group, refusal: Refusal::Full },
+        Frame::Depart { group, host, incarnation, cookie: 7 },
+    ]
+}
+
+fn hello(n: u8) -> Hello {
+    let addresses = [address(n)].into_iter().collect();
+    Hello { host: HostId([n; 32]), incarnation: Incarnation(1), addresses }
+}
+
+fn data(index: u16) -> Data {
+    let len = if index == 2 { 5 } else { FRAGMENT_BYTES };
+    Data {
+        group: group(),
+        patch: PatchId(9),
+        fragment: FragmentId { source: source(), seq: Seq(0), index },
+        count: 3,
+        origin: PatchId(9),
+        hops: 1,
+        solicited: false,
+        payload: vec![7; len].into(),
+    }
+}
+
+fn held() -> Frame {
+    let held = Held {
+        host: HostId([2; 32]),
+        incarnation: Incarnation(1),
+        low: Seq(0),
+        next: Seq(9),
+        missing: [Range { from: Seq(3), to: Seq(5) }].into_iter().collect(),
+    };
+    Frame::Held { group: group(), patch: PatchId(9), sources: vec![held] }
+}
+
+fn pull() -> Pull {
+    let first = FragmentId { source: source(), seq: Seq(0), index: 1 };
+    Pull { group: group(), patch: PatchId(9), wanted: vec![Wanted { first, last: u16::MAX }] }
+}
+
+fn report(n: u8) -> Report {
+    Report {
+        group: group(),
+        host: HostId([n; 32]),
+        incarnation: Incarnation(1),
+        cookie: 0,
+        create: true,
+        addresses: [address(n)].into_iter().collect(),
+        nics: [Nic { address: address(n).ip(), euid: euid() }].into_iter().collect(),
+        protocols: [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI].into_iter().collect(),
+        memberships: [].into_iter().collect(),
+        lost: [].into_iter().collect(),
+    }
+}
+
+/// A representative's: a place in a region and one in the wide area.
+fn orders(protocol: ProtocolId) -> Orders {
+    let assignment = |patch, scope, protocol| Assignment {
+        patch,
+        scope,
+        protocol,
+        role: Role::Representative,
+        nic: 0,
+        parameters: Bytes::new(),
+        euid: euid(),
+        representatives: [HostId([1; 32]), HostId([2; 32])].into_iter().collect(),
+        contacts: vec![contact(2), contact(3)],
+    };
+    let region = assignment(PatchId(9), Scope::Regional, protocol);
+    let wide_area = assignment(PatchId::INTER_PATCH, Scope::InterPatch, ProtocolId::OMNI);
+    let assignments = [region, wide_area].into_iter().collect();
+    Orders { group: group(), epoch: 1, assignments }
+}
+
+fn contact(n: u8) -> Contact {
+    let Hello { host, incarnation, addresses } = hello(n);
+    Contact { host, incarnation, addresses, euid: euid() }
+}
+
+fn euid() -> Euid {
+    let mut euid = Euid::default();
+    let (direction, barrier) = (Direction::Both, Barrier::None);
+    for transport in [Transport::Tcp, Transport::Udp] {
+        euid.connectivity.insert(Connectivity { transport, direction, barrier });
+    }
+    euid.topology.insert(RouterId::named("gateway"), 1, true);
+    euid
+}
+
+fn source() -> Source {
+    Source { host: HostTag(u64::from_be_bytes([2; 8])), incarnation: Incarnation(1) }
+}
+
+fn group() -> GroupId {
+    GroupId::named("fuzz")
+}
+
+fn encode(frames: &[Frame]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frames.iter().for_each(|frame| frame.encode(&mut bytes));
+    bytes
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = Path::new("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), bytes)
+}

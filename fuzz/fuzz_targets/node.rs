@@ -1,0 +1,49 @@
+//! Any events at a host that has joined a group: it stays within its contract.
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use quilt_fuzz::{Driver, Op, address};
+use quilt_proto::euid::Euid;
+use quilt_proto::protocol::Registry;
+use quilt_proto::wire::Nic;
+use quilt_proto::{Config, Group, HostId, Incarnation, Limits, Node};
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut driver = Driver::new(Node::new(config(), 1));
+    let group = Group { name: "fuzz".into(), bootstrap: address(255), create: true };
+    let Ok(id) = driver.machine.join(driver.now, group.clone()) else { panic!("cannot join") };
+    driver.settle();
+    for op in Op::list(bytes) {
+        match op.kind {
+            0xf0 => {
+                let _ = driver.machine.join(driver.now, group.clone());
+            }
+            0xf1 => {
+                let body = Bytes::copy_from_slice(op.payload);
+                let _ = driver.machine.publish(driver.now, id, body);
+            }
+            0xf2 => driver.machine.leave(driver.now, id),
+            _ => driver.apply(&op),
+        }
+        driver.settle();
+        if op.which % 2 == 0 {
+            while driver.machine.poll_notice().is_some() {}
+            driver.settle();
+        }
+    }
+});
+
+fn config() -> Config {
+    let limits = Limits { links: 8, sources: 8, window_bytes: 64 << 10, ..Limits::default() };
+    let nic = Nic { address: address(1).ip(), euid: Euid::default() };
+    Config {
+        host: HostId([1; 32]),
+        incarnation: Incarnation(1),
+        addresses: [address(1)].into_iter().collect(),
+        nics: [nic].into_iter().collect(),
+        registry: Registry::standard(),
+        limits,
+        publish_bytes_per_second: 12_500_000,
+    }
+}

@@ -1,0 +1,261 @@
+//! What one member does, effect by effect.
+
+use super::member::{Cx, Member};
+use super::{Frame, Ipmc, address};
+use crate::protocol::bench::{Bench, contact, host};
+use crate::protocol::{Arrival, Body, Effect, Plugin, Protocol, Setup};
+use crate::wire::{Reader, Writer};
+use crate::{
+    FragmentId, GroupId, HostId, Incarnation, LinkError, PatchId, Seq, Source, Time, Unusable,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use proptest::prelude::*;
+
+fn setup() -> Setup {
+    Setup {
+        me: host(0),
+        patch: PatchId(1),
+        parameters: Ipmc::default().parameters(GroupId::named("g"), PatchId(1)),
+        interface: IpAddr::from([127, 0, 0, 1]),
+        contact: contact(0),
+    }
+}
+
+/// A member that has just joined, and knows the given ones.
+fn joined(members: impl IntoIterator<Item = u8>) -> Bench<Member> {
+    let address = Some(address(GroupId::named("g"), PatchId(1)));
+    let mut bench = Bench::new(Member::new(&Ipmc::default(), &setup(), address), members);
+    bench.call(|member, cx| member.start(cx));
+    bench.call(|member, cx| member.on_multicast(cx, Ok(())));
+    bench
+}
+
+fn frame(bench: &mut Bench<Member>, from: u8, frame: Frame) -> Vec<Effect> {
+    bench.call(|member, cx| member.on_frame(cx, host(from), frame))
+}
+
+fn beacon(bench: &mut Bench<Member>, from: u8) -> Vec<Effect> {
+    frame(bench, from, Frame::Beacon { contact: contact(from) })
+}
+
+fn fragment(n: u64) -> FragmentId {
+    let source = Source { host: host(9).tag(), incarnation: Incarnation(1) };
+    FragmentId { source, seq: Seq(n), index: 0 }
+}
+
+fn arrive(bench: &mut Bench<Member>, arrival: Arrival) -> Vec<Effect> {
+    bench.call(|member, cx: &mut Cx<'_>| member.on_fragment(cx, arrival, fragment(0)))
+}
+
+fn sent(to: HostId, frame: &Frame) -> Effect {
+    let mut bytes = Vec::new();
+    frame.encode(&mut Writer::new(&mut bytes));
+    Effect::Send(to, bytes.into())
+}
+
+/// Fires timers until `end`, and lets those that `answer` answer what they are asked.
+fn run(bench: &mut Bench<Member>, end: Time, answer: &[u8]) -> Vec<Effect> {
+    let mut all = Vec::new();
+    while bench.timers.next().is_some_and(|at| at <= end) {
+        for effect in bench.fire().unwrap() {
+            let asked = answer.iter().copied().find(|&n| effect == sent(host(n), &attach()));
+            if let Some(n) = asked {
+                all.extend(frame(bench, n, Frame::Attached));
+            }
+            all.push(effect);
+        }
+    }
+    bench.now = end;
+    all
+}
+
+fn attach() -> Frame {
+    Frame::Attach { contact: contact(0) }
+}
+
+fn moved(effects: &[Effect]) -> Option<Unusable> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Unusable(reason) => Some(*reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn starting_joins_the_address_of_the_parameters() {
+    let instance_address = Reader::new(&setup().parameters).address().unwrap();
+    let mut bench =
+        Bench::new(Member::new(&Ipmc::default(), &setup(), Some(instance_address)), [1]);
+    let effects = bench.call(|member, cx| member.start(cx));
+    let join = Effect::JoinMulticast {
+        address: address(GroupId::named("g"), PatchId(1)),
+        interface: IpAddr::from([127, 0, 0, 1]),
+        ttl: 1,
+        bytes_per_second: 25_000_000,
+    };
+    assert_eq!(effects, [join]);
+}
+
+#[test]
+fn parameters_without_a_multicast_address_and_a_failed_join_make_the_protocol_unusable() {
+    let unicast: SocketAddr = ([10, 0, 0, 1], 20_000).into();
+    for address in [None, Some(unicast)] {
+        let mut bench = Bench::new(Member::new(&Ipmc::default(), &setup(), address), []);
+        let effects = bench.call(|member, cx| member.start(cx));
+        assert_eq!(moved(&effects), Some(Unusable::CannotJoin(LinkError::Unreachable)));
+    }
+    let mut bench = joined([]);
+    let cause = LinkError::NoSuchInterface;
+    let effects = bench.call(|member, cx| member.on_multicast(cx, Err(cause)));
+    assert_eq!(effects, [Effect::Unusable(Unusable::CannotJoin(cause))]);
+}
+
+#[test]
+fn only_what_is_injected_is_multicast_and_its_injector_announces_for_ten_seconds() {
+    let mut bench = joined([]);
+    assert_eq!(arrive(&mut bench, Arrival::Pushed(host(1))), []);
+    assert_eq!(arrive(&mut bench, Arrival::Pulled(host(1))), []);
+    assert!(!bench.protocol.announces());
+    let effects = arrive(&mut bench, Arrival::Injected);
+    assert_eq!(effects, [Effect::Announce, Effect::MulticastFragment(fragment(0))]);
+    run(&mut bench, Time::from_millis(9_999), &[]);
+    assert!(bench.protocol.announces());
+    run(&mut bench, Time::from_millis(10_000), &[]);
+    assert!(!bench.protocol.announces());
+    let effects = bench.call(|member, cx| member.on_forwarder(cx, true));
+    assert_eq!(effects, [Effect::Announce]);
+    assert!(bench.protocol.announces());
+}
+
+#[test]
+fn what_is_injected_before_the_address_is_joined_is_announced_once_it_is() {
+    let address = Some(address(GroupId::named("g"), PatchId(1)));
+    let mut bench = Bench::new(Member::new(&Ipmc::default(), &setup(), address), []);
+    assert_eq!(arrive(&mut bench, Arrival::Injected), [Effect::Announce]);
+    let effects = bench.call(|member, cx| member.on_multicast(cx, Ok(())));
+    assert_eq!(effects, [Effect::Announce]);
+}
+
+#[test]
+fn a_beacon_introduces_a_member_which_is_attached_to_while_there_are_places() {
+    let mut bench = joined([]);
+    let expected = [
+        Effect::Learn(contact(1)),
+        Effect::Need(host(1)),
+        sent(host(1), &Frame::Attach { contact: contact(0) }),
+    ];
+    assert_eq!(beacon(&mut bench, 1), expected);
+    beacon(&mut bench, 2);
+    assert_eq!(beacon(&mut bench, 3), [Effect::Learn(contact(3))]);
+    assert!(bench.protocol.neighbours().is_empty());
+    frame(&mut bench, 1, Frame::Attached);
+    assert_eq!(bench.protocol.neighbours(), [host(1)]);
+}
+
+#[test]
+fn a_beacon_in_another_hosts_name_is_misbehaviour() {
+    let mut bench = joined([1]);
+    let effects = frame(&mut bench, 1, Frame::Beacon { contact: contact(2) });
+    assert!(matches!(effects[..], [Effect::Misbehaved(..)]), "{effects:?}");
+}
+
+#[test]
+fn guests_are_let_in_up_to_the_limit_and_sent_away_beyond() {
+    let mut bench = joined([]);
+    for n in 1..=8 {
+        let effects = frame(&mut bench, n, Frame::Attach { contact: contact(n) });
+        assert_eq!(effects.last(), Some(&sent(host(n), &Frame::Attached)));
+    }
+    let effects = frame(&mut bench, 9, Frame::Attach { contact: contact(9) });
+    let expected = [
+        Effect::Learn(contact(9)),
+        Effect::Need(host(9)),
+        sent(host(9), &Frame::Detach),
+        Effect::Release(host(9)),
+    ];
+    assert_eq!(effects, expected);
+    assert_eq!(bench.protocol.neighbours().len(), 8);
+}
+
+#[test]
+fn who_hears_nothing_while_another_member_answers_is_moved_after_three_seconds() {
+    let mut bench = joined([1, 2]);
+    let effects = run(&mut bench, Time::from_millis(2_999), &[1]);
+    assert_eq!(moved(&effects), None);
+    let effects = run(&mut bench, Time::from_millis(3_000), &[1]);
+    let listened = Duration::from_secs(3);
+    assert_eq!(moved(&effects), Some(Unusable::NothingHeard { listened }));
+}
+
+#[test]
+fn who_hears_nothing_because_nobody_is_there_stays() {
+    for members in [vec![], vec![1, 2, 3]] {
+        let mut bench = joined(members);
+        let effects = run(&mut bench, Time::from_millis(60_000), &[]);
+        assert_eq!(moved(&effects), None);
+        assert!(effects.contains(&Effect::AskContacts) || !bench.peers.is_empty());
+    }
+}
+
+#[test]
+fn one_beacon_or_fragment_heard_keeps_the_member_until_the_address_falls_silent() {
+    for by_beacon in [true, false] {
+        let mut bench = joined([1]);
+        run(&mut bench, Time::from_millis(2_900), &[1]);
+        if by_beacon {
+            beacon(&mut bench, 1);
+        } else {
+            arrive(&mut bench, Arrival::Pushed(host(1)));
+        }
+        let effects = run(&mut bench, Time::from_millis(8_800), &[1]);
+        assert_eq!(moved(&effects), None);
+        let effects = run(&mut bench, Time::from_millis(14_000), &[1]);
+        assert!(moved(&effects).is_some());
+    }
+}
+
+#[test]
+fn members_that_fall_silent_are_forgotten_and_let_go() {
+    let mut bench = joined([1]);
+    beacon(&mut bench, 1);
+    let effects = run(&mut bench, Time::from_millis(15_000), &[]);
+    assert!(effects.contains(&Effect::Release(host(1))));
+    assert!(effects.contains(&Effect::Forget(host(1))));
+}
+
+#[test]
+fn a_lost_link_is_replaced_at_once_and_injectors_are_preferred() {
+    let mut bench = joined([1, 2, 3, 4, 5, 6]);
+    run(&mut bench, Time::from_millis(50), &[1, 2, 3, 4, 5, 6]);
+    let linked = bench.protocol.neighbours();
+    assert_eq!(linked.len(), 2);
+    let injector = (1..=6).map(host).find(|host| !linked.contains(host)).unwrap();
+    arrive(&mut bench, Arrival::Pushed(injector));
+    let lost = linked[0];
+    let effects = bench.call(|member, cx| member.on_disconnected(cx, lost, LinkError::Reset));
+    assert!(effects.contains(&Effect::Need(injector)));
+}
+
+#[test]
+fn leaving_says_goodbye_and_a_goodbye_is_believed() {
+    let mut bench = joined([1]);
+    beacon(&mut bench, 1);
+    let effects = bench.call(|member, cx| member.leave(cx));
+    let mut bye = Vec::new();
+    Frame::Bye.encode(&mut Writer::new(&mut bye));
+    assert_eq!(effects, [Effect::Multicast(bye.into()), sent(host(1), &Frame::Bye)]);
+    let effects = frame(&mut bench, 1, Frame::Bye);
+    assert_eq!(effects, [Effect::Release(host(1)), Effect::Forget(host(1))]);
+}
+
+proptest! {
+    #[test]
+    fn addresses_are_organisation_local_and_the_ports_unprivileged(group: u64, patch: u32) {
+        let address = address(GroupId(group), PatchId(patch));
+        let IpAddr::V4(ip) = address.ip() else { panic!("{address}") };
+        prop_assert!(u32::from(ip) >> 18 == u32::from_be_bytes([239, 192, 0, 0]) >> 18);
+        prop_assert!((20_000..30_000).contains(&address.port()));
+    }
+}

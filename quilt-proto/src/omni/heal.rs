@@ -1,0 +1,164 @@
+//! How a tree goes on without a host that it lost.
+
+use super::frame::{Frame, Way};
+use super::join::jittered;
+use super::tree::{Cx, Parent, Place, Timer, Tree};
+use crate::{HostId, HostTag, Time};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A host that has found no parent for so long becomes a root. Guess: by then every member that it
+/// knows has had several chances to answer.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How long each heir to the root has before the next one takes over. Guess: a link notices within
+/// half a second that its host is dead, and then the next one waits no longer.
+const HEIR_WAIT: Duration = Duration::from_millis(500);
+/// For how long hosts are avoided whose path leads over the parent that was lost: they may not
+/// know yet that it is. Guess: twice what a link needs to notice.
+const MOURNING: Duration = Duration::from_secs(1);
+/// How long a host that was out of reach is not asked again. Guess: several searches.
+const SHUN: Duration = Duration::from_secs(5);
+/// The most of them; the one with the lowest id is forgotten. As many as members are known.
+const MAX_SHUNNED: usize = 64;
+
+/// A parent that was lost.
+#[derive(Debug)]
+pub(super) struct Lost {
+    tag: HostTag,
+    /// Until when who has it on the path is avoided.
+    until: Time,
+    /// If it was the root, the heirs before this host; they may be joined whatever they know.
+    before: Vec<HostId>,
+    /// If it was the root, whether this host is one of its heirs.
+    heir: bool,
+}
+
+impl Lost {
+    fn new(parent: &Parent, me: HostId, now: Time) -> Self {
+        let lineage = &parent.lineage;
+        let was_root = lineage.way.root.host == parent.host;
+        let heirs = lineage.heirs.iter().map(|contact| contact.host).filter(|_| was_root);
+        let heirs: Vec<HostId> = heirs.collect();
+        Self {
+            tag: parent.host.tag(),
+            until: now + MOURNING,
+            heir: heirs.contains(&me),
+            before: heirs.into_iter().take_while(|&heir| heir != me).collect(),
+        }
+    }
+
+    /// Whether it speaks against `host` as a parent that it is on its way.
+    pub(super) fn is_on(&self, now: Time, host: HostId, way: &Way) -> bool {
+        now < self.until && way.path.contains(&self.tag) && !self.before.contains(&host)
+    }
+
+    /// Whether this host inherits now.
+    fn inherits(&self) -> bool {
+        self.heir && self.before.is_empty()
+    }
+}
+
+impl Tree {
+    /// The parent is gone: this host becomes the root in its place, or looks for another parent
+    /// among its relatives and whoever else is known.
+    pub(super) fn orphaned(&mut self, cx: &mut Cx<'_>) {
+        let Place::Under(parent) =
+            core::mem::replace(&mut self.place, Place::Top { provisional: true })
+        else {
+            return;
+        };
+        cx.stop_timer(Timer::Silence);
+        self.end_search(cx);
+        self.let_go(cx, parent.host);
+        self.attempts = 0;
+        let lost = Lost::new(&parent, self.me.host, cx.now());
+        let inherits = lost.inherits();
+        self.lost = Some(lost);
+        if inherits {
+            return self.settle(cx);
+        }
+        self.settle_later(cx);
+        self.tell_children(cx);
+        let relatives = self.relatives(cx, &parent);
+        self.seek(cx, &relatives);
+    }
+
+    /// The parent's parent, the root, the parent's other children, and the rest of the path as far
+    /// as its hosts are known.
+    fn relatives(&self, cx: &mut Cx<'_>, parent: &Parent) -> Vec<HostId> {
+        let lineage = &parent.lineage;
+        let named = lineage.grandparent.iter().chain([&lineage.way.root]).chain(&lineage.heirs);
+        let named = named.filter(|contact| ![self.me.host, parent.host].contains(&contact.host));
+        let mut relatives = Vec::new();
+        for contact in named {
+            if cx.peers().get(contact.host).is_none() {
+                cx.learn(contact.clone());
+            }
+            relatives.push(contact.host);
+        }
+        let known = cx.peers().iter().map(|(host, _)| host).filter(|&host| host != parent.host);
+        relatives.extend(known.filter(|&host| lineage.way.contains(host)));
+        relatives
+    }
+
+    /// Gives up a parent that has forgotten this host, or that is below it, and looks for another.
+    pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
+        let Some(parent) = self.parent().map(|parent| parent.host) else { return };
+        self.answer(cx, parent, &Frame::Detach);
+        self.shun(cx, parent);
+        self.orphaned(cx);
+    }
+
+    /// The heirs before this one are given up as they are found dead.
+    pub(super) fn heir_is_dead(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        let Some(lost) = &mut self.lost else { return };
+        let heirs = lost.before.len();
+        lost.before.retain(|&heir| heir != host);
+        if lost.before.len() < heirs && lost.inherits() {
+            self.settle(cx);
+        }
+    }
+
+    /// An heir before this one lives: it will be the root, and this host has time to join it.
+    pub(super) fn heir_is_alive(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        let Some(lost) = &mut self.lost else { return };
+        if lost.heir && lost.before.contains(&host) {
+            lost.heir = false;
+            self.settle_later(cx);
+        }
+    }
+
+    /// Plans to become a root for good if no parent is found.
+    pub(super) fn settle_later(&self, cx: &mut Cx<'_>) {
+        let rank = self.lost.as_ref().filter(|lost| lost.heir).map(|lost| lost.before.len());
+        let delay = match rank.and_then(|rank| u32::try_from(rank).ok()) {
+            Some(rank) => HEIR_WAIT.saturating_mul(rank),
+            None => jittered(cx, SETTLE),
+        };
+        cx.set_timer(Timer::Settle, cx.now() + delay);
+    }
+
+    /// Becomes a root for good, unless there is a parent; goes on looking for other trees.
+    pub(super) fn settle(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.place, Place::Top { provisional: true }) {
+            return;
+        }
+        self.place = Place::Top { provisional: false };
+        self.attempts = 0;
+        cx.stop_timer(Timer::Settle);
+        self.tell_children(cx);
+        if self.search.is_none() {
+            self.seek_later(cx);
+        }
+    }
+
+    /// Leaves `host` alone for a while.
+    pub(super) fn shun(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        let now = cx.now();
+        self.shunned.retain(|_, &mut until| now < until);
+        self.shunned.insert(host, now + SHUN);
+        if self.shunned.len() > MAX_SHUNNED {
+            self.shunned.pop_first();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The bodies of the frames that hosts send each other, but [`Data`](super::Data).
+
+use super::{Beat, DecodeError, Held, Hello, Pull, Range, Reader, Wanted, Writer};
+
+impl Hello {
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.host(self.host);
+        out.incarnation(self.incarnation);
+        out.addresses(&self.addresses);
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            host: from.host()?,
+            incarnation: from.incarnation()?,
+            addresses: from.addresses()?,
+        })
+    }
+}
+
+impl Beat {
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.u64(self.stamp);
+        out.u64(self.echo);
+        out.u64(self.held);
+        out.u16(self.next_ms);
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { stamp: from.u64()?, echo: from.u64()?, held: from.u64()?, next_ms: from.u16()? })
+    }
+}
+
+impl Held {
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.host(self.host);
+        out.incarnation(self.incarnation);
+        out.seq(self.low);
+        out.seq(self.next);
+        out.list(Self::MAX_MISSING, &self.missing, |out, range| {
+            out.seq(range.from);
+            out.seq(range.to);
+        });
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let held = Self {
+            host: from.host()?,
+            incarnation: from.incarnation()?,
+            low: from.seq()?,
+            next: from.seq()?,
+            missing: from.list(Self::MAX_MISSING, Reader::range)?,
+        };
+        let apart = |pair: &[Range]| matches!(pair, [a, b] if a.to < b.from);
+        let within = held.missing.iter().all(|r| held.low <= r.from && r.to <= held.next);
+        if held.low > held.next || !within || !held.missing.windows(2).all(apart) {
+            return Err(DecodeError::BadValue("missing"));
+        }
+        Ok(held)
+    }
+}
+
+impl Pull {
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.group(self.group);
+        out.patch(self.patch);
+        out.list(Self::MAX_WANTED, &self.wanted, |out, wanted| {
+            out.fragment(wanted.first);
+            out.u16(wanted.last);
+        });
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            group: from.group()?,
+            patch: from.patch()?,
+            wanted: from.list(Self::MAX_WANTED, Wanted::decode)?,
+        })
+    }
+}
+
+impl Wanted {
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let wanted = Self { first: from.fragment()?, last: from.u16()? };
+        if wanted.last < wanted.first.index {
+            return Err(DecodeError::BadValue("last"));
+        }
+        Ok(wanted)
+    }
+}

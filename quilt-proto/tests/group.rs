@@ -1,0 +1,243 @@
+//! Whole groups over a network in memory: several sites, the bootstrap service, real protocols.
+
+mod world;
+
+use quilt_proto::{Counter, Group, GroupId, Notice, ProtocolId, RejectCause, Role, Trouble};
+use std::collections::BTreeSet;
+use world::{Site, World, bootstrap, service_address};
+
+#[test]
+fn four_sites_form_their_patches_and_everybody_gets_every_message() {
+    let mut world =
+        World::new(1, &[Site::multicast(5), Site::multicast(5), Site::plain(5), Site::plain(5)]);
+    world.join_all();
+    let places: BTreeSet<_> = (0..20)
+        .map(|host| (host / 5, world.place(host).patch, world.place(host).protocol))
+        .collect();
+    assert_eq!(places.len(), 4, "one patch a site: {places:?}");
+    for (site, _, protocol) in places {
+        assert_eq!(protocol, if site < 2 { ProtocolId::IPMC } else { ProtocolId::DONET });
+    }
+    for n in 0..50 {
+        world.publish(n % 20, 3_000);
+        world.run(20);
+    }
+    world.run(2_000);
+    world.check_all_delivered();
+}
+
+#[test]
+fn messages_cross_a_border_once_and_duplicates_are_few() {
+    let mut world = World::new(2, &[Site::multicast(6), Site::plain(6), Site::plain(6)]);
+    world.join_all();
+    for _ in 0..20 {
+        world.publish(0, 5_000);
+        world.run(50);
+    }
+    let settled = world.sum(Counter::PayloadBytesUnsolicited);
+    let first = world.sum(Counter::PayloadBytesFirst);
+    for _ in 0..100 {
+        world.publish(0, 5_000);
+        world.run(20);
+    }
+    world.run(2_000);
+    world.check_all_delivered();
+    let duplicates = world.sum(Counter::PayloadBytesUnsolicited) - settled;
+    let first = world.sum(Counter::PayloadBytesFirst) - first;
+    assert!(duplicates * 20 < first, "{duplicates} of {first} bytes came twice");
+}
+
+#[test]
+fn what_the_network_loses_is_repaired_without_a_gap() {
+    for seed in 0..4 {
+        let mut world = World::new(seed, &[Site::multicast(8), Site::multicast(8)]);
+        world.net.set_loss_permille(100);
+        world.join_all();
+        for n in 0..40 {
+            world.publish(n % 16, 4_000);
+            world.run(20);
+        }
+        world.run(3_000);
+        assert!(world.sum(Counter::FragmentsPulled) > 0);
+        world.check_all_delivered();
+    }
+}
+
+#[test]
+fn a_representative_that_dies_in_the_middle_of_a_stream_costs_nobody_a_message() {
+    for seed in 0..4 {
+        let sites = [Site::multicast(6), Site::multicast(6), Site::plain(6), Site::plain(6)];
+        let mut world = World::new(seed, &sites);
+        world.join_all();
+        for victim in [6, 12, 18] {
+            let is_one = |host: &usize| world.place(*host).role == Role::Representative;
+            let victim = (victim..victim + 6).find(is_one).expect("each site has one");
+            for n in 0..20 {
+                if n == 10 {
+                    world.kill(victim);
+                }
+                world.publish(0, 3_000);
+                world.run(20);
+            }
+        }
+        world.run(5_000);
+        world.check_all_delivered();
+    }
+}
+
+#[test]
+fn dead_representatives_are_replaced() {
+    let mut world = World::new(3, &[Site::plain(6), Site::plain(6)]);
+    world.join_all();
+    for host in
+        (0..6).filter(|&host| world.place(host).role == Role::Representative).collect::<Vec<_>>()
+    {
+        world.kill(host);
+    }
+    world.run(6_000);
+    let appointed = (0..6).filter(|&host| world.alive[host]).map(|host| world.place(host).role);
+    assert!(appointed.clone().any(|role| role == Role::Representative));
+    world.publish(6, 1_000);
+    world.run(1_000);
+    world.check_all_delivered();
+}
+
+#[test]
+fn a_group_outlives_its_bootstrap_service_and_a_new_one_learns_it() {
+    let mut world = World::new(4, &[Site::multicast(4), Site::plain(4), Site::plain(2)]);
+    (0..9).for_each(|host| world.join(host));
+    world.run(3_000);
+    let before: Vec<_> = (0..9).map(|host| world.place(host).clone()).collect();
+    world.net.kill(world.service);
+    for _ in 0..50 {
+        world.publish(0, 3_000);
+        world.run(100);
+    }
+    let silent = Notice::Degraded(Trouble::BootstrapSilent { at: service_address() });
+    assert!(world.told[1].contains(&silent), "{:?}", world.told[1]);
+    world.net.replace_bootstrap(world.service, bootstrap(99));
+    world.join(9);
+    world.run(8_000);
+    assert!(
+        world.told[1]
+            .contains(&Notice::Recovered(Trouble::BootstrapSilent { at: service_address() }))
+    );
+    let after: Vec<_> = (0..9).map(|host| world.place(host).clone()).collect();
+    let patches =
+        |places: &[quilt_proto::Place]| places.iter().map(|place| place.patch).collect::<Vec<_>>();
+    assert_eq!(patches(&before), patches(&after));
+    assert_eq!(world.place(9).patch, world.place(8).patch);
+    world.publish(9, 1_000);
+    world.run(2_000);
+    let newcomer = world.ids[9].tag().0;
+    assert!((0..9).all(|host| world.received(host).contains_key(&newcomer)));
+}
+
+#[test]
+fn an_application_that_does_not_read_delays_nobody() {
+    let mut world = World::new(5, &[Site::plain(6), Site::multicast(4)]);
+    world.join_all();
+    world.net.set_reads(world.hosts[3], false);
+    for _ in 0..30 {
+        world.publish(0, 10_000);
+        world.run(20);
+    }
+    world.run(1_000);
+    assert!(!world.received(3).contains_key(&world.ids[0].tag().0));
+    world.alive[3] = false;
+    world.check_all_delivered();
+    world.alive[3] = true;
+    world.net.set_reads(world.hosts[3], true);
+    world.run(0);
+    world.check_all_delivered();
+}
+
+#[test]
+fn equal_seeds_give_equal_digests() {
+    let digest = |seed| {
+        let mut world = World::new(seed, &[Site::multicast(4), Site::plain(4)]);
+        world.net.set_loss_permille(50);
+        world.join_all();
+        for n in 0..10 {
+            world.publish(n % 8, 5_000);
+            world.run(30);
+        }
+        world.kill(2);
+        world.run(3_000);
+        world.net.digest()
+    };
+    assert_eq!(digest(6), digest(6));
+    assert_ne!(digest(6), digest(7));
+}
+
+#[test]
+fn two_groups_share_one_stream_and_leaving_one_does_not_disturb_the_other() {
+    let mut world = World::new(8, &[Site::plain(2)]);
+    world.join_all();
+    let streams = world.net.streams(world.hosts[0]);
+    let sport = Group { name: "sport".into(), bootstrap: service_address(), create: true };
+    for host in 0..2 {
+        world
+            .net
+            .call(world.hosts[host], |node, now| node.join(now, sport.clone()))
+            .expect("a join");
+    }
+    world.run(3_000);
+    assert_eq!(world.net.streams(world.hosts[0]), streams, "both groups use one stream");
+    let send = |world: &mut World, body: &'static [u8]| {
+        let group = GroupId::named("sport");
+        world.net.call(world.hosts[0], |node, now| node.publish(now, group, body.into()))
+    };
+    send(&mut world, b"goal").expect("room");
+    world.run(500);
+    world.net.call(world.hosts[0], |node, now| node.leave(now, GroupId::named("sport")));
+    world.run(3_000);
+    assert!(world.told[0].contains(&Notice::Left));
+    assert_eq!(world.net.streams(world.hosts[0]), streams, "the other group still needs it");
+    world.told.iter_mut().for_each(Vec::clear);
+    world.publish(0, 5_000);
+    world.run(1_000);
+    assert!(matches!(world.told[1][..], [Notice::Message(_)]), "{:?}", world.told[1]);
+}
+
+#[test]
+fn the_mesh_of_a_region_and_the_wide_area_tree_share_one_stream() {
+    let mut world = World::new(9, &[Site::plain(2)]);
+    world.join_all();
+    assert!((0..2).all(|host| world.place(host).role == Role::Representative));
+    assert_eq!(world.net.streams(world.hosts[0]), 1);
+    world.publish(1, 5_000);
+    world.run(1_000);
+    world.check_all_delivered();
+}
+
+#[test]
+fn a_join_without_a_bootstrap_service_is_rejected_within_five_seconds() {
+    let mut world = World::new(10, &[Site::plain(1)]);
+    world.net.kill(world.service);
+    world.join(0);
+    world.run(5_000);
+    let cause = RejectCause::BootstrapSilent { at: service_address() };
+    assert_eq!(world.told[0], [Notice::Rejected { cause }]);
+}
+
+#[test]
+fn a_group_that_nobody_is_in_is_unknown_to_whoever_does_not_create_it() {
+    let mut world = World::new(11, &[Site::plain(1)]);
+    let group = Group { name: "nwes".into(), bootstrap: service_address(), create: false };
+    world.net.call(world.hosts[0], |node, now| node.join(now, group)).expect("a join");
+    world.run(1_000);
+    assert_eq!(world.told[0], [Notice::Rejected { cause: RejectCause::UnknownGroup }]);
+}
+
+#[test]
+fn a_machine_goes_quiet_when_nothing_happens() {
+    let mut world = World::new(12, &[Site::multicast(4), Site::plain(4)]);
+    world.join_all();
+    world.publish(0, 1_000);
+    world.run(60_000);
+    let before = world.sum(Counter::PacketsSent);
+    world.run(60_000);
+    let each = (world.sum(Counter::PacketsSent) - before) / 8;
+    assert!(each < 60 * 8, "{each} packets a host in an idle minute");
+}
