@@ -70,6 +70,14 @@ impl<M: Machine + Send + 'static> Driver<M> {
         self.lock().carrier = None;
     }
 
+    /// Sends the datagrams that still wait, for a machine that has nothing more to do.
+    pub(crate) fn flush(&self) {
+        let State { machine, carrier, .. } = &mut *self.lock();
+        if let Some(Carrier::Sockets(sockets)) = carrier {
+            sockets.flush(machine);
+        }
+    }
+
     /// Looks at the machine, or changes what needs no action.
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&mut M) -> R) -> R {
         look(&mut self.lock().machine)

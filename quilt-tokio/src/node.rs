@@ -190,6 +190,8 @@ impl Node {
                 member.pump();
             });
             while self.next().await.is_some() {}
+            // The farewell to the bootstrap service is among them.
+            self.sender.driver.flush();
         }
     }
 

@@ -67,16 +67,16 @@ impl Bound {
 
     /// Sets `driver` going on these sockets.
     pub(crate) fn drive<M: Machine + Send + 'static>(self, driver: &Arc<Driver<M>>) {
-        let udp = Arc::new(self.udp);
-        let look = Arc::new(Notify::new());
+        let (udp, look) = (Arc::new(self.udp), Arc::new(Notify::new()));
         let listening = vec![
             Task::spawn(driver.clone().keep_time()),
             Task::spawn(accept(driver.clone(), self.tcp)),
             Task::spawn(receive_datagrams(driver.clone(), LinkId::UDP, udp.clone())),
         ];
-        let task = Task::spawn(send_datagrams(driver.clone(), LinkId::UDP, udp, look.clone()));
+        let send = send_datagrams(driver.clone(), LinkId::UDP, udp.clone(), None, look.clone());
+        let task = Task::spawn(send);
         let links = BTreeMap::from([(LinkId::UDP, Link { look, _task: task })]);
-        driver.run(Carrier::Sockets(Sockets { links, _listening: listening }));
+        driver.run(Carrier::Sockets(Sockets { links, udp, _listening: listening }));
     }
 }
 
@@ -90,6 +90,7 @@ pub(crate) fn ask_receive_buffer(socket: &SockRef<'_>) -> usize {
 /// All open links.
 pub(crate) struct Sockets {
     links: BTreeMap<LinkId, Link>,
+    udp: Arc<UdpSocket>,
     _listening: Vec<Task>,
 }
 
@@ -107,6 +108,15 @@ impl Sockets {
     /// Closes a link; false if there is none.
     pub(crate) fn remove(&mut self, link: LinkId) -> bool {
         self.links.remove(&link).is_some()
+    }
+
+    /// Sends the datagrams that wait, as far as the socket takes them.
+    pub(crate) fn flush(&self, machine: &mut impl Machine) {
+        while let Some(transmit) = machine.poll_transmit(LinkId::UDP) {
+            if let Some(to) = transmit.to {
+                let _ = try_send_datagram(&self.udp, to, &transmit);
+            }
+        }
     }
 
     pub(crate) fn accept<M: Machine + Send + 'static>(
@@ -172,6 +182,7 @@ async fn join_multicast<M: Machine + Send + 'static>(
     membership: multicast::Membership,
     look: Arc<Notify>,
 ) {
+    let group = Some(membership.address);
     let socket = match membership.join() {
         Ok(socket) => Arc::new(socket),
         Err(error) => return driver.on_closed(link, link_error(&error)),
@@ -179,7 +190,7 @@ async fn join_multicast<M: Machine + Send + 'static>(
     if driver.on_link(link, Event::Opened { link }) {
         tokio::join!(
             receive_datagrams(driver.clone(), link, socket.clone()),
-            send_datagrams(driver, link, socket, look),
+            send_datagrams(driver, link, socket, group, look),
         );
     }
 }
@@ -204,11 +215,12 @@ async fn receive_datagrams<M: Machine + Send + 'static>(
     }
 }
 
-/// Sends what the machine has for a datagram socket, for ever.
+/// Sends what the machine has for a datagram socket, for ever; to `group` on a multicast one.
 async fn send_datagrams<M: Machine + Send + 'static>(
     driver: Arc<Driver<M>>,
     link: LinkId,
     socket: Arc<UdpSocket>,
+    group: Option<SocketAddr>,
     look: Arc<Notify>,
 ) {
     loop {
@@ -216,23 +228,28 @@ async fn send_datagrams<M: Machine + Send + 'static>(
         loop {
             let _ = socket.writable().await;
             let Some(transmit) = driver.transmit(link) else { break };
-            send_datagram(&socket, &transmit).await;
+            if let Some(to) = transmit.to.or(group) {
+                send_datagram(&socket, to, &transmit).await;
+            }
             consume_budget().await;
         }
     }
 }
 
 /// Sends one datagram. Whatever the system has against it, it is lost like any other.
-async fn send_datagram(socket: &UdpSocket, transmit: &Transmit) {
-    let Some(to) = transmit.to.map(socket2::SockAddr::from) else { return };
-    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-    let slices = fill(&mut slices, transmit);
-    let send = || SockRef::from(socket).send_to_vectored(slices, &to);
-    while let Err(error) = socket.try_io(Interest::WRITABLE, send) {
+async fn send_datagram(socket: &UdpSocket, to: SocketAddr, transmit: &Transmit) {
+    while let Err(error) = try_send_datagram(socket, to, transmit) {
         if error.kind() != ErrorKind::WouldBlock || socket.writable().await.is_err() {
             return;
         }
     }
+}
+
+fn try_send_datagram(socket: &UdpSocket, to: SocketAddr, transmit: &Transmit) -> io::Result<()> {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let slices = fill(&mut slices, transmit);
+    let send = || SockRef::from(socket).send_to_vectored(slices, &to.into());
+    socket.try_io(Interest::WRITABLE, send).map(drop)
 }
 
 /// The slices of `transmit`, in `slices`.

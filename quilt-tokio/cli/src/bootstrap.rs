@@ -22,8 +22,10 @@ pub(crate) async fn run(args: BootstrapArgs) -> Result<(), Failure> {
     let config = BootstrapConfig { registry, policy, groups, limits: Limits::default() };
     let bootstrap =
         Bootstrap::bind(args.listen, config).await.map_err(|error| Failure::bind(&error))?;
-    screen.say(&Line::Listening { address: bootstrap.local_addr(), groups: args.groups });
+    let address = bootstrap.local_addr();
+    screen.say(&Line::Listening { address, groups: args.groups });
     stop.wait().await;
+    screen.say(&Line::stopped(address, &bootstrap.counters()));
     Ok(())
 }
 

@@ -66,6 +66,8 @@ pub(crate) enum Line {
     Sent { url: String, bytes: u64, seconds: f64, digest: String },
     /// The host left the group.
     Left { url: String, counters: BTreeMap<String, u64> },
+    /// The bootstrap service ends.
+    Stopped { address: SocketAddr, counters: BTreeMap<String, u64> },
 }
 
 /// Where a host stands.
@@ -139,10 +141,22 @@ impl Line {
     }
 
     pub(crate) fn left(url: impl fmt::Display, counters: &Counters) -> Self {
-        let named = counters.iter().filter(|&(_, value)| value > 0);
-        let counters = named.map(|(counter, value)| (counter.name().to_owned(), value)).collect();
-        Self::Left { url: url.to_string(), counters }
+        Self::Left { url: url.to_string(), counters: named(counters) }
     }
+
+    pub(crate) fn stopped(address: SocketAddr, counters: &Counters) -> Self {
+        Self::Stopped { address, counters: named(counters) }
+    }
+}
+
+/// The counters that are not zero, by name.
+fn named(counters: &Counters) -> BTreeMap<String, u64> {
+    let counted = counters.iter().filter(|&(_, value)| value > 0);
+    counted.map(|(counter, value)| (counter.name().to_owned(), value)).collect()
+}
+
+fn write_counters(f: &mut fmt::Formatter<'_>, counters: &BTreeMap<String, u64>) -> fmt::Result {
+    counters.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
 }
 
 fn trouble_cure(trouble: &Trouble) -> String {
@@ -228,8 +242,16 @@ impl fmt::Display for Line {
             ),
             Self::Left { url, counters } => {
                 f.write_str("left; counted:")?;
-                counters.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))?;
+                write_counters(f, counters)?;
                 write!(f, "; join again with: quilt join {url}")
+            }
+            Self::Stopped { address, counters } => {
+                f.write_str("stopped; counted:")?;
+                write_counters(f, counters)?;
+                write!(
+                    f,
+                    "; running groups go on, start again with: quilt bootstrap --listen {address}"
+                )
             }
         }
     }
