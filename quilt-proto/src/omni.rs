@@ -27,9 +27,6 @@ mod rule;
 mod search;
 mod tree;
 
-#[cfg(test)]
-mod tests;
-
 pub use rule::OmniRule;
 
 use crate::ProtocolId;

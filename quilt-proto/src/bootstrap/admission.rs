@@ -120,7 +120,11 @@ impl Group {
             self.patches.values_mut().for_each(|patch| patch.relieve(id));
         }
         host.sews = sews;
-        self.cover(config, id, host).inspect_err(|_| drop(self.tags.remove(&id.tag())))
+        let covered = self.cover(config, id, host);
+        if covered.is_err() {
+            self.tags.remove(&id.tag());
+        }
+        covered
     }
 
     /// Puts a host (back) into the table.

@@ -25,8 +25,9 @@ pub(super) struct Directory {
     groups: BTreeMap<GroupId, Group>,
     watches: Timers<Watch>,
     rng: Rng,
-    /// Which life of the service this is, at random: the high half of all epochs.
-    instance: u32,
+    /// The epoch of the last orders. The upper half is this life of the service; the lower half
+    /// counts the orders to all hosts, so that it rises also for one that was forgotten and is back.
+    epoch: u64,
     changes: u64,
     /// Hosts whose orders have changed without their having asked.
     unsolicited: VecDeque<(GroupId, HostId)>,
@@ -36,14 +37,14 @@ impl Directory {
     pub(super) fn new(config: BootstrapConfig, mut rng: Rng) -> Self {
         let allowed = config.groups.as_ref();
         let allowed = allowed.map(|names| names.iter().map(|name| GroupId::named(name)).collect());
-        let instance = (rng.next_u64() >> 32) as u32;
+        let epoch = new_life(&mut rng);
         Self {
             config,
             allowed,
             groups: BTreeMap::new(),
             watches: Timers::default(),
             rng,
-            instance,
+            epoch,
             changes: 0,
             unsolicited: VecDeque::new(),
         }
@@ -177,7 +178,13 @@ impl Directory {
     }
 
     fn orders(&mut self, group: GroupId, host: HostId) -> Option<Orders> {
-        self.groups.get_mut(&group)?.orders(host, self.instance, &mut self.rng)
+        let group = self.groups.get(&group)?;
+        // When a life has given all its numbers out, the next one begins.
+        self.epoch = match self.epoch as u32 {
+            u32::MAX => new_life(&mut self.rng),
+            _ => self.epoch.wrapping_add(1),
+        };
+        group.orders(host, self.epoch, &mut self.rng)
     }
 
     fn watch_host(&mut self, id: GroupId, host: HostId) {
@@ -193,4 +200,9 @@ impl Directory {
             self.groups.remove(&id);
         }
     }
+}
+
+/// The first epoch of a life of the service: see [`Orders::epoch`].
+fn new_life(rng: &mut Rng) -> u64 {
+    rng.next_u64() >> 32 << 32
 }

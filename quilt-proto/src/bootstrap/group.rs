@@ -36,8 +36,6 @@ pub(super) struct Host {
     /// Its place in the join order.
     pub(super) joined: u64,
     pub(super) heard: Time,
-    /// How many orders it was given.
-    pub(super) orders: u32,
     /// Its regional patches.
     pub(super) places: SmallVec<[Place; 2]>,
     /// The interface with which it is in the inter-patch patch.
@@ -102,7 +100,6 @@ impl Host {
             path,
             joined,
             heard: now,
-            orders: 0,
             places: SmallVec::new(),
             sews: None,
             reported: SmallVec::new(),

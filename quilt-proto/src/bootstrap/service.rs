@@ -3,7 +3,7 @@
 use super::Bootstrap;
 use super::group::Path;
 use super::outbox::Pushed;
-use crate::wire::{Assembler, DecodeError, Frame, Frames, Hello};
+use crate::wire::{Assembler, DecodeError, Frame, Frames, Header, Hello};
 use crate::{
     Action, Counter, Event, GroupId, HostTag, Incarnation, LinkId, Machine, Time, Transmit,
 };
@@ -18,8 +18,8 @@ const STREAM_IDLE: Duration = Duration::from_secs(60);
 /// The most deadlines that one call acts on; the next call follows at once.
 const DEADLINES_PER_CALL: usize = 1_024;
 
-/// Bytes of a packet that holds a cookie and nothing else.
-const COOKIE_PACKET_BYTES: usize = 40;
+/// Bytes of a packet that holds a cookie and nothing else: a frame's head, a group and a cookie.
+const COOKIE_PACKET_BYTES: usize = Header::BYTES + 20;
 
 impl Machine for Bootstrap {
     fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {

@@ -1,1 +1,7 @@
-//! Tests.
+//! The directory and the service as hosts see them.
+
+mod formation;
+mod hosts;
+mod representatives;
+mod restart;
+mod service;

@@ -4,7 +4,7 @@ use super::frame::{Frame, Lineage, MAX_CONTACTS, Mode, Offer, Rank, Way, bare};
 use super::heal::Lost;
 use super::search::Search;
 use crate::counters::{Counter, Fault};
-use crate::protocol::{Arrival, self, Protocol, Setup};
+use crate::protocol::{self, Arrival, Protocol, Setup};
 use crate::wire::Contact;
 use crate::{FragmentId, HostId, LinkError, PatchId, Time};
 use alloc::collections::BTreeMap;
@@ -134,9 +134,7 @@ impl Tree {
 
     pub(super) fn rank(&self) -> Rank {
         match &self.place {
-            Place::Top { provisional } => {
-                Rank { provisional: *provisional, root: self.me.host }
-            }
+            Place::Top { provisional } => Rank { provisional: *provisional, root: self.me.host },
             Place::Under(parent) => parent.lineage.way.rank(),
         }
     }

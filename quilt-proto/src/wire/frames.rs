@@ -217,6 +217,11 @@ pub struct Orders {
     /// The group.
     pub group: GroupId,
     /// Rises with every order that this service gives to this host; a lower one is out of date.
+    ///
+    /// The upper 32 bits are drawn at random when a service starts, and name that life of it. Only
+    /// epochs of one life compare: a host takes any order of another life as newer, so that a
+    /// service that lost its memory is obeyed, and never reuses an epoch. (A late order of the old
+    /// life may be obeyed too; the answer to the host's next report puts that right.)
     pub epoch: u64,
     /// Its patches, at most [`Report::MAX_MEMBERSHIPS`].
     pub assignments: SmallVec<[Assignment; 2]>,
