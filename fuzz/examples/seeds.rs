@@ -126,7 +126,7 @@ fn held() -> Frame {
         next: Seq(9),
         missing: [Range { from: Seq(3), to: Seq(5) }].into_iter().collect(),
     };
-    Frame::Held { group: group(), patch: PatchId(9), sources: vec![held] }
+    Frame::Held { group: group(), patch: PatchId(9), more: false, sources: vec![held] }
 }
 
 fn pull() -> Pull {

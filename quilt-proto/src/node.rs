@@ -345,8 +345,8 @@ impl Fill for Shelf<'_> {
         self.0.get(&data.group)?.outgoing(data, urgency)
     }
 
-    fn word(&mut self, group: GroupId, patch: PatchId) -> Option<Frame> {
-        Some(self.0.get(&group)?.word(patch))
+    fn word(&mut self, group: GroupId, patch: PatchId) -> Vec<Frame> {
+        self.0.get(&group).map_or_else(Vec::new, |member| member.word(patch))
     }
 }
 

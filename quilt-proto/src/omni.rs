@@ -20,12 +20,17 @@
 //! Differs from the paper: there are no local moves yet that improve a standing tree, and one tree
 //! is shared by all sources.
 
+mod family;
 mod frame;
 mod heal;
 mod join;
+mod links;
 mod rule;
 mod search;
 mod tree;
+
+#[cfg(test)]
+mod tests;
 
 pub use rule::OmniRule;
 

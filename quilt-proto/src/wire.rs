@@ -73,6 +73,8 @@ pub enum Frame {
         group: GroupId,
         /// The patch.
         patch: PatchId,
+        /// The word goes on in another frame of this kind.
+        more: bool,
         /// One entry a source, at most [`Held::MAX_SOURCES`].
         sources: Vec<Held>,
     },

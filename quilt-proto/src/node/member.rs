@@ -180,7 +180,9 @@ impl Member {
         }
         match frame {
             Frame::Data(data) => self.on_data(env, from, data),
-            Frame::Held { patch, sources, .. } => self.on_word(env, from, patch, sources),
+            Frame::Held { patch, more, sources, .. } => {
+                self.on_word(env, from, patch, more, sources);
+            }
             Frame::Pull(pull) => self.on_pull(env, from, &pull),
             Frame::NotHeld(pull) => {
                 if let From::Host(host) = from {

@@ -179,9 +179,9 @@ impl Patch {
         self.first_word.is_none_or(|until| until <= now)
     }
 
-    /// A member told what it holds. True if it is the first one to do so.
-    pub(super) fn on_word(&mut self) -> bool {
-        self.first_word.take().is_some()
+    /// A member told all that it holds.
+    pub(super) fn on_word(&mut self) {
+        self.first_word = None;
     }
 
     /// There is news to tell.

@@ -61,14 +61,22 @@ struct Guess {
 
 impl Repair {
     /// A neighbour said what it holds.
-    pub(super) fn on_word(&mut self, host: HostId, patch: PatchId, sources: Vec<Held>) {
+    pub(super) fn on_word(
+        &mut self,
+        host: HostId,
+        patch: PatchId,
+        sources: Vec<Held>,
+        max_sources: usize,
+    ) {
         let word = self.words.entry(host).or_insert_with(|| Word::new(patch));
         word.patch = patch;
-        word.denied.clear();
-        word.sources = sources
-            .into_iter()
-            .map(|held| (Source { host: held.host.tag(), incarnation: held.incarnation }, held))
-            .collect();
+        for held in sources {
+            let source = Source { host: held.host.tag(), incarnation: held.incarnation };
+            word.denied.retain(|(denied, _)| *denied != source);
+            if word.sources.len() < max_sources || word.sources.contains_key(&source) {
+                word.sources.insert(source, held);
+            }
+        }
     }
 
     /// A neighbour has not what it was asked for.

@@ -173,16 +173,11 @@ impl Window {
         (count > 0).then_some(count)
     }
 
-    /// What is held here, one entry for each introduced source that has something, at most
-    /// [`Held::MAX_SOURCES`], the latest first.
+    /// What is held here, one entry for each introduced source, the latest first.
     pub(crate) fn held(&self) -> Vec<Held> {
         let mut streams: Vec<(&Source, &Stream)> = self.streams.iter().collect();
         streams.sort_by_key(|(_, stream)| core::cmp::Reverse(stream.touched()));
-        streams
-            .into_iter()
-            .filter_map(|(source, stream)| stream.held(source.incarnation))
-            .take(Held::MAX_SOURCES)
-            .collect()
+        streams.into_iter().filter_map(|(source, stream)| stream.held(source.incarnation)).collect()
     }
 
     /// Whether nothing is held at all.

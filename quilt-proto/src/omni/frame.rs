@@ -27,7 +27,7 @@ pub(super) enum Frame {
     /// I am your parent.
     Accept { mode: Mode, lineage: Lineage },
     /// I am not, or not so; these may be.
-    Refuse { children: Vec<Contact> },
+    Refuse { others: Vec<Contact> },
     /// From a parent: where you stand.
     Path(Lineage),
     /// We are no longer parent and child.
@@ -86,8 +86,8 @@ pub(super) struct Offer {
     pub(super) room_full: u8,
     /// How many more children it takes for digests only.
     pub(super) room_digests: u8,
-    /// Some of its children, to be tried if there is no room; at most [`MAX_CONTACTS`].
-    pub(super) children: Vec<Contact>,
+    /// Others, to be tried if there is no room; at most [`MAX_CONTACTS`].
+    pub(super) others: Vec<Contact>,
 }
 
 impl Way {
@@ -141,6 +141,11 @@ pub(super) fn bare(contact: &Contact) -> Contact {
     Contact { euid: Euid::default(), ..contact.clone() }
 }
 
+/// One way of a round trip.
+pub(super) fn half(rtt: Duration) -> Duration {
+    rtt.checked_div(2).unwrap_or_default()
+}
+
 impl Body for Frame {
     fn encode(&self, out: &mut Writer<'_>) {
         match self {
@@ -156,7 +161,7 @@ impl Body for Frame {
                 put_way(out, &offer.way);
                 out.u8(offer.room_full);
                 out.u8(offer.room_digests);
-                put_contacts(out, &offer.children);
+                put_contacts(out, &offer.others);
             }
             Self::Attach { mode, contact } => {
                 out.u8(3);
@@ -168,9 +173,9 @@ impl Body for Frame {
                 put_mode(out, *mode);
                 put_lineage(out, lineage);
             }
-            Self::Refuse { children } => {
+            Self::Refuse { others } => {
                 out.u8(5);
-                put_contacts(out, children);
+                put_contacts(out, others);
             }
             Self::Path(lineage) => {
                 out.u8(6);
@@ -193,12 +198,12 @@ impl Body for Frame {
                     way: take_way(from)?,
                     room_full: from.u8()?,
                     room_digests: from.u8()?,
-                    children: take_contacts(from)?,
+                    others: take_contacts(from)?,
                 },
             },
             3 => Self::Attach { mode: take_mode(from)?, contact: from.contact()? },
             4 => Self::Accept { mode: take_mode(from)?, lineage: take_lineage(from)? },
-            5 => Self::Refuse { children: take_contacts(from)? },
+            5 => Self::Refuse { others: take_contacts(from)? },
             6 => Self::Path(take_lineage(from)?),
             7 => Self::Detach,
             kind => return Err(DecodeError::UnknownKind(kind)),
@@ -305,19 +310,14 @@ mod tests {
         let rank = (any::<bool>(), any::<[u8; 32]>())
             .prop_map(|(provisional, root)| Rank { provisional, root: HostId(root) });
         let offer = (way(), any::<u8>(), any::<u8>(), contacts()).prop_map(
-            |(way, room_full, room_digests, children)| Offer {
-                way,
-                room_full,
-                room_digests,
-                children,
-            },
+            |(way, room_full, room_digests, others)| Offer { way, room_full, room_digests, others },
         );
         prop_oneof![
             (any::<u64>(), rank).prop_map(|(nonce, rank)| Frame::Probe { nonce, rank }),
             (any::<u64>(), offer).prop_map(|(nonce, offer)| Frame::ProbeReply { nonce, offer }),
             (mode(), contact()).prop_map(|(mode, contact)| Frame::Attach { mode, contact }),
             (mode(), lineage()).prop_map(|(mode, lineage)| Frame::Accept { mode, lineage }),
-            contacts().prop_map(|children| Frame::Refuse { children }),
+            contacts().prop_map(|others| Frame::Refuse { others }),
             lineage().prop_map(Frame::Path),
             Just(Frame::Detach),
         ]

@@ -1,25 +1,20 @@
 //! How a tree goes on without a host that it lost.
 
 use super::frame::{Frame, Way};
-use super::join::jittered;
 use super::tree::{Cx, Parent, Place, Timer, Tree};
 use crate::{HostId, HostTag, Time};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// A host that has found no parent for so long becomes a root. Guess: by then every member that it
-/// knows has had several chances to answer.
-const SETTLE: Duration = Duration::from_secs(2);
+/// When a host that has found no parent becomes a root: at a random time between these. Guess: by
+/// then every member that it knows has had several chances to answer.
+const SETTLE: (Duration, Duration) = (Duration::from_millis(1_500), Duration::from_millis(2_500));
 /// How long each heir to the root has before the next one takes over. Guess: a link notices within
 /// half a second that its host is dead, and then the next one waits no longer.
 const HEIR_WAIT: Duration = Duration::from_millis(500);
 /// For how long hosts are avoided whose path leads over the parent that was lost: they may not
 /// know yet that it is. Guess: twice what a link needs to notice.
 const MOURNING: Duration = Duration::from_secs(1);
-/// How long a host that was out of reach is not asked again. Guess: several searches.
-const SHUN: Duration = Duration::from_secs(5);
-/// The most of them; the one with the lowest id is forgotten. As many as members are known.
-const MAX_SHUNNED: usize = 64;
 
 /// A parent that was lost.
 #[derive(Debug)]
@@ -69,7 +64,6 @@ impl Tree {
         };
         cx.stop_timer(Timer::Silence);
         self.end_search(cx);
-        self.let_go(cx, parent.host);
         self.attempts = 0;
         let lost = Lost::new(&parent, self.me.host, cx.now());
         let inherits = lost.inherits();
@@ -131,11 +125,10 @@ impl Tree {
     /// Plans to become a root for good if no parent is found.
     pub(super) fn settle_later(&self, cx: &mut Cx<'_>) {
         let rank = self.lost.as_ref().filter(|lost| lost.heir).map(|lost| lost.before.len());
-        let delay = match rank.and_then(|rank| u32::try_from(rank).ok()) {
-            Some(rank) => HEIR_WAIT.saturating_mul(rank),
-            None => jittered(cx, SETTLE),
-        };
-        cx.set_timer(Timer::Settle, cx.now() + delay);
+        match rank.and_then(|rank| u32::try_from(rank).ok()) {
+            Some(rank) => cx.set_timer(Timer::Settle, cx.now() + HEIR_WAIT.saturating_mul(rank)),
+            None => cx.set_timer_within(Timer::Settle, SETTLE.0, SETTLE.1),
+        }
     }
 
     /// Becomes a root for good, unless there is a parent; goes on looking for other trees.
@@ -149,16 +142,6 @@ impl Tree {
         self.tell_children(cx);
         if self.search.is_none() {
             self.seek_later(cx);
-        }
-    }
-
-    /// Leaves `host` alone for a while.
-    pub(super) fn shun(&mut self, cx: &mut Cx<'_>, host: HostId) {
-        let now = cx.now();
-        self.shunned.retain(|_, &mut until| now < until);
-        self.shunned.insert(host, now + SHUN);
-        if self.shunned.len() > MAX_SHUNNED {
-            self.shunned.pop_first();
         }
     }
 }

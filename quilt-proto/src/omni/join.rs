@@ -1,7 +1,7 @@
 //! How a host finds a parent: it asks several at once, and takes the one that puts it nearest to
 //! the root (paper, section 3.2.3).
 
-use super::frame::{Frame, Lineage, Mode, Offer};
+use super::frame::{Frame, Lineage, Mode, Offer, half};
 use super::search::Search;
 use super::tree::{Cx, Parent, Place, Timer, Tree};
 use crate::HostId;
@@ -81,7 +81,7 @@ impl Tree {
     fn admits(&self, cx: &Cx<'_>, host: HostId, offer: &Offer) -> bool {
         let way = &offer.way;
         let below_me = way.contains(self.me.host) || self.children.contains_key(&host);
-        if offer.room(self.mode()) == 0 || way.is_full() || below_me {
+        if offer.room(self.mode_at_first()) == 0 || way.is_full() || below_me {
             return false;
         }
         if self.lost.as_ref().is_some_and(|lost| lost.is_on(cx.now(), host, way)) {
@@ -107,7 +107,7 @@ impl Tree {
         let rtt = measured.unwrap_or(cx.now().since(since));
         self.heir_is_alive(cx, from);
         let had_one = self.best(cx).is_some();
-        let children = offer.children.clone();
+        let others = offer.others.clone();
         let rival = Some(&offer.way.root).filter(|_| self.is_rival(&offer)).cloned();
         if let Some(search) = &mut self.search {
             search.offered(from, offer, rtt);
@@ -117,7 +117,7 @@ impl Tree {
                 cx.set_timer(Timer::Search, cx.now() + GATHER);
             }
             Some(_) => {}
-            None => children.iter().for_each(|child| self.ask_contact(cx, child)),
+            None => others.iter().for_each(|other| self.ask_contact(cx, other)),
         }
         if let Some(root) = rival {
             self.ask_contact(cx, &root);
@@ -159,11 +159,12 @@ impl Tree {
         if let Some(search) = &mut self.search {
             search.pending = Some(host);
         }
-        cx.send(host, &Frame::Attach { mode: self.mode(), contact: self.me.clone() });
+        let mode = self.mode_at_first();
+        cx.send(host, &Frame::Attach { mode, contact: self.me.clone() });
         cx.set_timer(Timer::Search, cx.now() + PATIENCE);
     }
 
-    pub(super) fn on_refuse(&mut self, cx: &mut Cx<'_>, from: HostId, children: &[Contact]) {
+    pub(super) fn on_refuse(&mut self, cx: &mut Cx<'_>, from: HostId, others: &[Contact]) {
         if self.is_parent(from) {
             // The parent has no room for what this host wants now; somebody else may.
             return self.seek(cx, &[]);
@@ -176,7 +177,7 @@ impl Tree {
         if self.best(cx).is_some() {
             return self.decide(cx);
         }
-        children.iter().for_each(|child| self.ask_contact(cx, child));
+        others.iter().for_each(|other| self.ask_contact(cx, other));
         cx.set_timer(Timer::Search, cx.now() + PATIENCE);
         self.step(cx);
     }
@@ -213,7 +214,13 @@ impl Tree {
 
     /// Ends a search without a parent, and plans the next one.
     fn give_up(&mut self, cx: &mut Cx<'_>) {
-        let nobody = self.search.as_ref().is_some_and(Search::is_empty);
+        let search = self.search.as_ref();
+        let nobody = search.is_some_and(Search::is_empty);
+        let full_tree = search.and_then(|search| search.best(|_, o| o.way.rank() < self.rank()));
+        if full_tree.is_some() && matches!(self.place, Place::Top { provisional: false }) {
+            // There is another tree, which is no reason to look for it more rarely.
+            self.attempts = 0;
+        }
         self.end_search(cx);
         if nobody || self.attempts > 0 {
             cx.ask_contacts();
@@ -230,8 +237,7 @@ impl Tree {
         let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
         let delay = first.saturating_mul(factor).min(longest);
         self.attempts = self.attempts.saturating_add(1);
-        let at = cx.now() + jittered(cx, delay);
-        cx.set_timer(Timer::Seek, at);
+        cx.set_timer_within(Timer::Seek, half(delay), delay);
     }
 
     /// Ends the search and gives up the links that only it needed.
@@ -241,11 +247,4 @@ impl Tree {
             search.hosts().for_each(|host| self.let_go(cx, host));
         }
     }
-}
-
-/// A time between three and five quarters of `mean`.
-pub(super) fn jittered(cx: &mut Cx<'_>, mean: Duration) -> Duration {
-    let half = u64::try_from(mean.as_nanos() / 2).unwrap_or(u64::MAX);
-    let jitter = Duration::from_nanos(cx.rng().below(half));
-    mean.saturating_sub(mean / 4).saturating_add(jitter)
 }

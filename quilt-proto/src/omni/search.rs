@@ -1,7 +1,8 @@
 //! The hosts that were asked to be the parent, and which of them is the best.
 
-use super::frame::Offer;
+use super::frame::{Offer, half};
 use crate::{HostId, Time};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
@@ -23,7 +24,7 @@ enum Asked {
     /// It has not answered since.
     Waiting(Time),
     /// It has.
-    Offered(Offer, Duration),
+    Offered(Box<Offer>, Duration),
     /// It does not take this host in.
     Refused,
     /// There is no link to it any more.
@@ -62,7 +63,7 @@ impl Search {
 
     /// Notes the answer of `host`, and the round trip to it.
     pub(super) fn offered(&mut self, host: HostId, offer: Offer, rtt: Duration) {
-        self.asked.insert(host, Asked::Offered(offer, rtt));
+        self.asked.insert(host, Asked::Offered(Box::new(offer), rtt));
     }
 
     /// The round trip to `host`, as it was measured.
@@ -117,7 +118,7 @@ impl Search {
     pub(super) fn best(&self, admits: impl Fn(HostId, &Offer) -> bool) -> Option<HostId> {
         let offers = self.asked.iter().filter_map(|(&host, asked)| match asked {
             Asked::Offered(offer, rtt) if admits(host, offer) => {
-                let latency = offer.way.latency.saturating_add(*rtt / 2);
+                let latency = offer.way.latency.saturating_add(half(*rtt));
                 Some((offer.way.provisional, latency, host))
             }
             _ => None,
@@ -140,7 +141,7 @@ mod tests {
                 latency: Duration::from_millis(latency),
                 ..Way::top(&contact(n), provisional)
             };
-            let offer = Offer { way, room_full: 1, room_digests: 1, children: Vec::new() };
+            let offer = Offer { way, room_full: 1, room_digests: 1, others: Vec::new() };
             search.ask(host(n), Time::ZERO);
             search.offered(host(n), offer, Duration::from_millis(rtt));
         }

@@ -1,28 +1,15 @@
 //! A host's place in the tree: its parent, its children, and what they tell each other.
 
-use super::frame::{Frame, Lineage, MAX_CONTACTS, Mode, Offer, Rank, Way, bare};
+use super::frame::{Frame, Lineage, Mode, Offer, Rank, Way, bare, half};
 use super::heal::Lost;
 use super::search::Search;
-use crate::counters::{Counter, Fault};
 use crate::protocol::{self, Arrival, Protocol, Setup};
 use crate::wire::Contact;
 use crate::{FragmentId, HostId, LinkError, PatchId, Time};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
-
-/// How often children are told the way from the root, beside every change: a cycle that stale news
-/// made lives no longer, and a child that was forgotten notices. Guess: one frame a second and
-/// child.
-const PATH_EVERY: Duration = Duration::from_secs(1);
-/// A parent that says nothing for so long has forgotten this child; links notice dead hosts much
-/// earlier. Guess: five frames in a row are not lost on a live link.
-const PARENT_SILENCE: Duration = Duration::from_secs(5);
-/// How long the link to a host that is neither parent nor child is kept after an answer, so that
-/// the answer gets out, and the host's next question finds the link. Guess: a search and a half.
-const GUEST_STAY: Duration = Duration::from_secs(3);
-/// The most of them; further ones get no answer. Guess: a burst of joiners at the root.
-const MAX_GUESTS: usize = 64;
 
 pub(super) type Cx<'a> = protocol::Cx<'a, Timer>;
 
@@ -60,7 +47,7 @@ pub(super) struct Tree {
     /// Hosts that were out of reach a moment ago, and until when they are not asked again.
     pub(super) shunned: BTreeMap<HostId, Time>,
     /// Hosts that were answered, and until when the link to them is kept.
-    guests: BTreeMap<HostId, Time>,
+    pub(super) guests: BTreeMap<HostId, Time>,
 }
 
 /// Where a host is in its tree.
@@ -72,7 +59,7 @@ pub(super) enum Place {
         provisional: bool,
     },
     /// It has a parent.
-    Under(Parent),
+    Under(Box<Parent>),
 }
 
 #[derive(Debug)]
@@ -87,8 +74,9 @@ pub(super) struct Parent {
 
 #[derive(Debug)]
 pub(super) struct Child {
-    mode: Mode,
-    contact: Contact,
+    /// What it is sent.
+    pub(super) mode: Mode,
+    pub(super) contact: Contact,
 }
 
 impl Tree {
@@ -124,11 +112,17 @@ impl Tree {
         if self.forwarder || !self.inter_patch { Mode::Full } else { Mode::Digests }
     }
 
+    /// What it asks a new parent for: with a tree below it, a place in full, so that the tree finds
+    /// its way under the same parent before this host steps back.
+    pub(super) fn mode_at_first(&self) -> Mode {
+        if self.children.is_empty() { self.mode() } else { Mode::Full }
+    }
+
     /// The way from the root to this host.
     pub(super) fn way(&self) -> Way {
         match &self.place {
             Place::Top { provisional } => Way::top(&self.me, *provisional),
-            Place::Under(parent) => parent.lineage.way.extended(self.me.host, parent.rtt / 2),
+            Place::Under(parent) => parent.lineage.way.extended(self.me.host, half(parent.rtt)),
         }
     }
 
@@ -140,7 +134,7 @@ impl Tree {
     }
 
     /// How many more children of that mode can be taken.
-    fn room(&self, mode: Mode) -> usize {
+    pub(super) fn room(&self, mode: Mode) -> usize {
         let settled_root = matches!(self.place, Place::Top { provisional: false });
         if self.way().is_full() || !(settled_root || self.mode() == Mode::Full) {
             return 0;
@@ -148,97 +142,9 @@ impl Tree {
         self.degree.saturating_sub(self.children_of(mode).count())
     }
 
-    fn children_of(&self, mode: Mode) -> impl Iterator<Item = (HostId, &Contact)> {
+    pub(super) fn children_of(&self, mode: Mode) -> impl Iterator<Item = (HostId, &Contact)> {
         let children = self.children.iter().filter(move |(_, child)| child.mode == mode);
         children.map(|(&host, child)| (host, &child.contact))
-    }
-
-    /// What a child is told: where its parent stands, and who would inherit from it, hosts with
-    /// fragments first.
-    fn lineage(&self, cx: &Cx<'_>) -> Lineage {
-        let grandparent = self.parent().and_then(|parent| cx.peers().get(parent.host));
-        let heirs = self.children_of(Mode::Full).chain(self.children_of(Mode::Digests));
-        Lineage {
-            way: self.way(),
-            grandparent: grandparent.map(|peer| bare(&peer.contact)),
-            heirs: heirs.take(MAX_CONTACTS).map(|(_, contact)| contact.clone()).collect(),
-        }
-    }
-
-    /// Some of the children that could have children, other ones each time.
-    fn some_children(&self, cx: &mut Cx<'_>) -> Vec<Contact> {
-        let mut hosts: Vec<_> = self.children_of(Mode::Full).collect();
-        cx.rng().shuffle(&mut hosts);
-        hosts.into_iter().take(MAX_CONTACTS).map(|(_, contact)| contact.clone()).collect()
-    }
-
-    /// Tells every child where it stands.
-    pub(super) fn tell_children(&mut self, cx: &mut Cx<'_>) {
-        if self.children.is_empty() {
-            return;
-        }
-        let frame = Frame::Path(self.lineage(cx));
-        self.children.keys().for_each(|&child| cx.send(child, &frame));
-        cx.set_timer(Timer::Path, cx.now() + PATH_EVERY);
-    }
-
-    /// Sends all children away; they know this host's parent, and go there.
-    fn shed_children(&mut self, cx: &mut Cx<'_>) {
-        self.tell_children(cx);
-        for child in core::mem::take(&mut self.children).into_keys() {
-            self.answer(cx, child, &Frame::Detach);
-        }
-    }
-
-    /// Has the parent send what this host wants now.
-    pub(super) fn match_mode(&mut self, cx: &mut Cx<'_>) {
-        let mode = self.mode();
-        let Some(parent) = self.parent().filter(|parent| parent.mode != mode) else { return };
-        cx.send(parent.host, &Frame::Attach { mode, contact: self.me.clone() });
-        if mode == Mode::Digests {
-            self.shed_children(cx);
-        }
-    }
-
-    /// Whether the link to `host` serves for anything.
-    pub(super) fn uses(&self, host: HostId) -> bool {
-        self.is_parent(host)
-            || self.children.contains_key(&host)
-            || self.guests.contains_key(&host)
-            || self.search.as_ref().is_some_and(|search| search.needs(host))
-    }
-
-    /// Gives up the link to `host` if it serves for nothing any more.
-    pub(super) fn let_go(&self, cx: &mut Cx<'_>, host: HostId) {
-        if !self.uses(host) {
-            cx.release(host);
-        }
-    }
-
-    /// Sends a frame to a host whoever it is, and keeps the link for a while.
-    pub(super) fn answer(&mut self, cx: &mut Cx<'_>, to: HostId, frame: &Frame) {
-        if self.guests.len() >= MAX_GUESTS && !self.guests.contains_key(&to) {
-            return cx.count(Counter::DroppedUnexpected);
-        }
-        cx.need(to);
-        cx.send(to, frame);
-        self.guests.insert(to, cx.now() + GUEST_STAY);
-        if !cx.is_set(Timer::Guests) {
-            cx.set_timer(Timer::Guests, cx.now() + GUEST_STAY);
-        }
-    }
-
-    fn see_guests_off(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now();
-        let gone: Vec<_> =
-            self.guests.iter().filter(|&(_, &until)| until <= now).map(|(&host, _)| host).collect();
-        for host in gone {
-            self.guests.remove(&host);
-            self.let_go(cx, host);
-        }
-        if let Some(&next) = self.guests.values().min() {
-            cx.set_timer(Timer::Guests, next);
-        }
     }
 
     fn on_probe(&mut self, cx: &mut Cx<'_>, from: HostId, nonce: u64, rank: Rank) {
@@ -247,97 +153,13 @@ impl Tree {
             way: self.way(),
             room_full: room(Mode::Full),
             room_digests: room(Mode::Digests),
-            children: self.some_children(cx),
+            others: self.others(cx),
         };
         self.answer(cx, from, &Frame::ProbeReply { nonce, offer });
         // It may be the root of the tree that this one has to join, and does not know.
         if self.parent().is_none() && !rank.provisional && rank < self.rank() {
             self.ask(cx, from);
             self.seek(cx, &[from]);
-        }
-    }
-
-    fn on_attach(&mut self, cx: &mut Cx<'_>, from: HostId, mode: Mode, contact: Contact) {
-        if contact.host != from {
-            return cx.misbehaved(from, Fault::IdentityChanged);
-        }
-        let old = self.children.remove(&from);
-        if !self.takes(from, mode) {
-            let children = self.some_children(cx);
-            self.answer(cx, from, &Frame::Refuse { children });
-            // A child that wanted more stays what it is until it has found another parent.
-            self.children.extend(old.map(|child| (from, child)));
-            return;
-        }
-        if let Some(search) = &mut self.search {
-            search.refused(from);
-        }
-        let known = cx.peers().get(from).map(|peer| peer.contact.incarnation);
-        if known.is_none_or(|known| known < contact.incarnation) {
-            cx.learn(contact.clone());
-        }
-        cx.need(from);
-        let child = Child { mode, contact: bare(&contact) };
-        self.children.insert(from, child);
-        cx.send(from, &Frame::Accept { mode, lineage: self.lineage(cx) });
-        self.tell_children(cx);
-        self.step(cx);
-    }
-
-    /// Whether `host` can become a child. Two hosts that ask each other at once: the one with the
-    /// smaller id becomes the parent.
-    fn takes(&self, host: HostId, mode: Mode) -> bool {
-        let asked_too = self.search.as_ref().is_some_and(|search| search.pending == Some(host));
-        let yields = asked_too && self.me.host > host;
-        self.room(mode) > 0 && !self.way().contains(host) && !yields
-    }
-
-    fn on_path(&mut self, cx: &mut Cx<'_>, from: HostId, lineage: Lineage) {
-        let me = self.me.host;
-        let Place::Under(parent) = &mut self.place else {
-            return self.answer(cx, from, &Frame::Detach);
-        };
-        if parent.host != from {
-            return self.answer(cx, from, &Frame::Detach);
-        }
-        if lineage.way.contains(me) || lineage.way.is_full() {
-            return self.cut(cx);
-        }
-        let moved = !lineage.way.is_along(&parent.lineage.way);
-        parent.lineage = lineage;
-        parent.rtt = cx.peers().get(from).and_then(|peer| peer.rtt).unwrap_or(parent.rtt);
-        cx.set_timer(Timer::Silence, cx.now() + PARENT_SILENCE);
-        if moved {
-            self.tell_children(cx);
-        }
-    }
-
-    /// Moves under a new parent, with everything below.
-    pub(super) fn move_under(&mut self, cx: &mut Cx<'_>, parent: Parent) {
-        let mode = parent.mode;
-        let old = core::mem::replace(&mut self.place, Place::Under(parent));
-        if let Place::Under(old) = old {
-            self.answer(cx, old.host, &Frame::Detach);
-        }
-        self.attempts = 0;
-        self.lost = None;
-        cx.stop_timer(Timer::Settle);
-        cx.stop_timer(Timer::Seek);
-        cx.set_timer(Timer::Silence, cx.now() + PARENT_SILENCE);
-        match mode {
-            Mode::Full => self.tell_children(cx),
-            Mode::Digests => self.shed_children(cx),
-        }
-        self.match_mode(cx);
-    }
-
-    fn on_detach(&mut self, cx: &mut Cx<'_>, from: HostId) {
-        if self.children.remove(&from).is_some() {
-            self.let_go(cx, from);
-            self.tell_children(cx);
-        } else if self.is_parent(from) {
-            self.shun(cx, from);
-            self.orphaned(cx);
         }
     }
 }
@@ -360,19 +182,20 @@ impl Protocol for Tree {
             Frame::ProbeReply { nonce, offer } => self.on_offer(cx, from, nonce, offer),
             Frame::Attach { mode, contact } => self.on_attach(cx, from, mode, contact),
             Frame::Accept { mode, lineage } => self.on_accept(cx, from, mode, lineage),
-            Frame::Refuse { children } => self.on_refuse(cx, from, &children),
+            Frame::Refuse { others } => self.on_refuse(cx, from, &others),
             Frame::Path(lineage) => self.on_path(cx, from, lineage),
             Frame::Detach => self.on_detach(cx, from),
         }
     }
 
     fn on_fragment(&mut self, cx: &mut Cx<'_>, arrival: Arrival, fragment: FragmentId) {
-        let from = arrival.from();
-        let parent = self.parent().map(|parent| parent.host);
+        // What a leaf has pulled, the tree has already.
+        let own = arrival == Arrival::Injected;
+        let above = self.parent().filter(|parent| own || parent.mode == Mode::Full);
+        let above = above.map(|parent| parent.host);
         let below = self.children_of(Mode::Full).map(|(host, _)| host);
-        for host in parent.into_iter().chain(below).filter(|&host| Some(host) != from) {
-            cx.send_fragment(host, fragment);
-        }
+        let others = above.into_iter().chain(below).filter(|&host| Some(host) != arrival.from());
+        others.for_each(|host| cx.send_fragment(host, fragment));
     }
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, timer: Timer) {
@@ -386,13 +209,6 @@ impl Protocol for Tree {
             Timer::Path => self.tell_children(cx),
             Timer::Silence => self.cut(cx),
             Timer::Guests => self.see_guests_off(cx),
-        }
-    }
-
-    fn on_contacts(&mut self, cx: &mut Cx<'_>, _: &[HostId]) {
-        // A root goes on looking in its own time: its tree works, and it asks for contacts itself.
-        if matches!(self.place, Place::Top { provisional: true }) {
-            self.seek(cx, &[]);
         }
     }
 

@@ -28,8 +28,8 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         hello().prop_map(Frame::Hello),
         beat().prop_map(Frame::Beat),
         data().prop_map(Frame::Data),
-        (group(), patch(), vec(held(), 0..=Held::MAX_SOURCES))
-            .prop_map(|(group, patch, sources)| Frame::Held { group, patch, sources }),
+        (group(), patch(), any::<bool>(), vec(held(), 0..=Held::MAX_SOURCES))
+            .prop_map(|(group, patch, more, sources)| Frame::Held { group, patch, more, sources }),
         pull().prop_map(Frame::Pull),
         pull().prop_map(Frame::NotHeld),
         (group(), patch(), bytes(MAX_PROTOCOL_BODY_BYTES))

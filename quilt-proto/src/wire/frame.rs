@@ -97,9 +97,10 @@ impl Frame {
             Self::Data(_) => debug_assert!(false, "fragments are written by their sender"),
             Self::Hello(hello) => hello.encode(out),
             Self::Beat(beat) => beat.encode(out),
-            Self::Held { group, patch, sources } => {
+            Self::Held { group, patch, more, sources } => {
                 out.group(*group);
                 out.patch(*patch);
+                out.bool(*more);
                 out.list(Held::MAX_SOURCES, sources, |out, held| held.encode(out));
             }
             Self::Pull(pull) | Self::NotHeld(pull) => pull.encode(out),
@@ -135,6 +136,7 @@ impl Frame {
             HELD => Self::Held {
                 group: from.group()?,
                 patch: from.patch()?,
+                more: from.bool("more")?,
                 sources: from.list(Held::MAX_SOURCES, Held::decode)?,
             },
             PULL => Self::Pull(Pull::decode(from)?),

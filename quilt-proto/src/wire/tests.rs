@@ -293,8 +293,12 @@ fn control_frames_are_refused_where_they_are_too_long() {
 
 #[test]
 fn a_list_that_is_too_long_is_refused_before_it_is_read() {
-    let mut bytes =
-        encode(&Frame::Held { group: GroupId(1), patch: PatchId(2), sources: [].into() });
+    let mut bytes = encode(&Frame::Held {
+        group: GroupId(1),
+        patch: PatchId(2),
+        more: false,
+        sources: [].into(),
+    });
     *bytes.last_mut().expect("a count") = 255;
     let max = Held::MAX_SOURCES;
     assert_eq!(decode_one(&bytes), Err(DecodeError::TooLong { len: 255, max }));
@@ -307,8 +311,12 @@ fn missing_ranges_lie_apart_between_low_and_next() {
         let missing = missing.iter().map(range).collect();
         let (low, next) = (Seq(low), Seq(next));
         let held = Held { host: HostId([1; 32]), incarnation: Incarnation(1), low, next, missing };
-        let frame =
-            Frame::Held { group: GroupId(1), patch: PatchId(2), sources: Vec::from([held]) };
+        let frame = Frame::Held {
+            group: GroupId(1),
+            patch: PatchId(2),
+            more: true,
+            sources: Vec::from([held]),
+        };
         decode_one(&encode(&frame)).map(|decoded| assert_eq!(decoded, frame))
     };
     assert_eq!(held(2, 9, &[(2, 4), (5, 9)]), Ok(()));
@@ -511,7 +519,7 @@ fn largest_frames() -> [Frame; 9] {
     [
         Frame::Hello(Hello { host, incarnation, addresses: largest_addresses() }),
         Frame::Beat(Beat { stamp: 1, echo: 2, held: 3, next_ms: 4 }),
-        Frame::Held { group, patch, sources: alloc::vec![held; Held::MAX_SOURCES] },
+        Frame::Held { group, patch, more: true, sources: alloc::vec![held; Held::MAX_SOURCES] },
         Frame::Pull(pull.clone()),
         Frame::NotHeld(pull),
         Frame::Protocol { group, patch, body: Bytes::from_static(&[7; MAX_PROTOCOL_BODY_BYTES]) },

@@ -27,8 +27,8 @@ pub(in crate::node) enum Urgency {
 pub(in crate::node) trait Fill {
     /// The fragment; `None` if it has left the window.
     fn data(&mut self, data: &DataRef, urgency: Urgency) -> Option<Data>;
-    /// This host's word on what it holds.
-    fn word(&mut self, group: GroupId, patch: PatchId) -> Option<Frame>;
+    /// This host's word on what it holds, in as many frames as it takes.
+    fn word(&mut self, group: GroupId, patch: PatchId) -> Vec<Frame>;
 }
 
 /// Of four fragments on a busy link one may be a repair (design.md, section 8).
@@ -155,20 +155,15 @@ impl Queue {
     /// Fills a packet behind its header; false if there is nothing to say.
     pub(super) fn fill(&mut self, transmit: &mut Transmit, fill: &mut dyn Fill) -> bool {
         let before = transmit.len();
+        while let Some((group, patch)) = self.words.pop_first() {
+            self.control.extend(fill.word(group, patch).iter().map(encoded));
+        }
         while let Some(frame) = self.control.front() {
             if transmit.len().saturating_add(frame.len()) > self.max_packet {
                 return true;
             }
             transmit.push_head(frame);
             self.control.pop_front();
-        }
-        while let Some((group, patch)) = self.words.pop_first() {
-            let Some(word) = fill.word(group, patch).map(|word| encoded(&word)) else { continue };
-            if transmit.len().saturating_add(word.len()) > self.max_packet {
-                self.words.insert((group, patch));
-                return true;
-            }
-            transmit.push_head(&word);
         }
         while transmit.payload_count() < Transmit::PAYLOADS {
             let room = self.max_packet.saturating_sub(transmit.len());

@@ -24,7 +24,7 @@ impl Member {
         if let Some(host) = sender {
             patch.heard(env.now, host);
         }
-        let meeting = patch.meeting(env.now);
+        let meeting = meeting(self.stage, patch, env.now);
         let bytes = data.payload.len() as u64;
         let kept = self.window.keep(env.now, &data, meeting);
         if let Some(host) = sender {
@@ -86,18 +86,22 @@ impl Member {
         env: &mut Env<'_>,
         from: From,
         id: PatchId,
+        more: bool,
         sources: Vec<Held>,
     ) {
         let Some(host) = self.sender(env, from, id) else { return };
         let Some(patch) = self.patches.get_mut(&id) else { return };
         patch.heard(env.now, host);
-        let meeting = patch.meeting(env.now);
-        patch.on_word();
+        let meeting = meeting(self.stage, patch, env.now);
+        if !more {
+            patch.on_word();
+        }
         let mut news = false;
         for held in &sources {
             news |= self.window.note_head(env.now, held, meeting);
         }
-        self.repair.on_word(host, id, sources);
+        let max_sources = env.host.config.limits.sources;
+        self.repair.on_word(host, id, sources, max_sources);
         if news {
             self.news(env.now);
         }
@@ -212,14 +216,22 @@ impl Member {
     }
 
     /// This host's word on what it holds, as it goes out now.
-    pub(in crate::node) fn word(&self, patch: PatchId) -> Frame {
-        Frame::Held { group: self.id, patch, sources: self.window.held() }
+    pub(in crate::node) fn word(&self, patch: PatchId) -> Vec<Frame> {
+        let held = self.window.held();
+        let frames = held.len().div_ceil(Held::MAX_SOURCES).max(1);
+        let mut chunks = held.chunks(Held::MAX_SOURCES);
+        (1..=frames)
+            .map(|number| {
+                let sources = chunks.next().map_or_else(Vec::new, <[Held]>::to_vec);
+                Frame::Held { group: self.id, patch, more: number < frames, sources }
+            })
+            .collect()
     }
 }
 
-impl Patch {
-    /// How a source is met that is heard of in this patch for the first time.
-    fn meeting(&self, now: Time) -> Meeting {
-        if self.is_admitted(now) { Meeting::Present } else { Meeting::Newcomer }
-    }
+/// How a source is met that is heard of for the first time, in this patch. Who was admitted once is
+/// promised everything, whichever patch it is moved to.
+fn meeting(stage: Stage, patch: &Patch, now: Time) -> Meeting {
+    let newcomer = stage == Stage::Joining && !patch.is_admitted(now);
+    if newcomer { Meeting::Newcomer } else { Meeting::Present }
 }

@@ -1,0 +1,411 @@
+//! One host: one event, and the exact effects.
+
+use super::super::frame::{Frame, Lineage, MAX_PATH, Mode, Offer, Rank, Way};
+use super::super::tree::{Place, Timer, Tree};
+use super::{REGION, setup};
+use crate::counters::Fault;
+use crate::protocol::bench::{Bench, contact, host};
+use crate::protocol::{Arrival, Body, Effect, Protocol};
+use crate::wire::{Reader, Writer};
+use crate::{FragmentId, HostTag, Incarnation, LinkError, PatchId, Seq, Source, Time};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A host that is not in a tree yet. The host under test is number 0, or another where it says so.
+fn alone(patch: PatchId, members: impl IntoIterator<Item = u8>) -> Bench<Tree> {
+    Bench::new(Tree::new(2, &setup(0, patch)), members)
+}
+
+fn send(to: u8, frame: &Frame) -> Effect {
+    let mut bytes = Vec::new();
+    frame.encode(&mut Writer::new(&mut bytes));
+    Effect::Send(host(to), bytes.into())
+}
+
+/// To whom which frames go.
+fn sent(effects: &[Effect]) -> Vec<(u8, Frame)> {
+    let frames = effects.iter().filter_map(|effect| match effect {
+        Effect::Send(to, body) => Some((to.0[0], Frame::decode(&mut Reader::new(body)).unwrap())),
+        _ => None,
+    });
+    frames.collect()
+}
+
+fn frame(bench: &mut Bench<Tree>, from: u8, frame: Frame) -> Vec<Effect> {
+    bench.call(|tree, cx| tree.on_frame(cx, host(from), frame))
+}
+
+/// The way along these hosts, one millisecond each; the first is the root.
+fn way(path: &[u8]) -> Way {
+    let mut way = Way::top(&contact(path[0]), false);
+    for &n in &path[1..] {
+        way = way.extended(host(n), Duration::from_millis(1));
+    }
+    way
+}
+
+fn offer(path: &[u8], room: u8, others: &[u8]) -> Offer {
+    let others = others.iter().map(|&n| contact(n)).collect();
+    Offer { way: way(path), room_full: room, room_digests: room, others }
+}
+
+fn lineage(path: &[u8], heirs: &[u8]) -> Lineage {
+    let grandparent = path.len().checked_sub(2).map(|at| contact(path[at]));
+    let heirs = heirs.iter().map(|&n| contact(n)).collect();
+    Lineage { way: way(path), grandparent, heirs }
+}
+
+/// The nonce of the search under way.
+fn nonce(bench: &Bench<Tree>) -> u64 {
+    bench.protocol.search.as_ref().unwrap().nonce
+}
+
+fn reply(bench: &mut Bench<Tree>, from: u8, offer: Offer) -> Vec<Effect> {
+    let nonce = nonce(bench);
+    frame(bench, from, Frame::ProbeReply { nonce, offer })
+}
+
+fn attach(n: u8) -> Frame {
+    Frame::Attach { mode: Mode::Full, contact: contact(n) }
+}
+
+/// The root of its tree, with these children.
+fn root(children: &[u8]) -> Bench<Tree> {
+    let mut bench = alone(REGION, []);
+    bench.call(|tree, cx| tree.start(cx));
+    for &child in children {
+        frame(&mut bench, child, attach(child));
+    }
+    bench
+}
+
+/// The child of the last host on `path`, whose other children and this one are `heirs`.
+fn child(patch: PatchId, path: &[u8], heirs: &[u8]) -> Bench<Tree> {
+    let parent = path[path.len() - 1];
+    let mut bench = alone(patch, [parent]);
+    bench.call(|tree, cx| tree.start(cx));
+    let effects = reply(&mut bench, parent, offer(path, 1, &[]));
+    let mode = bench.protocol.mode();
+    assert_eq!(effects, [send(parent, &Frame::Attach { mode, contact: contact(0) })]);
+    frame(&mut bench, parent, Frame::Accept { mode, lineage: lineage(path, heirs) });
+    bench
+}
+
+fn fragment() -> FragmentId {
+    let source = Source { host: HostTag(7), incarnation: Incarnation(1) };
+    FragmentId { source, seq: Seq(0), index: 0 }
+}
+
+fn flood(bench: &mut Bench<Tree>, from: Option<u8>) -> Vec<Effect> {
+    let arrival = from.map_or(Arrival::Injected, |n| Arrival::Pushed(host(n)));
+    bench.call(|tree, cx| tree.on_fragment(cx, arrival, fragment()))
+}
+
+fn passed_to(hosts: &[u8]) -> Vec<Effect> {
+    hosts.iter().map(|&n| Effect::SendFragment(host(n), fragment())).collect()
+}
+
+fn probed(effects: &[Effect]) -> Vec<u8> {
+    let probes = sent(effects).into_iter();
+    let mut hosts: Vec<u8> = probes
+        .filter_map(|(to, frame)| matches!(frame, Frame::Probe { .. }).then_some(to))
+        .collect();
+    hosts.sort_unstable();
+    hosts
+}
+
+#[test]
+fn the_first_member_is_the_root() {
+    let mut bench = alone(REGION, []);
+    assert_eq!(bench.call(|tree, cx| tree.start(cx)), []);
+    assert!(matches!(bench.protocol.place, Place::Top { provisional: false }));
+    assert_eq!(bench.fire(), Some(vec![Effect::AskContacts]));
+}
+
+#[test]
+fn a_joiner_asks_eight_members_at_once() {
+    let mut bench = alone(REGION, 1..=20);
+    let effects = bench.call(|tree, cx| tree.start(cx));
+    let asked = probed(&effects);
+    assert_eq!(asked.len(), 8);
+    for n in asked {
+        assert!(effects.contains(&Effect::Need(host(n))));
+    }
+    assert_eq!(effects.len(), 16);
+}
+
+#[test]
+fn the_nearest_to_the_root_with_room_becomes_parent_and_the_others_are_released() {
+    let mut bench = alone(REGION, [1, 2, 3]);
+    bench.call(|tree, cx| tree.start(cx));
+    bench.now = Time::from_millis(1);
+    assert_eq!(reply(&mut bench, 1, offer(&[1], 0, &[])), []);
+    bench.now = Time::from_millis(4);
+    assert_eq!(reply(&mut bench, 2, offer(&[1, 2], 1, &[])), []);
+    bench.now = Time::from_millis(100);
+    assert_eq!(reply(&mut bench, 3, offer(&[1, 3], 1, &[])), [send(2, &attach(0))]);
+    let accept = Frame::Accept { mode: Mode::Full, lineage: lineage(&[1, 2], &[0]) };
+    let released = [Effect::Release(host(1)), Effect::Release(host(3))];
+    assert_eq!(frame(&mut bench, 2, accept), released);
+    assert_eq!(bench.protocol.neighbours(), [host(2)]);
+    assert_eq!(bench.protocol.way().path, way(&[1, 2, 0]).path);
+    assert_eq!(bench.protocol.way().latency, Duration::from_millis(3));
+}
+
+#[test]
+fn after_the_first_good_offer_the_slow_are_not_waited_for() {
+    let mut bench = alone(REGION, [1, 2]);
+    bench.call(|tree, cx| tree.start(cx));
+    bench.now = Time::from_millis(10);
+    reply(&mut bench, 1, offer(&[1], 1, &[]));
+    assert_eq!(bench.fire(), Some(vec![send(1, &attach(0))]));
+    assert_eq!(bench.now, Time::from_millis(310));
+}
+
+#[test]
+fn a_full_host_points_to_others_which_are_asked_next() {
+    let mut bench = alone(REGION, [1]);
+    bench.call(|tree, cx| tree.start(cx));
+    let effects = reply(&mut bench, 1, offer(&[1], 0, &[5, 6]));
+    assert_eq!(probed(&effects), [5, 6]);
+    assert!(effects.contains(&Effect::Learn(contact(5))));
+    reply(&mut bench, 5, offer(&[1, 5], 0, &[]));
+    assert_eq!(reply(&mut bench, 6, offer(&[1, 6], 1, &[])), [send(6, &attach(0))]);
+    let effects = frame(&mut bench, 6, Frame::Refuse { others: vec![contact(7)] });
+    assert_eq!(probed(&effects), [7]);
+}
+
+#[test]
+fn what_comes_from_one_neighbour_goes_to_all_others() {
+    let mut bench = child(REGION, &[9], &[]);
+    frame(&mut bench, 1, attach(1));
+    frame(&mut bench, 2, attach(2));
+    assert_eq!(flood(&mut bench, Some(9)), passed_to(&[1, 2]));
+    assert_eq!(flood(&mut bench, Some(1)), passed_to(&[9, 2]));
+    assert_eq!(flood(&mut bench, None), passed_to(&[9, 1, 2]));
+    let again = bench.call(|tree, cx| tree.on_duplicate(cx, host(1), fragment()));
+    assert_eq!(again, []);
+}
+
+#[test]
+fn a_child_for_digests_is_a_neighbour_but_is_sent_nothing() {
+    let mut bench = root(&[1]);
+    frame(&mut bench, 2, Frame::Attach { mode: Mode::Digests, contact: contact(2) });
+    assert_eq!(bench.protocol.neighbours(), [host(1), host(2)]);
+    assert_eq!(flood(&mut bench, None), passed_to(&[1]));
+    assert_eq!(flood(&mut bench, Some(2)), passed_to(&[1]));
+}
+
+#[test]
+fn a_leaf_gives_its_parent_what_it_publishes_and_not_what_it_pulled() {
+    let mut bench = child(PatchId::INTER_PATCH, &[9], &[]);
+    assert_eq!(flood(&mut bench, None), passed_to(&[9]));
+    let arrival = Arrival::Pulled(host(3));
+    assert_eq!(bench.call(|tree, cx| tree.on_fragment(cx, arrival, fragment())), []);
+}
+
+#[test]
+fn the_degree_is_bounded_and_the_refused_are_pointed_on() {
+    let mut bench = root(&[1, 2]);
+    let effects = frame(&mut bench, 3, attach(3));
+    let [(3, Frame::Refuse { others })] = &sent(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(others.len(), 2);
+    assert_eq!(bench.protocol.children.len(), 2);
+    for n in 3..=4 {
+        frame(&mut bench, n, Frame::Attach { mode: Mode::Digests, contact: contact(n) });
+    }
+    let effects = frame(&mut bench, 5, Frame::Attach { mode: Mode::Digests, contact: contact(5) });
+    assert!(matches!(sent(&effects)[..], [(5, Frame::Refuse { .. })]));
+}
+
+#[test]
+fn nobody_becomes_a_child_of_what_is_below_it() {
+    let mut bench = child(REGION, &[8, 9], &[]);
+    for ancestor in [8, 9] {
+        let effects = frame(&mut bench, ancestor, attach(ancestor));
+        assert!(matches!(sent(&effects)[..], [(_, Frame::Refuse { .. })]), "{effects:?}");
+    }
+    let mut bench = alone(REGION, [9]);
+    bench.call(|tree, cx| tree.start(cx));
+    assert_eq!(sent(&reply(&mut bench, 9, offer(&[8, 0, 9], 1, &[]))), []);
+}
+
+#[test]
+fn whoever_finds_itself_on_its_parents_path_leaves_it() {
+    let mut bench = child(REGION, &[8, 9], &[]);
+    frame(&mut bench, 1, attach(1));
+    let effects = frame(&mut bench, 9, Frame::Path(lineage(&[8, 0, 1, 9], &[])));
+    let frames = sent(&effects);
+    assert!(frames.contains(&(9, Frame::Detach)));
+    let Some((_, Frame::Path(told))) = frames.iter().find(|(to, _)| *to == 1) else {
+        panic!("{frames:?}")
+    };
+    assert!(told.way.provisional);
+    assert_eq!(probed(&effects), [8]);
+    assert_eq!(bench.protocol.neighbours(), [host(1)]);
+}
+
+#[test]
+fn a_path_that_cannot_grow_has_no_children_below_it() {
+    let mut bench = child(REGION, &[8, 9], &[]);
+    let long: Vec<u8> = (100..).take(MAX_PATH - 1).collect();
+    frame(&mut bench, 9, Frame::Path(lineage(&long, &[])));
+    assert!(bench.protocol.way().is_full());
+    assert!(matches!(sent(&frame(&mut bench, 1, attach(1)))[..], [(1, Frame::Refuse { .. })]));
+    let longer: Vec<u8> = (100..).take(MAX_PATH).collect();
+    frame(&mut bench, 9, Frame::Path(lineage(&longer, &[])));
+    assert_eq!(bench.protocol.neighbours(), []);
+}
+
+/// Host 5 and host `other` look for a parent and ask each other at the same moment.
+fn mutual(other: u8) -> Vec<(u8, Frame)> {
+    let mut bench = Bench::new(Tree::new(2, &setup(5, REGION)), [other]);
+    bench.me = host(5);
+    bench.call(|tree, cx| tree.start(cx));
+    let effects = reply(&mut bench, other, offer(&[1, other], 1, &[]));
+    assert!(matches!(sent(&effects)[..], [(_, Frame::Attach { .. })]));
+    sent(&frame(&mut bench, other, attach(other)))
+}
+
+#[test]
+fn of_two_that_ask_each_other_the_smaller_becomes_the_parent() {
+    assert!(matches!(mutual(7)[..], [(7, Frame::Accept { .. }), ..]));
+    assert!(matches!(mutual(3)[..], [(3, Frame::Refuse { .. })]));
+}
+
+#[test]
+fn an_orphan_asks_its_relatives_at_once() {
+    let mut bench = child(REGION, &[1, 2, 3], &[0, 4, 5]);
+    let effects = bench.call(|tree, cx| tree.on_disconnected(cx, host(3), LinkError::Reset));
+    assert_eq!(probed(&effects), [1, 2, 4, 5]);
+    // A sibling that still stands below the dead host does not know yet.
+    let path = offer(&[1, 2, 3, 4], 1, &[]);
+    assert_eq!(sent(&reply(&mut bench, 4, path)), []);
+    for n in [1, 5] {
+        bench.call(|tree, cx| tree.on_disconnected(cx, host(n), LinkError::Refused));
+    }
+    assert_eq!(reply(&mut bench, 2, offer(&[1, 2], 1, &[])), [send(2, &attach(0))]);
+}
+
+#[test]
+fn the_first_heir_becomes_root_at_once_and_tells_its_children() {
+    let mut bench = child(REGION, &[9], &[0, 4]);
+    frame(&mut bench, 1, attach(1));
+    let effects = bench.call(|tree, cx| tree.on_disconnected(cx, host(9), LinkError::Reset));
+    let told = Lineage { way: way(&[0]), grandparent: None, heirs: vec![contact(1)] };
+    assert_eq!(effects, [send(1, &Frame::Path(told))]);
+}
+
+#[test]
+fn the_second_heir_follows_once_the_first_is_dead() {
+    let mut bench = child(REGION, &[9], &[4, 0]);
+    let effects = bench.call(|tree, cx| tree.on_disconnected(cx, host(9), LinkError::Reset));
+    assert_eq!(probed(&effects), [4]);
+    assert!(matches!(bench.protocol.place, Place::Top { provisional: true }));
+    bench.call(|tree, cx| tree.on_disconnected(cx, host(4), LinkError::Refused));
+    assert!(matches!(bench.protocol.place, Place::Top { provisional: false }));
+}
+
+#[test]
+fn the_second_heir_joins_the_first_even_before_that_knows() {
+    let mut bench = child(REGION, &[9], &[4, 0]);
+    bench.call(|tree, cx| tree.on_disconnected(cx, host(9), LinkError::Reset));
+    assert_eq!(reply(&mut bench, 4, offer(&[9, 4], 1, &[])), [send(4, &attach(0))]);
+}
+
+#[test]
+fn of_two_roots_the_larger_joins_the_smaller() {
+    let two = |me: u8, other: u8| {
+        let mut bench = Bench::new(Tree::new(2, &setup(me, REGION)), []);
+        bench.me = host(me);
+        bench.call(|tree, cx| tree.start(cx));
+        let rank = Rank { provisional: false, root: host(other) };
+        sent(&frame(&mut bench, other, Frame::Probe { nonce: 1, rank }))
+    };
+    assert!(matches!(two(7, 3)[..], [(3, Frame::ProbeReply { .. }), (3, Frame::Probe { .. })]));
+    assert!(matches!(two(3, 7)[..], [(7, Frame::ProbeReply { .. })]));
+}
+
+#[test]
+fn a_root_that_meets_a_member_of_a_larger_one_asks_that() {
+    let mut bench = root(&[]);
+    bench.peers = Bench::new(Tree::new(2, &setup(0, REGION)), [6]).peers;
+    assert_eq!(probed(&bench.fire().unwrap()), [6]);
+    assert_eq!(probed(&reply(&mut bench, 6, offer(&[5, 6], 1, &[]))), [5]);
+}
+
+#[test]
+fn a_forwarder_asks_its_parent_for_fragments_and_gives_them_up_again() {
+    let mut bench = child(PatchId::INTER_PATCH, &[9], &[]);
+    assert!(matches!(sent(&frame(&mut bench, 1, attach(1)))[..], [(1, Frame::Refuse { .. })]));
+    let effects = bench.call(|tree, cx| tree.on_forwarder(cx, true));
+    assert_eq!(effects, [send(9, &attach(0))]);
+    frame(&mut bench, 9, Frame::Accept { mode: Mode::Full, lineage: lineage(&[9], &[]) });
+    frame(&mut bench, 1, attach(1));
+    let frames = sent(&bench.call(|tree, cx| tree.on_forwarder(cx, false)));
+    let [
+        (9, Frame::Attach { mode: Mode::Digests, .. }),
+        (1, Frame::Path(told)),
+        (1, Frame::Detach),
+    ] = &frames[..]
+    else {
+        panic!("{frames:?}")
+    };
+    assert_eq!(told.grandparent.as_ref().map(|contact| contact.host), Some(host(9)));
+}
+
+#[test]
+fn a_leaf_has_no_room_and_points_to_its_parent() {
+    let mut bench = child(PatchId::INTER_PATCH, &[9], &[]);
+    let rank = Rank { provisional: true, root: host(1) };
+    let frames = sent(&frame(&mut bench, 1, Frame::Probe { nonce: 4, rank }));
+    let [(1, Frame::ProbeReply { nonce: 4, offer })] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((offer.room_full, offer.room_digests), (0, 0));
+    assert_eq!(offer.others, [contact(9)]);
+}
+
+#[test]
+fn a_host_that_nobody_asked_to_be_parent_is_told_so() {
+    let mut bench = child(REGION, &[9], &[]);
+    let told = lineage(&[8], &[]);
+    let accept = Frame::Accept { mode: Mode::Full, lineage: told.clone() };
+    assert_eq!(sent(&frame(&mut bench, 8, accept)), [(8, Frame::Detach)]);
+    assert_eq!(sent(&frame(&mut bench, 8, Frame::Path(told))), [(8, Frame::Detach)]);
+}
+
+#[test]
+fn whoever_attaches_under_another_name_misbehaves() {
+    let mut bench = root(&[]);
+    let fault = [Effect::Misbehaved(host(1), Fault::IdentityChanged)];
+    assert_eq!(frame(&mut bench, 1, attach(2)), fault);
+}
+
+#[test]
+fn a_silent_parent_is_left() {
+    let mut bench = child(REGION, &[8, 9], &[]);
+    bench.timers.set(Timer::Guests, Time::MAX);
+    assert!(sent(&bench.fire().unwrap()).contains(&(9, Frame::Detach)));
+    assert_eq!(bench.now, Time::ZERO + Duration::from_secs(5));
+}
+
+#[test]
+fn whoever_leaves_says_so_to_parent_and_children() {
+    let mut bench = child(REGION, &[9], &[]);
+    frame(&mut bench, 1, attach(1));
+    let effects = bench.call(|tree, cx| tree.leave(cx));
+    assert_eq!(effects, [send(9, &Frame::Detach), send(1, &Frame::Detach)]);
+}
+
+#[test]
+fn the_links_of_whoever_asks_are_kept_for_a_while_and_bounded() {
+    let mut bench = root(&[]);
+    let rank = Rank { provisional: true, root: host(1) };
+    let answered = (1..=100_u8)
+        .filter(|&n| !sent(&frame(&mut bench, n, Frame::Probe { nonce: 1, rank })).is_empty());
+    assert_eq!(answered.count(), 64);
+    bench.timers.stop(Timer::Seek);
+    let released = bench.fire().unwrap();
+    assert_eq!(released.len(), 64);
+    assert_eq!(released[0], Effect::Release(host(1)));
+}
