@@ -1,0 +1,14 @@
+//! Everything that the program says, to people and to machines, so that it reads alike.
+
+mod failure;
+mod line;
+
+pub(crate) use failure::Failure;
+pub(crate) use line::{Line, Milliseconds, Standing, duplicates_percent};
+
+use indicatif::HumanBytes;
+
+/// A number of bytes for people.
+pub(crate) fn bytes(count: u64) -> HumanBytes {
+    HumanBytes(count)
+}

@@ -1,0 +1,253 @@
+//! What went wrong, why, and what cures it: one line.
+
+use quilt_tokio::proto::{EvictCause, LinkError, RejectCause, wire};
+use quilt_tokio::{BindError, JoinError, PublishError, Url, UrlError};
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Why the program ends without having done its work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "failed")]
+pub(crate) struct Failure {
+    what: String,
+    why: String,
+    cure: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.what, self.why, self.cure)
+    }
+}
+
+impl Failure {
+    fn new(what: impl Into<String>, why: impl fmt::Display, cure: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.to_string(), cure: cure.into() }
+    }
+
+    /// Says it on standard error, and as JSON on standard output if asked to.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        if let (true, Ok(text)) = (json, serde_json::to_string(self)) {
+            let _ = writeln!(io::stdout(), "{text}");
+        }
+        let _ = writeln!(io::stderr(), "quilt: {self}");
+        ExitCode::FAILURE
+    }
+
+    pub(crate) fn no_runtime(error: &io::Error) -> Self {
+        Self::new("cannot start", reason(error), "close other programs and try again")
+    }
+
+    pub(crate) fn bad_url(text: &str, error: &UrlError) -> Self {
+        let cure = "write it as quilt://HOST:PORT/GROUP, for instance quilt://127.0.0.1:7400/tea";
+        Self::new(format!("{text:?} is not the URL of a group"), error, cure)
+    }
+
+    pub(crate) fn bad_policy(file: &Path, line: usize, error: &str) -> Self {
+        let what = format!("the policy {} is wrong in line {line}", file.display());
+        Self::new(what, error, "correct the line, quilt bootstrap --help shows the format")
+    }
+
+    pub(crate) fn unknown_protocol(name: &str) -> Self {
+        let why = format!("there is no protocol {name:?}");
+        Self::new("cannot use these protocols", why, "choose from: --protocols ipmc,donet,omni")
+    }
+
+    pub(crate) fn chunk_size(bytes: usize) -> Self {
+        let why = format!("a chunk cannot have {bytes} bytes");
+        Self::new("cannot send", why, "choose from 1 to 16777000, for instance --chunk 65536")
+    }
+
+    pub(crate) fn read(file: &Path, error: &io::Error) -> Self {
+        let cure = match error.kind() {
+            ErrorKind::NotFound => "check the path",
+            ErrorKind::PermissionDenied => "give this user the right to read it",
+            _ => "choose a file that can be read",
+        };
+        Self::new(format!("cannot read {}", file.display()), reason(error), cure)
+    }
+
+    pub(crate) fn write(file: &Path, error: &io::Error) -> Self {
+        let cure = match error.kind() {
+            ErrorKind::NotFound => "create its folder first",
+            ErrorKind::PermissionDenied => "give this user the right to write there",
+            ErrorKind::StorageFull => "make room on the disk",
+            _ => "choose a place that can be written",
+        };
+        Self::new(format!("cannot write {}", file.display()), reason(error), cure)
+    }
+
+    pub(crate) fn bind(error: &BindError) -> Self {
+        let address = error.address;
+        let cure = match error.cause() {
+            LinkError::AddressInUse => {
+                let free = SocketAddr::new(address.ip(), 0);
+                format!("end the program that has it, or take a free port with --listen {free}")
+            }
+            LinkError::NoSuchInterface => "use an address of this host, see: ip address".into(),
+            LinkError::NotPermitted => "use a port from 1024 up".into(),
+            _ => "choose another address".into(),
+        };
+        Self::new(format!("cannot listen on {address}"), error.cause(), cure)
+    }
+
+    pub(crate) fn join(url: &Url, error: &JoinError) -> Self {
+        let what = format!("cannot join {url}");
+        let (why, cure) = match error {
+            JoinError::Bind(error) => return Self::bind(error),
+            JoinError::Resolve { source, .. } => {
+                let why = format!("its host cannot be resolved, {}", reason(source));
+                (why, "check the name, or use an IP address".into())
+            }
+            JoinError::Rejected(cause) => (cause.to_string(), reject_cure(url, cause)),
+            other => (other.to_string(), "choose another group".into()),
+        };
+        Self::new(what, why, cure)
+    }
+
+    pub(crate) fn publish(error: PublishError) -> Self {
+        let cure = match error {
+            PublishError::TooLarge { .. } => "take smaller chunks, for instance --chunk 65536",
+            _ => "join again by the same command",
+        };
+        Self::new("cannot send", error, cure)
+    }
+
+    pub(crate) fn evicted(url: &Url, cause: EvictCause) -> Self {
+        let why = match cause {
+            EvictCause::Replaced => "another host took this host's id",
+            EvictCause::GroupClosed => "the group was closed",
+            _ => "the bootstrap service ended the membership",
+        };
+        Self::new(format!("put out of {url}"), why, format!("join again with: quilt join {url}"))
+    }
+
+    pub(crate) fn nothing_complete(url: &Url) -> Self {
+        let cure = format!("join again with: quilt join {url} --output FILE");
+        Self::new(format!("left {url}"), "stopped before a transfer was whole", cure)
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self::new("nothing was sent to its end", "stopped by a signal", "run the command again")
+    }
+
+    pub(crate) fn child(name: &str, why: impl fmt::Display) -> Self {
+        let cure = "run the demo again, with fewer --hosts if this host is short of memory";
+        Self::new(format!("{name} ended early"), why, cure)
+    }
+
+    pub(crate) fn demo_timeout(doing: &str, seconds: u64, who: &str) -> Self {
+        let cure = format!("give it more time with --timeout {}", seconds.saturating_mul(2));
+        Self::new(format!("{doing} after {seconds} s"), format!("still waiting for {who}"), cure)
+    }
+
+    pub(crate) fn demo_digest(who: &str) -> Self {
+        let cure = "keep the files with --keep and compare them";
+        Self::new("the received files differ from the one sent", who, cure)
+    }
+}
+
+fn reject_cure(url: &Url, cause: &RejectCause) -> String {
+    match cause {
+        RejectCause::BootstrapSilent { at } => {
+            format!("start it with: quilt bootstrap --listen {at}")
+        }
+        RejectCause::UnknownGroup => format!(
+            "start a receiver first with: quilt join {url}, or allow the name with: \
+             quilt bootstrap --group {}",
+            url.group()
+        ),
+        RejectCause::TagTaken => "run the command again, which draws another id".into(),
+        RejectCause::NoProtocol => {
+            "allow one of this host's protocols in the policy, or offer more with --protocols"
+                .into()
+        }
+        RejectCause::Full => "wait until others have left".into(),
+        RejectCause::ForeignVersion { version } if *version > wire::VERSION => {
+            "upgrade this program".into()
+        }
+        RejectCause::ForeignVersion { .. } => "upgrade the bootstrap service".into(),
+        _ => "try again later".into(),
+    }
+}
+
+/// What the system says, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string().to_lowercase();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.into(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url() -> Url {
+        "quilt://127.0.0.1:7400/tea".parse().unwrap()
+    }
+
+    fn rejected(cause: RejectCause) -> String {
+        Failure::join(&url(), &JoinError::Rejected(cause)).to_string()
+    }
+
+    #[test]
+    fn every_failure_is_one_line_of_what_why_and_cure() {
+        let at = ([127, 0, 0, 1], 7400).into();
+        let taken = BindError { address: at, source: ErrorKind::AddrInUse.into() };
+        for (failure, text) in [
+            (
+                Failure::bad_url("tea", &UrlError::Scheme).to_string(),
+                "\"tea\" is not the URL of a group: it does not begin with quilt://; write it as \
+                 quilt://HOST:PORT/GROUP, for instance quilt://127.0.0.1:7400/tea",
+            ),
+            (
+                Failure::bind(&taken).to_string(),
+                "cannot listen on 127.0.0.1:7400: the address is taken; end the program that has \
+                 it, or take a free port with --listen 127.0.0.1:0",
+            ),
+            (
+                rejected(RejectCause::BootstrapSilent { at }),
+                "cannot join quilt://127.0.0.1:7400/tea: the bootstrap service at 127.0.0.1:7400 \
+                 does not answer; start it with: quilt bootstrap --listen 127.0.0.1:7400",
+            ),
+            (
+                rejected(RejectCause::UnknownGroup),
+                "cannot join quilt://127.0.0.1:7400/tea: the bootstrap service has no such group; \
+                 start a receiver first with: quilt join quilt://127.0.0.1:7400/tea, or allow the \
+                 name with: quilt bootstrap --group tea",
+            ),
+            (
+                rejected(RejectCause::ForeignVersion { version: 9 }),
+                "cannot join quilt://127.0.0.1:7400/tea: the bootstrap service speaks version 9 \
+                 of the wire format, this host version 1; upgrade this program",
+            ),
+            (
+                Failure::publish(PublishError::TooLarge { len: 9, max: 8 }).to_string(),
+                "cannot send: the message has 9 bytes, 8 are allowed; send it in pieces; take \
+                 smaller chunks, for instance --chunk 65536",
+            ),
+            (
+                Failure::read(Path::new("f"), &io::Error::from_raw_os_error(2)).to_string(),
+                "cannot read f: no such file or directory; check the path",
+            ),
+            (
+                Failure::write(Path::new("d/f"), &io::Error::from_raw_os_error(13)).to_string(),
+                "cannot write d/f: permission denied; give this user the right to write there",
+            ),
+            (
+                Failure::bad_policy(Path::new("p"), 3, "there is no = in it").to_string(),
+                "the policy p is wrong in line 3: there is no = in it; correct the line, quilt \
+                 bootstrap --help shows the format",
+            ),
+        ] {
+            assert_eq!(failure, text);
+            assert!(!failure.contains('\n'));
+        }
+    }
+}

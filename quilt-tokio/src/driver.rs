@@ -1,0 +1,204 @@
+//! Drives one machine: events in, actions out, and the one timer.
+
+use crate::memory::{Packet, Port};
+use crate::sockets::Sockets;
+use quilt_proto::{Event, LinkError, LinkId, Machine, Time, Transmit};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// Actions carried out before the lock is given up. What is left over has a deadline of now, so
+/// the timer comes back for it.
+const ACTIONS_PER_TURN: usize = 256;
+
+/// A machine and what carries out its actions. Tasks share it: each holds the lock for one call
+/// into the machine and the turn that follows.
+pub(crate) struct Driver<M> {
+    start: Instant,
+    state: Mutex<State<M>>,
+    rearm: Notify,
+}
+
+struct State<M> {
+    machine: M,
+    /// `None` once the driver was stopped.
+    carrier: Option<Carrier>,
+    /// When the timer task will wake up by itself.
+    armed: Option<Time>,
+}
+
+/// What lies under a driver.
+pub(crate) enum Carrier {
+    /// The system's sockets.
+    Sockets(Sockets),
+    /// A network within the process.
+    Memory(Port),
+}
+
+/// A spawned task that ends with its owner.
+#[derive(Debug)]
+pub(crate) struct Task(AbortHandle);
+
+impl Task {
+    pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(future).abort_handle())
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<M: Machine + Send + 'static> Driver<M> {
+    /// A driver that has nothing under it yet; see [`run`](Self::run).
+    pub(crate) fn new(machine: M) -> Arc<Self> {
+        let state = State { machine, carrier: None, armed: None };
+        Arc::new(Self { start: Instant::now(), state: Mutex::new(state), rearm: Notify::new() })
+    }
+
+    /// Sets the driver going on `carrier`.
+    pub(crate) fn run(self: &Arc<Self>, carrier: Carrier) {
+        self.lock().carrier = Some(carrier);
+    }
+
+    /// Ends all tasks and closes all sockets. The machine is not told.
+    pub(crate) fn stop(&self) {
+        self.lock().carrier = None;
+    }
+
+    /// Sends the datagrams that still wait, for a machine that has nothing more to do.
+    pub(crate) fn flush(&self) {
+        let State { machine, carrier, .. } = &mut *self.lock();
+        if let Some(Carrier::Sockets(sockets)) = carrier {
+            sockets.flush(machine);
+        }
+    }
+
+    /// Looks at the machine, or changes what needs no action.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&mut M) -> R) -> R {
+        look(&mut self.lock().machine)
+    }
+
+    /// One call into the machine, and what follows from it. `None` once the driver was stopped.
+    pub(crate) fn call<R>(self: &Arc<Self>, call: impl FnOnce(&mut M, Time) -> R) -> Option<R> {
+        let mut state = self.lock();
+        state.carrier.as_ref()?;
+        let result = call(&mut state.machine, self.now());
+        self.turn(&mut state);
+        Some(result)
+    }
+
+    /// An event of a link; false if the link was closed meanwhile, and the event dropped.
+    pub(crate) fn on_link(self: &Arc<Self>, link: LinkId, event: Event) -> bool {
+        let mut state = self.lock();
+        let Some(Carrier::Sockets(sockets)) = &state.carrier else { return false };
+        if !sockets.has(link) {
+            return false;
+        }
+        state.machine.handle(self.now(), event);
+        self.turn(&mut state);
+        true
+    }
+
+    /// A link ended by itself.
+    pub(crate) fn on_closed(self: &Arc<Self>, link: LinkId, cause: LinkError) {
+        let mut state = self.lock();
+        let Some(Carrier::Sockets(sockets)) = &mut state.carrier else { return };
+        if sockets.remove(link) {
+            state.machine.handle(self.now(), Event::Closed { link, cause });
+            self.turn(&mut state);
+        }
+    }
+
+    /// Somebody opened a stream to this host; it is dropped if the machine has no room for it.
+    pub(crate) fn on_accepted(
+        self: &Arc<Self>,
+        stream: tokio::net::TcpStream,
+        from: std::net::SocketAddr,
+    ) {
+        let mut state = self.lock();
+        let State { machine, carrier, .. } = &mut *state;
+        let Some(Carrier::Sockets(sockets)) = carrier else { return };
+        if let Some(link) = machine.accept(self.now(), from) {
+            sockets.accept(self, link, stream);
+        }
+        self.turn(&mut state);
+    }
+
+    /// Something came over the network in memory.
+    pub(crate) fn on_packet(self: &Arc<Self>, packet: Packet) {
+        let mut state = self.lock();
+        let State { machine, carrier, .. } = &mut *state;
+        let Some(Carrier::Memory(port)) = carrier else { return };
+        port.receive(machine, self.now(), packet);
+        self.turn(&mut state);
+    }
+
+    /// Next packet for `link`. An empty queue may change what the machine waits for.
+    pub(crate) fn transmit(self: &Arc<Self>, link: LinkId) -> Option<Transmit> {
+        let mut state = self.lock();
+        let transmit = state.machine.poll_transmit(link);
+        if transmit.is_none() {
+            self.turn(&mut state);
+        }
+        transmit
+    }
+
+    /// The timer: wakes the machine at its deadline, for ever.
+    pub(crate) async fn keep_time(self: Arc<Self>) {
+        loop {
+            let armed = self.lock().armed;
+            let sleep = async {
+                match armed {
+                    Some(at) => tokio::time::sleep_until(self.start + at.since(Time::ZERO)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep => {
+                    self.lock().armed = None;
+                    let _ = self.call(|machine, now| machine.handle(now, Event::Timeout));
+                }
+                () = self.rearm.notified() => {}
+            }
+        }
+    }
+
+    /// Carries out what the machine wants done, and reads its deadline.
+    fn turn(self: &Arc<Self>, state: &mut State<M>) {
+        let State { machine, carrier, armed } = state;
+        for _ in 0..ACTIONS_PER_TURN {
+            let Some(action) = machine.poll_action() else { break };
+            match carrier {
+                Some(Carrier::Sockets(sockets)) => sockets.act(self, action),
+                Some(Carrier::Memory(port)) => port.act(machine, action),
+                None => {}
+            }
+        }
+        // A deadline that moved back costs one early wake-up, which is harmless.
+        let deadline = machine.poll_timeout();
+        if deadline.is_some_and(|at| armed.is_none_or(|armed| at < armed)) {
+            *armed = deadline;
+            self.rearm.notify_one();
+        }
+    }
+
+    fn now(&self) -> Time {
+        let nanos = self.start.elapsed().as_nanos();
+        Time::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// A machine does not panic; should it all the same, the others that share it go on.
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A seed that nobody can guess: the standard library keys its hash maps from the system.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().hash_one("seed")
+}
