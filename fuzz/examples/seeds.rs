@@ -42,7 +42,7 @@ fn life_of_a_node(protocol: ProtocolId) -> Vec<u8> {
     let mut ops = Vec::new();
     let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
     op(1, SERVICE, &encode(&[Frame::Cookie { group: group(), cookie: 7 }]));
-    op(1, SERVICE, &encode(&[Frame::Orders(orders(protocol))]));
+    op(1, SERVICE, &encode(&[Frame::Orders(Box::new(orders(protocol)))]));
     op(5, 0, &[]);
     op(5, 0, &[]);
     op(4, 2, &[]);
@@ -65,13 +65,13 @@ fn life_of_a_service() -> Vec<u8> {
     let mut ops = Vec::new();
     let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
     for host in 1..4 {
-        let report = encode(&[Frame::Report(report(host))]);
+        let report = encode(&[Frame::Report(Box::new(report(host)))]);
         let room = MAX_DATAGRAM_BYTES - Header::BYTES - report.len();
         op(1, host, &[report.clone(), padding(room)].concat());
         op(0xf0, host, &report);
     }
     op(4, 4, &[]);
-    op(3, 4, &encode(&[Frame::Report(report(4))]));
+    op(3, 4, &encode(&[Frame::Report(Box::new(report(4)))]));
     let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
     op(0xf0, 1, &encode(&[Frame::Depart { group: group(), host, incarnation, cookie: 0 }]));
     for _ in 0..8 {
@@ -91,9 +91,9 @@ fn all_frames() -> Vec<Frame> {
         Frame::Pull(pull()),
         Frame::NotHeld(pull()),
         Frame::Protocol { group, patch: PatchId(9), body: Bytes::from_static(b"body") },
-        Frame::Report(report(2)),
+        Frame::Report(Box::new(report(2))),
         Frame::Cookie { group, cookie: 7 },
-        Frame::Orders(orders(ProtocolId::DONET)),
+        Frame::Orders(Box::new(orders(ProtocolId::DONET))),
         Frame::Refused { group, refusal: Refusal::Full },
         Frame::Depart { group, host, incarnation, cookie: 7 },
     ]

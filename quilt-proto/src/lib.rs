@@ -1,5 +1,6 @@
 //! The sans-IO core of Quilt.
 #![no_std]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may panic"))]
 
 extern crate alloc;
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub use packet::{Frames, Header, padding};
 pub use stream::{Assembler, PREFIX_BYTES};
 
 use crate::{GroupId, HostId, Incarnation, PatchId};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -93,7 +94,7 @@ pub enum Frame {
     },
     /// To the bootstrap service: who is there, and where it stands. The first one, without
     /// memberships, is the request to join.
-    Report(Report),
+    Report(Box<Report>),
     /// From the bootstrap service: prove your address by sending this back.
     Cookie {
         /// The group of the report that it answers.
@@ -102,7 +103,7 @@ pub enum Frame {
         cookie: u64,
     },
     /// From the bootstrap service: where the host shall stand, in full.
-    Orders(Orders),
+    Orders(Box<Orders>),
     /// From the bootstrap service: the host is not taken in, or put out.
     Refused {
         /// The group.

@@ -1,5 +1,7 @@
 //! Whole groups over a network in memory: several sites, the bootstrap service, real protocols.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
+
 mod world;
 
 use quilt_proto::{Counter, Group, GroupId, Notice, ProtocolId, RejectCause, Role, Trouble};
@@ -240,4 +242,20 @@ fn a_machine_goes_quiet_when_nothing_happens() {
     world.run(60_000);
     let each = (world.sum(Counter::PacketsSent) - before) / 8;
     assert!(each < 60 * 8, "{each} packets a host in an idle minute");
+}
+
+#[test]
+fn a_long_transfer_goes_at_the_pace_that_is_set() {
+    for seed in 0..3 {
+        let sites = [Site::multicast(6), Site::multicast(6), Site::plain(6), Site::plain(6)];
+        let mut world = World::new(seed, &sites);
+        world.join_all();
+        let start = world.net.now();
+        world.publish_all(seed as usize * 9, 160, 64 << 10, 3_000);
+        let took = world.net.now().since(start);
+        // 10 MiB at 12.5 MB/s.
+        assert!(took.as_millis() >= 800, "{took:?}");
+        world.run(2_000);
+        world.check_all_delivered();
+    }
 }

@@ -1,5 +1,7 @@
 //! Random groups with random faults: what is promised holds in every one of them.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
+
 mod world;
 
 use quilt_proto::{Notice, Rng};

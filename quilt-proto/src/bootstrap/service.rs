@@ -7,6 +7,7 @@ use crate::wire::{Assembler, DecodeError, Frame, Frames, Header, Hello};
 use crate::{
     Action, Counter, Event, GroupId, HostTag, Incarnation, LinkId, Machine, Time, Transmit,
 };
+use alloc::boxed::Box;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -53,7 +54,7 @@ impl Machine for Bootstrap {
             Event::Opened { .. } => {}
         }
         while let Some((path, orders)) = self.directory.poll_unsolicited() {
-            self.send(path, &Frame::Orders(orders));
+            self.send(path, &Frame::Orders(Box::new(orders)));
         }
     }
 
@@ -133,7 +134,7 @@ impl Bootstrap {
         match (frame, path) {
             (Frame::Report(report), _) if report.host.tag() == sender => {
                 let answer = match self.directory.on_report(self.now, path, &report) {
-                    Ok(orders) => Frame::Orders(orders),
+                    Ok(orders) => Frame::Orders(Box::new(orders)),
                     Err(refusal) => Frame::Refused { group: report.group, refusal },
                 };
                 self.send(path, &answer);

@@ -18,6 +18,7 @@ use crate::{
     GroupId, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError, RejectCause, Role,
     Seq, Source, Time, Trouble,
 };
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -194,7 +195,7 @@ impl Member {
                 self.client.on_cookie(env.now, cookie);
                 self.report_if_due(env);
             }
-            Frame::Orders(orders) if self.is_service(from) => self.on_orders(env, orders),
+            Frame::Orders(orders) if self.is_service(from) => self.on_orders(env, *orders),
             Frame::Refused { refusal, .. } if self.is_service(from) => {
                 self.on_refused(env, refusal);
             }
@@ -394,7 +395,7 @@ impl Member {
             memberships: memberships.take(Report::MAX_MEMBERSHIPS).collect(),
             lost: self.lost.keys().copied().take(Report::MAX_LOST).collect(),
         };
-        self.client.send(env.now, &mut env.host.rng, env.links, &Frame::Report(report));
+        self.client.send(env.now, &mut env.host.rng, env.links, &Frame::Report(Box::new(report)));
     }
 
     /// How long after an answer the service is told again.

@@ -34,9 +34,9 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         pull().prop_map(Frame::NotHeld),
         (group(), patch(), bytes(MAX_PROTOCOL_BODY_BYTES))
             .prop_map(|(group, patch, body)| Frame::Protocol { group, patch, body }),
-        report().prop_map(Frame::Report),
+        report().prop_map(|report| Frame::Report(Box::new(report))),
         (group(), any::<u64>()).prop_map(|(group, cookie)| Frame::Cookie { group, cookie }),
-        orders().prop_map(Frame::Orders),
+        orders().prop_map(|orders| Frame::Orders(Box::new(orders))),
         (group(), refusal()).prop_map(|(group, refusal)| Frame::Refused { group, refusal }),
         (group(), host(), incarnation(), any::<u64>()).prop_map(
             |(group, host, incarnation, cookie)| {

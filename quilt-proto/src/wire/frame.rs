@@ -4,6 +4,7 @@ use super::{
     Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
     Orders, Pull, Reader, Refusal, Report, Writer,
 };
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -149,9 +150,9 @@ impl Frame {
                 }
                 Self::Protocol { group, patch, body }
             }
-            REPORT => Self::Report(Report::decode(from)?),
+            REPORT => Self::Report(Box::new(Report::decode(from)?)),
             COOKIE => Self::Cookie { group: from.group()?, cookie: from.u64()? },
-            ORDERS => Self::Orders(Orders::decode(from)?),
+            ORDERS => Self::Orders(Box::new(Orders::decode(from)?)),
             REFUSED => Self::Refused { group: from.group()?, refusal: Refusal::decode(from)? },
             DEPART => Self::Depart {
                 group: from.group()?,

@@ -7,7 +7,7 @@ use quilt_proto::memory::{HostIndex, Network};
 use quilt_proto::protocol::Registry;
 use quilt_proto::{
     Bootstrap, BootstrapConfig, Config, Counter, Group, GroupId, HostId, Incarnation, Limits,
-    Notice, Place, Policy, Rng,
+    Notice, Place, Policy, PublishError, Rng,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -143,6 +143,31 @@ impl World {
         let publish =
             self.net.call(self.hosts[host], |node, now| node.publish(now, group, body.into()));
         publish.expect("room to publish");
+    }
+
+    /// Publishes messages of `len` bytes as fast as that is granted, for at most `millis`.
+    pub(crate) fn publish_all(&mut self, host: usize, messages: usize, len: usize, millis: u64) {
+        let group = self.group;
+        let mut passed = 0;
+        for number in 0..messages {
+            let body = vec![number as u8; len];
+            self.published[host].push(body.clone());
+            let body = bytes::Bytes::from(body);
+            loop {
+                let body = body.clone();
+                let publish = |node: &mut quilt_proto::Node, now| node.publish(now, group, body);
+                match self.net.call(self.hosts[host], publish) {
+                    Ok(_) => break,
+                    Err(PublishError::WouldBlock) => self.told[host].clear(),
+                    Err(error) => panic!("{error}"),
+                }
+                while !self.told[host].contains(&Notice::Writable) {
+                    assert!(passed < millis, "stuck before message {number}");
+                    self.run(1);
+                    passed += 1;
+                }
+            }
+        }
     }
 
     pub(crate) fn is_joined(&self, host: usize) -> bool {

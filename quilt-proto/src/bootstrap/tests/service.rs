@@ -4,6 +4,7 @@ use crate::wire::{
     Assembler, Frame, Frames, Header, MAX_DATAGRAM_BYTES, PREFIX_BYTES, SUITE_OPEN, padding,
 };
 use crate::{Action, Counter, Event, Incarnation, LinkError, LinkId, Machine, Rng, Time, Transmit};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -36,7 +37,7 @@ fn padded(n: u8, frame: &Frame) -> Bytes {
 fn join(n: u8, cookie: u64) -> Frame {
     let mut report = report(n, [open(n, &["a"])]);
     report.cookie = cookie;
-    Frame::Report(report)
+    Frame::Report(Box::new(report))
 }
 
 fn datagram(service: &mut Bootstrap, n: u8, bytes: Bytes) {
