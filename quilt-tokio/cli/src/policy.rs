@@ -1,8 +1,8 @@
 //! The administrator's policy as a file.
 
+use quilt_tokio::proto::Policy;
 use quilt_tokio::proto::policy::Prefix;
 use quilt_tokio::proto::protocol::Registry;
-use quilt_tokio::proto::Policy;
 use std::net::IpAddr;
 
 /// Reads a policy: one `name = value` a line, `#` starts a comment. Whatever is not named keeps
