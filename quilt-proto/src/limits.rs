@@ -22,8 +22,8 @@ pub struct Limits {
     pub groups: usize,
     /// Links a host has; further streams are refused. Default 256.
     pub links: usize,
-    /// Fragments in the queue of one link; the oldest go first, and repair brings them. Default
-    /// 4,096.
+    /// Fragments in the queue of one link, by name, not by content; the oldest go first, and
+    /// repair brings them. Default 65,536, about what the window holds.
     pub queued_fragments: usize,
     /// Control frames in the queue of one link; the stream is closed when more wait, since it is
     /// not being read. Default 1,024.
@@ -49,7 +49,7 @@ impl Default for Limits {
             sources: 1_024,
             groups: 1_024,
             links: 256,
-            queued_fragments: 4_096,
+            queued_fragments: 65_536,
             queued_control: 1_024,
             known_members: 64,
             directory_members: 64,

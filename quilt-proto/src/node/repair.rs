@@ -15,8 +15,10 @@ const TICK: Duration = Duration::from_millis(10);
 const GRACE: Duration = Duration::from_millis(20);
 /// The same on a standby, which hears of what its region has yet to get.
 const STANDBY_GRACE: Duration = Duration::from_millis(300);
-/// Whoever was asked has at least this long to answer.
+/// Whoever was asked has at least this long to answer, and twice as long after each time that it
+/// was not long enough: a busy host is not to be asked for more of the same.
 const MIN_PATIENCE: Duration = Duration::from_millis(200);
+const MAX_DOUBLINGS: u32 = 4;
 /// Fragments that are asked for at once, of all neighbours.
 const MAX_ASKED: usize = 512;
 /// Fragments that are asked for at once, of one neighbour.
@@ -44,6 +46,8 @@ struct Word {
     /// What it turned out not to hold after all.
     denied: BTreeSet<(Source, Seq)>,
     asked: usize,
+    /// How often in a row it did not answer in time.
+    late: u32,
 }
 
 #[derive(Debug)]
@@ -97,6 +101,9 @@ impl Repair {
         let Some(ask) = self.asked.remove(&fragment) else { return false };
         if let Some(word) = self.words.get_mut(&ask.of) {
             word.asked = word.asked.saturating_sub(1);
+            if ask.of == host {
+                word.late = 0;
+            }
         }
         ask.of == host
     }
@@ -178,7 +185,9 @@ impl Repair {
             }
             let Some((host, patch)) = self.supplier(now, first, links, neighbours) else { return };
             let rtt = links.rtt(host).unwrap_or_default();
-            let until = now + rtt.saturating_mul(4).max(MIN_PATIENCE);
+            let late = self.words.get(&host).map_or(0, |word| word.late.min(MAX_DOUBLINGS));
+            let patience = rtt.saturating_mul(4).max(MIN_PATIENCE);
+            let until = now + patience.saturating_mul(1_u32.wrapping_shl(late));
             let room = self.words.get(&host).map_or(1, Word::room).max(1);
             let mut end = index;
             let mut taken = 0_u16;
@@ -201,7 +210,7 @@ impl Repair {
     }
 
     /// Who is asked for a fragment: of those who said that they have it, and have room, the one
-    /// that was asked for least; failing that, now and then, any neighbour.
+    /// that answers best and was asked for least; failing that, now and then, any neighbour.
     fn supplier(
         &mut self,
         now: Time,
@@ -213,7 +222,7 @@ impl Repair {
         let claims = |(host, word): &(&HostId, &Word)| {
             word.claims(source, seq) && word.room() > 0 && links.is_up(**host)
         };
-        let best = self.words.iter().filter(claims).min_by_key(|(_, word)| word.asked);
+        let best = self.words.iter().filter(claims).min_by_key(|(_, word)| (word.late, word.asked));
         if let Some((&host, word)) = best {
             return Some((host, word.patch));
         }
@@ -238,16 +247,22 @@ impl Repair {
 
     fn forget_unanswered(&mut self, now: Time) {
         let words = &mut self.words;
-        self.asked.retain(|fragment, ask| {
+        let mut late = BTreeSet::new();
+        self.asked.retain(|_, ask| {
             if ask.until > now {
                 return true;
             }
             if let Some(word) = words.get_mut(&ask.of) {
                 word.asked = word.asked.saturating_sub(1);
-                word.denied.insert((fragment.source, fragment.seq));
             }
+            late.insert(ask.of);
             false
         });
+        for host in late {
+            if let Some(word) = words.get_mut(&host) {
+                word.late = word.late.saturating_add(1);
+            }
+        }
         self.guesses.retain(|_, guess| guess.next + MAX_GUESS_PAUSE > now);
     }
 }
@@ -260,7 +275,7 @@ fn fragments(wanted: &Wanted) -> u64 {
 
 impl Word {
     fn new(patch: PatchId) -> Self {
-        Self { patch, sources: BTreeMap::new(), denied: BTreeSet::new(), asked: 0 }
+        Self { patch, sources: BTreeMap::new(), denied: BTreeSet::new(), asked: 0, late: 0 }
     }
 
     fn claims(&self, source: Source, seq: Seq) -> bool {

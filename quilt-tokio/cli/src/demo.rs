@@ -19,7 +19,7 @@ use std::time::Duration;
 use summary::Summary;
 use tokio::time::Instant;
 
-const GROUP: &str = "demo";
+const GROUP: &str = "demo-lead";
 /// So many representatives a patch needs before sending starts, if it has as many members: the
 /// default policy's least number.
 const REPRESENTATIVES: usize = 2;

@@ -128,6 +128,14 @@ impl Links {
         matches!(self.links.get(&link), Some(Link::Multicast { queue, .. }) if queue.is_long())
     }
 
+    /// A receiver reported that it missed what was sent to a multicast address.
+    pub(in crate::node) fn on_multicast_loss(&mut self, link: LinkId) {
+        let now = self.now;
+        if let Some(Link::Multicast { pacer, .. }) = self.links.get_mut(&link) {
+            pacer.on_loss(now);
+        }
+    }
+
     /// Whether anything of the group waits to be sent.
     pub(in crate::node) fn has_queued(&self, group: GroupId) -> bool {
         self.links.values().any(|link| match link {

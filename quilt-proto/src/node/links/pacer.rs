@@ -11,10 +11,19 @@ const BURST_BYTES: u64 = 32 * MAX_DATAGRAM_BYTES as u64;
 /// How long a sleep is worth: the bucket is looked at no more often.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Lets bytes pass at a rate, and at most a burst of 32 datagrams at once.
+/// Loss is reacted to at most once in this time: reports of one loss come from many receivers.
+const REACTION: Duration = Duration::from_millis(50);
+/// The rate never falls below this part of the ceiling.
+const FLOOR: u64 = 64;
+
+/// Lets bytes pass at a rate, and at most a burst of 32 datagrams at once. The rate falls by a
+/// quarter where receivers report loss, and comes back by a hundredth of the ceiling in the same
+/// time without any (RFC 8085, section 4.1, asks for such a reaction; the figures are a `Guess:`).
 #[derive(Debug)]
 pub(super) struct Pacer {
+    ceiling: u64,
     bytes_per_second: u64,
+    reacted: Time,
     tokens: u64,
     refilled: Time,
     scheduled: Option<Time>,
@@ -23,7 +32,23 @@ pub(super) struct Pacer {
 impl Pacer {
     pub(super) fn new(bytes_per_second: u64) -> Self {
         let bytes_per_second = bytes_per_second.max(1);
-        Self { bytes_per_second, tokens: BURST_BYTES, refilled: Time::ZERO, scheduled: None }
+        Self {
+            ceiling: bytes_per_second,
+            bytes_per_second,
+            reacted: Time::ZERO,
+            tokens: BURST_BYTES,
+            refilled: Time::ZERO,
+            scheduled: None,
+        }
+    }
+
+    /// A receiver reported a loss.
+    pub(super) fn on_loss(&mut self, now: Time) {
+        if now.since(self.reacted) >= REACTION {
+            self.reacted = now;
+            let slower = self.bytes_per_second.saturating_sub(self.bytes_per_second.div_ceil(4));
+            self.bytes_per_second = slower.max(self.ceiling.div_ceil(FLOOR));
+        }
     }
 
     pub(super) fn may_send(&self) -> bool {
@@ -35,6 +60,11 @@ impl Pacer {
     }
 
     pub(super) fn refill(&mut self, now: Time) {
+        if self.bytes_per_second < self.ceiling && now.since(self.reacted) >= REACTION {
+            self.reacted = now;
+            let faster = self.bytes_per_second.saturating_add(self.ceiling.div_ceil(100));
+            self.bytes_per_second = faster.min(self.ceiling);
+        }
         let nanos = now.since(self.refilled).as_nanos();
         let earned = nanos.saturating_mul(u128::from(self.bytes_per_second)) / 1_000_000_000;
         let earned = u64::try_from(earned).unwrap_or(u64::MAX);

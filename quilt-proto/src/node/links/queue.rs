@@ -31,6 +31,9 @@ pub(in crate::node) trait Fill {
     fn word(&mut self, group: GroupId, patch: PatchId) -> Vec<Frame>;
 }
 
+/// A queue with more fresh fragments than this is long: its link is slow, or the source too fast.
+const LONG: usize = 1_024;
+
 /// Of four fragments on a busy link one may be a repair (design.md, section 8).
 const FRESH_PER_REPAIR: u8 = 3;
 
@@ -41,6 +44,8 @@ pub(super) struct Queue {
     control: VecDeque<Bytes>,
     words: BTreeSet<(GroupId, PatchId)>,
     repairs: VecDeque<DataRef>,
+    /// What `repairs` holds, since one who waits asks again.
+    repairing: BTreeSet<(GroupId, FragmentId)>,
     lanes: VecDeque<Lane>,
     /// Fresh fragments sent since the last repair.
     since_repair: u8,
@@ -63,6 +68,7 @@ impl Queue {
             control: VecDeque::new(),
             words: BTreeSet::new(),
             repairs: VecDeque::new(),
+            repairing: BTreeSet::new(),
             lanes: VecDeque::new(),
             since_repair: FRESH_PER_REPAIR,
             fresh: 0,
@@ -79,9 +85,8 @@ impl Queue {
             && self.fresh == 0
     }
 
-    /// More waits than a quarter of what may.
     pub(super) fn is_long(&self) -> bool {
-        self.fresh > self.max_fragments / 4
+        self.fresh > LONG.min(self.max_fragments)
     }
 
     pub(super) fn has_queued(&self, group: GroupId) -> bool {
@@ -110,9 +115,11 @@ impl Queue {
     /// Takes a fragment in; returns how many others were dropped to make room.
     pub(super) fn push_data(&mut self, data: DataRef, urgency: Urgency) -> u64 {
         if urgency == Urgency::Repair {
-            self.repairs.push_back(data);
+            if self.repairing.insert((data.group, data.fragment)) {
+                self.repairs.push_back(data);
+            }
             let over = self.repairs.len() > self.max_fragments;
-            return u64::from(over && self.repairs.pop_front().is_some());
+            return u64::from(over && self.pop_repair().is_some());
         }
         let of = (data.group, data.patch);
         match self.lanes.iter_mut().find(|lane| lane.of == of) {
@@ -135,6 +142,7 @@ impl Queue {
             control: VecDeque::new(),
             words: BTreeSet::new(),
             repairs: VecDeque::new(),
+            repairing: BTreeSet::new(),
             lanes: VecDeque::new(),
             fresh: 0,
             ..*self
@@ -146,7 +154,9 @@ impl Queue {
     pub(super) fn append(&mut self, mut other: Self) {
         self.control.append(&mut other.control);
         self.words.append(&mut other.words);
-        self.repairs.append(&mut other.repairs);
+        for data in other.repairs {
+            self.push_data(data, Urgency::Repair);
+        }
         for data in other.lanes.into_iter().flat_map(|lane| lane.queue) {
             self.push_data(data, Urgency::Fresh);
         }
@@ -208,7 +218,7 @@ impl Queue {
     fn pop(&mut self, urgency: Urgency) {
         match urgency {
             Urgency::Repair => {
-                self.repairs.pop_front();
+                self.pop_repair();
                 self.since_repair = 0;
             }
             Urgency::Fresh => {
@@ -220,6 +230,12 @@ impl Queue {
                 self.since_repair = self.since_repair.saturating_add(1);
             }
         }
+    }
+
+    fn pop_repair(&mut self) -> Option<DataRef> {
+        let data = self.repairs.pop_front()?;
+        self.repairing.remove(&(data.group, data.fragment));
+        Some(data)
     }
 }
 

@@ -122,6 +122,9 @@ impl Member {
             return env.links.send_word(host, self.id, pull.patch);
         }
         self.served = env.now;
+        if let Some(link) = self.patches.get(&pull.patch).and_then(|patch| patch.multicast) {
+            env.links.on_multicast_loss(link);
+        }
         let mut not_held = Vec::new();
         for wanted in &pull.wanted {
             let served = self.serve(env, host, pull.patch, wanted);
