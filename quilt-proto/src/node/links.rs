@@ -293,7 +293,8 @@ impl Links {
         }
     }
 
-    /// Tells the adapter to pull, unless it is pulling already.
+    /// Tells the adapter to pull, unless it is pulling already. Where the pacer has to earn
+    /// something first, its deadline does so later.
     fn look(&mut self, link: LinkId) {
         let wants = match self.links.get_mut(&link) {
             Some(Link::Stream(stream)) => stream.wants_look(),
@@ -306,6 +307,8 @@ impl Links {
         };
         if wants {
             self.actions.push_back(Action::Look { link });
+        } else {
+            self.schedule(link);
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) async fn run(args: BootstrapArgs) -> Result<(), Failure> {
     let registry = Registry::standard();
     let policy = match &args.policy {
         Some(file) => read_policy(file, &registry)?,
-        None => policy::default(),
+        None => Policy::default(),
     };
     let groups = (!args.groups.is_empty()).then(|| args.groups.iter().cloned().collect());
     let config = BootstrapConfig { registry, policy, groups, limits: Limits::default() };

@@ -44,6 +44,7 @@ async fn play(args: &DemoArgs) -> Result<(), Failure> {
     }
     demo.say_ready();
     let digest = demo.send(input).await?;
+    demo.tell(format_args!("all is sent; waiting for the last receivers"));
     while !demo.crew.receivers.iter().all(Receiver::is_complete) {
         demo.step().await?;
     }

@@ -3,10 +3,23 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Counts of times in microseconds, in buckets at most a thirty-second wide: 3 % off at worst.
+/// Counts of times in microseconds, in buckets at most a thirty-second wide: 3 % off at worst. As
+/// JSON it is a list of buckets and counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<(u32, u64)>", into = "Vec<(u32, u64)>")]
 pub(crate) struct Latencies(BTreeMap<u32, u64>);
+
+impl From<Vec<(u32, u64)>> for Latencies {
+    fn from(counts: Vec<(u32, u64)>) -> Self {
+        Self(counts.into_iter().collect())
+    }
+}
+
+impl From<Latencies> for Vec<(u32, u64)> {
+    fn from(Latencies(counts): Latencies) -> Self {
+        counts.into_iter().collect()
+    }
+}
 
 /// The buckets that each power of two has.
 const BUCKETS: u64 = 32;
@@ -40,9 +53,10 @@ fn bucket(micros: u64) -> u32 {
     shift * BUCKETS as u32 + (micros >> shift) as u32
 }
 
-/// The greatest time of a bucket.
+/// The greatest time of a bucket; of one that there is not, the greatest of all.
 fn upper(bucket: u32) -> u64 {
     let (shift, low) = match u64::from(bucket) {
+        none if none / BUCKETS > 58 => return u64::MAX,
         small if small < 2 * BUCKETS => (0, small),
         large => (large / BUCKETS - 1, large % BUCKETS + BUCKETS),
     };

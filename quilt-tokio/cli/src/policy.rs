@@ -1,20 +1,9 @@
 //! The administrator's policy as a file.
 
+use quilt_tokio::proto::Policy;
 use quilt_tokio::proto::policy::Prefix;
 use quilt_tokio::proto::protocol::Registry;
-use quilt_tokio::proto::{Policy, ProtocolId};
 use std::net::IpAddr;
-
-/// The policy where none is given.
-pub(crate) fn default() -> Policy {
-    Policy {
-        order: vec![ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI],
-        forbidden: Vec::new(),
-        inter_patch: ProtocolId::OMNI,
-        representatives_min: 2,
-        representatives_max: 3,
-    }
-}
 
 /// Reads a policy: one `name = value` a line, `#` starts a comment. Whatever is not named keeps
 /// its default.
@@ -22,7 +11,7 @@ pub(crate) fn default() -> Policy {
 /// # Errors
 /// The number of the line that is wrong, from 1, and what is wrong with it.
 pub(crate) fn parse(text: &str, registry: &Registry) -> Result<Policy, (usize, String)> {
-    let mut policy = default();
+    let mut policy = Policy::default();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or("").trim();
         if !line.is_empty() {
@@ -76,6 +65,7 @@ fn parse_prefix(text: &str) -> Result<Prefix, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quilt_tokio::proto::ProtocolId;
 
     fn read(text: &str) -> Result<Policy, (usize, String)> {
         parse(text, &Registry::standard())
@@ -83,7 +73,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_the_default() {
-        assert_eq!(read(" # nothing\n\n"), Ok(default()));
+        assert_eq!(read(" # nothing\n\n"), Ok(Policy::default()));
     }
 
     #[test]

@@ -304,12 +304,29 @@ mod tests {
                 standing,
             },
             Line::Progress { source: "s".into(), bytes: 7, length: None },
+            complete(),
             Line::Left { url: "u".into(), counters: BTreeMap::from([("packets_sent".into(), 1)]) },
         ] {
             assert_eq!(
                 serde_json::from_str::<Line>(&serde_json::to_string(&line).unwrap()).unwrap(),
                 line
             );
+        }
+    }
+
+    fn complete() -> Line {
+        let mut latencies = Latencies::default();
+        latencies.add(1_000);
+        Line::Complete {
+            source: "s".into(),
+            name: "f".into(),
+            bytes: 2_048,
+            seconds: 0.5,
+            digest: "ab".into(),
+            output: Some("f".into()),
+            duplicates_percent: 1.0,
+            latency_ms: (&latencies).into(),
+            latencies,
         }
     }
 
@@ -321,6 +338,11 @@ mod tests {
             listening.to_string(),
             "bootstrap service listens on 127.0.0.1:7400; in another terminal: quilt join \
              quilt://127.0.0.1:7400/tea"
+        );
+        assert_eq!(
+            complete().to_string(),
+            "f is whole: 2.00 KiB in 0.50 s, duplicates 1.0 %, latency p50 1.0 ms p99 1.0 ms, \
+             sha256 ab; check it with: sha256sum f"
         );
     }
 }
