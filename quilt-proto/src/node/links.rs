@@ -4,6 +4,7 @@
 mod demand;
 mod greeting;
 mod hosts;
+mod lanes;
 mod liveness;
 mod multicast;
 
@@ -14,7 +15,10 @@ mod stream;
 
 use crate::counters::{Counter, Counters};
 use crate::wire::{self, Frame, Frames, Header, Hello};
-use crate::{Action, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time, Transmit};
+use crate::{
+    Action, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time,
+    Transmit,
+};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;

@@ -28,8 +28,10 @@ impl Member {
         let bytes = data.payload.len() as u64;
         let kept = self.window.keep(env.now, &data, meeting);
         if let Some(host) = sender {
-            self.repair.answered(host, data.fragment);
+            env.links.has_fragment(host, self.id, data.fragment);
+            self.repair.answered(host, data.fragment, data.solicited);
         }
+        let counters = &mut env.links.counters;
         match kept {
             Kept::New => {
                 counters.add(Counter::PayloadBytesFirst, bytes);
