@@ -19,7 +19,6 @@ use std::time::Duration;
 use summary::Summary;
 use tokio::time::Instant;
 
-const GROUP: &str = "demo-lead";
 /// So many representatives a patch needs before sending starts, if it has as many members: the
 /// default policy's least number.
 const REPRESENTATIVES: usize = 2;
@@ -73,7 +72,9 @@ impl<'a> Demo<'a> {
         let screen = Screen::new(args.json, false);
         let deadline = Instant::now() + Duration::from_secs(args.timeout);
         let program = own_path()?;
-        let (crew, url) = Crew::start(&program, GROUP, args.hosts, args.keep).await?;
+        // Two demos at once must not meet on one multicast address.
+        let group = format!("demo-{}", std::process::id());
+        let (crew, url) = Crew::start(&program, &group, args.hosts, args.keep).await?;
         let mut options = Options { create: true, ..Options::default() };
         options.bind = (Site::FIRST.sender_address(), 0).into();
         options.surroundings.topology = Site::FIRST.routers().0;
