@@ -50,6 +50,18 @@ pub struct BootstrapConfig {
     pub limits: Limits,
 }
 
+impl Default for BootstrapConfig {
+    /// The standard protocols under the default policy, for any group.
+    fn default() -> Self {
+        Self {
+            registry: Registry::standard(),
+            policy: Policy::default(),
+            groups: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
 /// The bootstrap service as a machine.
 ///
 /// It acts when hosts join, leave, report or fall silent, never for a message. What it knows can

@@ -1,7 +1,7 @@
 //! A network within one process, for examples and tests: no sockets, no loss, no latency.
 
-use crate::driver::{Carrier, Driver, Task, seed};
-use crate::{BootstrapConfig, JoinError, Node, Options, Url, UrlError};
+use crate::driver::{Carrier, Driver, Task};
+use crate::{Bootstrap, BootstrapConfig, JoinError, Node, Options, Url};
 use bytes::Bytes;
 use quilt_proto::{Action, Event, LinkError, LinkId, Machine, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,9 +34,9 @@ impl Network {
     /// Starts a bootstrap service on a host of its own.
     pub fn bootstrap(&self, config: BootstrapConfig) -> Bootstrap {
         let address = self.next_address();
-        let driver = Driver::new(quilt_proto::Bootstrap::new(config, seed()));
-        self.attach(&driver, address);
-        Bootstrap { driver, address }
+        let bootstrap = Bootstrap::new(config, address);
+        self.attach(bootstrap.driver(), address);
+        bootstrap
     }
 
     /// Takes a new host into a group whose bootstrap service runs in this network. Of `options`,
@@ -85,28 +85,6 @@ impl Network {
 
     fn lock(&self) -> MutexGuard<'_, Hub> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A bootstrap service in memory, until it is dropped.
-pub struct Bootstrap {
-    driver: Arc<Driver<quilt_proto::Bootstrap>>,
-    address: SocketAddr,
-}
-
-impl Bootstrap {
-    /// The URL of the group called `group` at this service.
-    ///
-    /// # Errors
-    /// The name cannot stand in a URL.
-    pub fn url(&self, group: &str) -> Result<Url, UrlError> {
-        Url::new(self.address, group)
-    }
-}
-
-impl Drop for Bootstrap {
-    fn drop(&mut self) {
-        self.driver.stop();
     }
 }
 
