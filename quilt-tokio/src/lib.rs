@@ -34,18 +34,23 @@
 //! holds no policy of its own.
 
 mod bootstrap;
+mod buffers;
+mod datagrams;
 mod driver;
 mod error;
+mod member;
 pub mod memory;
 mod multicast;
 mod node;
+mod options;
 mod sockets;
 mod stream;
 mod url;
 
 pub use bootstrap::Bootstrap;
 pub use error::{BindError, JoinError};
-pub use node::{Node, Options, Sender};
+pub use node::{Node, Sender};
+pub use options::Options;
 pub use quilt_proto as proto;
 pub use quilt_proto::{BootstrapConfig, Counters, Message, Notice, Place, PublishError};
 pub use url::{Url, UrlError};

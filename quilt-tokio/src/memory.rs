@@ -3,7 +3,7 @@
 use crate::driver::{Carrier, Driver, Task};
 use crate::{Bootstrap, BootstrapConfig, JoinError, Node, Options, Url};
 use bytes::Bytes;
-use quilt_proto::{Action, Event, LinkError, LinkId, Machine, Time};
+use quilt_proto::{Action, Event, Group, LinkError, LinkId, Machine, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,9 +48,10 @@ impl Network {
         let resolve = |source| JoinError::Resolve { url: url.clone(), source };
         let bootstrap = url.resolve().await.map_err(resolve)?;
         let address = self.next_address();
+        let create = options.create;
         let node = Node::new(options, address);
         self.attach(node.driver(), address);
-        node.admit(url, bootstrap).await
+        node.admit(Group { name: url.group().into(), bootstrap, create }).await
     }
 
     fn next_address(&self) -> SocketAddr {
