@@ -51,7 +51,7 @@ pub struct BootstrapConfig {
 }
 
 impl Default for BootstrapConfig {
-    /// The standard protocols under the default policy, for any group.
+    /// The standard protocols, the default policy and limits, and any group.
     fn default() -> Self {
         Self {
             registry: Registry::standard(),

@@ -41,6 +41,15 @@ impl Euid {
     /// The most bytes of one extension field.
     pub const MAX_EXTENSION_BYTES: usize = 32;
 
+    /// The surroundings of an interface that can be reached, and can reach others, by TCP and UDP;
+    /// all else unknown.
+    pub fn reachable() -> Self {
+        let (direction, barrier) = (Direction::Both, Barrier::None);
+        let option = |transport| Connectivity { transport, direction, barrier };
+        let connectivity = [Transport::Tcp, Transport::Udp].map(option).into();
+        Self { connectivity, ..Self::default() }
+    }
+
     /// Takes `other` in: afterwards this stands for the hosts of both.
     ///
     /// The merge is commutative, associative and idempotent, also where a bound makes it drop

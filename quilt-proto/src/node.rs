@@ -53,10 +53,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// A host that listens at one address, has one interface there, of whose surroundings nothing
-    /// is known, and the standard protocols.
+    /// A host that listens at one address, where others reach it ([`Euid::reachable`]), and has the
+    /// standard protocols.
     pub fn new(host: HostId, incarnation: Incarnation, address: SocketAddr) -> Self {
-        let nic = Nic { address: address.ip(), euid: Euid::default() };
+        let nic = Nic { address: address.ip(), euid: Euid::reachable() };
         Self {
             host,
             incarnation,

@@ -5,6 +5,7 @@ mod demand;
 mod greeting;
 mod hosts;
 mod liveness;
+mod multicast;
 
 mod pacer;
 mod packets;
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use hosts::Hosts;
-use pacer::Pacer;
+use multicast::{Look, Multicast};
 use queue::Queue;
 pub(super) use queue::{DataRef, Fill, Urgency};
 use stream::{Phase, Stream};
@@ -67,7 +68,7 @@ pub(super) enum From {
 #[derive(Debug)]
 enum Link {
     Stream(Box<Stream>),
-    Multicast { open: bool, looked: bool, queue: Queue, pacer: Pacer },
+    Multicast(Box<Multicast>),
 }
 
 /// All links of one host.
@@ -129,8 +130,8 @@ impl Links {
                 stream.opened(now, &hello);
                 self.look(link);
             }
-            Some(Link::Multicast { open, .. }) => {
-                *open = true;
+            Some(Link::Multicast(multicast)) => {
+                multicast.opened();
                 self.inbox.push_back(Inbound::Multicast { link, joined: Ok(()) });
                 self.look(link);
             }
@@ -162,10 +163,10 @@ impl Links {
         let Some(frames) = self.open_packet(from, bytes) else { return };
         let sender = frames.header().sender;
         let source = match self.links.get(&link) {
-            Some(Link::Multicast { .. }) if sender == self.me.host.tag() => {
+            Some(Link::Multicast(_)) if sender == self.me.host.tag() => {
                 return self.counters.bump(Counter::OwnPackets);
             }
-            Some(Link::Multicast { .. }) => From::Multicast(link, sender),
+            Some(Link::Multicast(_)) => From::Multicast(link, sender),
             _ if link == LinkId::UDP => From::Service(from),
             _ => return self.counters.bump(Counter::DroppedStranger),
         };
@@ -193,7 +194,7 @@ impl Links {
                 }
                 None => self.forget(link, cause),
             },
-            Some(Link::Multicast { .. }) => {
+            Some(Link::Multicast(_)) => {
                 self.remove(link);
                 self.inbox.push_back(Inbound::Multicast { link, joined: Err(cause) });
             }
@@ -213,8 +214,8 @@ impl Links {
                     }
                     self.look(link);
                 }
-                Some(Link::Multicast { pacer, .. }) => {
-                    pacer.refill(now);
+                Some(Link::Multicast(multicast)) => {
+                    multicast.on_timeout(now);
                     self.look(link);
                 }
                 None => {}
@@ -255,7 +256,7 @@ impl Links {
     fn stream_to(&self, host: HostId) -> Option<&Stream> {
         match self.links.get(&self.hosts.link(host)?)? {
             Link::Stream(stream) => Some(stream),
-            Link::Multicast { .. } => None,
+            Link::Multicast(_) => None,
         }
     }
 
@@ -267,7 +268,7 @@ impl Links {
     fn queue_mut(&mut self, link: LinkId) -> Option<&mut Queue> {
         match self.links.get_mut(&link)? {
             Link::Stream(stream) => Some(stream.queue_mut()),
-            Link::Multicast { queue, .. } => Some(queue),
+            Link::Multicast(multicast) => Some(multicast.queue_mut()),
         }
     }
 
@@ -298,17 +299,15 @@ impl Links {
     fn look(&mut self, link: LinkId) {
         let wants = match self.links.get_mut(&link) {
             Some(Link::Stream(stream)) => stream.wants_look(),
-            Some(Link::Multicast { open, looked, queue, pacer }) => {
-                let wants = *open && !*looked && !queue.is_empty() && pacer.may_send();
-                *looked |= wants;
-                wants
-            }
+            Some(Link::Multicast(multicast)) => match multicast.look() {
+                Look::Now => true,
+                Look::Later => return self.schedule(link),
+                Look::Never => false,
+            },
             None => false,
         };
         if wants {
             self.actions.push_back(Action::Look { link });
-        } else {
-            self.schedule(link);
         }
     }
 
@@ -317,16 +316,14 @@ impl Links {
     fn schedule(&mut self, link: LinkId) {
         let next = match self.links.get(&link) {
             Some(Link::Stream(stream)) => stream.next_deadline(),
-            Some(Link::Multicast { queue, pacer, .. }) if !queue.is_empty() => {
-                pacer.next_deadline()
-            }
-            _ => None,
+            Some(Link::Multicast(multicast)) => multicast.next_deadline(),
+            None => None,
         };
         let Some(next) = next else { return };
         let next = next.max(self.now + Duration::from_nanos(1));
         let slot = match self.links.get_mut(&link) {
             Some(Link::Stream(stream)) => stream.scheduled_mut(),
-            Some(Link::Multicast { pacer, .. }) => pacer.scheduled_mut(),
+            Some(Link::Multicast(multicast)) => multicast.scheduled_mut(),
             None => return,
         };
         if let Some(at) = slot.filter(|&at| at <= next && self.deadlines.contains(&(at, link))) {
@@ -373,7 +370,7 @@ impl Links {
     fn forget(&mut self, link: LinkId, cause: LinkError) {
         let stream = match self.remove(link) {
             Some(Link::Stream(stream)) => stream,
-            Some(Link::Multicast { .. }) => {
+            Some(Link::Multicast(_)) => {
                 return self.inbox.push_back(Inbound::Multicast { link, joined: Err(cause) });
             }
             None => return,

@@ -2,12 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
+use quilt_proto::euid::{Euid, RouterId};
 use quilt_proto::memory::{HostIndex, Network};
-use quilt_proto::protocol::Registry;
 use quilt_proto::{
-    Bootstrap, BootstrapConfig, Config, Counter, Group, GroupId, HostId, Incarnation, Limits,
-    Notice, Place, Policy, PublishError, Rng,
+    Bootstrap, BootstrapConfig, Config, Counter, Group, GroupId, HostId, Incarnation, Notice,
+    Place, PublishError, Rng,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -48,22 +47,12 @@ pub(crate) fn service_address() -> SocketAddr {
 }
 
 pub(crate) fn bootstrap(seed: u64) -> Bootstrap {
-    let config = BootstrapConfig {
-        registry: Registry::standard(),
-        policy: Policy::default(),
-        groups: None,
-        limits: Limits::default(),
-    };
-    Bootstrap::new(config, seed)
+    Bootstrap::new(BootstrapConfig::default(), seed)
 }
 
 /// The surroundings of a host of site `site`.
 pub(crate) fn euid(site: usize, multicast: bool) -> Euid {
-    let mut euid = Euid::default();
-    for transport in [Transport::Tcp, Transport::Udp] {
-        let (direction, barrier) = (Direction::Both, Barrier::None);
-        euid.connectivity.insert(Connectivity { transport, direction, barrier });
-    }
+    let mut euid = Euid::reachable();
     euid.topology.insert(RouterId::named(&format!("gateway-{site}")), 1, multicast);
     euid
 }

@@ -125,14 +125,14 @@ impl Links {
     }
 
     pub(in crate::node) fn is_slow_on(&self, link: LinkId) -> bool {
-        matches!(self.links.get(&link), Some(Link::Multicast { queue, .. }) if queue.is_long())
+        matches!(self.links.get(&link), Some(Link::Multicast(it)) if it.queue().is_long())
     }
 
     /// A receiver reported that it missed what was sent to a multicast address.
     pub(in crate::node) fn on_multicast_loss(&mut self, link: LinkId) {
         let now = self.now;
-        if let Some(Link::Multicast { pacer, .. }) = self.links.get_mut(&link) {
-            pacer.on_loss(now);
+        if let Some(Link::Multicast(multicast)) = self.links.get_mut(&link) {
+            multicast.on_loss(now);
         }
     }
 
@@ -140,7 +140,7 @@ impl Links {
     pub(in crate::node) fn has_queued(&self, group: GroupId) -> bool {
         self.links.values().any(|link| match link {
             Link::Stream(stream) => stream.queue().has_queued(group),
-            Link::Multicast { queue, .. } => queue.has_queued(group),
+            Link::Multicast(multicast) => multicast.queue().has_queued(group),
         })
     }
 
@@ -152,9 +152,8 @@ impl Links {
         bytes_per_second: u64,
     ) -> LinkId {
         let link = self.name();
-        let queue = Queue::new(wire::MAX_DATAGRAM_BYTES - wire::TAG_BYTES, &self.limits);
-        let pacer = Pacer::new(bytes_per_second);
-        self.insert(link, Link::Multicast { open: false, looked: false, queue, pacer });
+        let multicast = Multicast::new(bytes_per_second, &self.limits);
+        self.insert(link, Link::Multicast(Box::new(multicast)));
         self.actions.push_back(Action::JoinMulticast { link, address, interface, ttl });
         link
     }

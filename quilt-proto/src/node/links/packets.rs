@@ -46,12 +46,9 @@ impl Links {
                 transmit.push_head(&[0; Header::BYTES]);
                 stream.fill(now, &mut transmit, fill)
             }
-            Link::Multicast { queue, pacer, looked, .. } => {
+            Link::Multicast(multicast) => {
                 transmit.push_head(&[0; Header::BYTES]);
-                let filled = pacer.may_send() && queue.fill(&mut transmit, fill);
-                *looked = filled;
-                pacer.spend(if filled { transmit.len() } else { 0 });
-                filled
+                multicast.fill(&mut transmit, fill)
             }
         };
         if !filled {
