@@ -269,6 +269,13 @@ impl Links {
         self.links.iter().find(|(_, link)| is_it(link)).map(|(&link, _)| link)
     }
 
+    fn queue(&self, link: LinkId) -> Option<&Queue> {
+        match self.links.get(&link)? {
+            Link::Stream(stream) => Some(stream.queue()),
+            Link::Multicast(multicast) => Some(multicast.queue()),
+        }
+    }
+
     fn queue_mut(&mut self, link: LinkId) -> Option<&mut Queue> {
         match self.links.get_mut(&link)? {
             Link::Stream(stream) => Some(stream.queue_mut()),

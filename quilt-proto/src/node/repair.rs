@@ -135,9 +135,13 @@ impl Repair {
         self.asked.retain(|_, ask| ask.of != host);
     }
 
-    /// Whether a neighbour said that it holds the message.
-    pub(super) fn obtainable(&self, source: Source, seq: Seq) -> bool {
-        self.words.values().any(|word| word.claims(source, seq))
+    /// Whether a neighbour may hold a message: it said so, or has not said anything of its source,
+    /// and it has not denied it.
+    pub(super) fn may_hold(&self, host: HostId, source: Source, seq: Seq) -> bool {
+        self.words.get(&host).is_none_or(|word| {
+            let silent = !word.sources.contains_key(&source);
+            word.claims(source, seq) || (silent && !word.denied.contains(&(source, seq)))
+        })
     }
 
     /// There may be holes: look through them soon.

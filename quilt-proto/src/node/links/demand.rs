@@ -123,6 +123,19 @@ impl Links {
         is_long && !was_long
     }
 
+    /// Whether a fragment still waits to be sent unasked, to a host or to a multicast address.
+    pub(in crate::node) fn is_due(
+        &self,
+        host: HostId,
+        multicast: Option<LinkId>,
+        group: GroupId,
+        fragment: FragmentId,
+    ) -> bool {
+        let links = self.hosts.link(host).into_iter().chain(multicast);
+        let mut queues = links.filter_map(|link| self.queue(link));
+        queues.any(|queue| queue.is_due(group, fragment))
+    }
+
     /// A host has a fragment: it need not be sent there unasked.
     pub(in crate::node) fn has_fragment(
         &mut self,

@@ -38,6 +38,11 @@ impl Lanes {
         self.waiting.iter().any(|(of, _)| *of == group)
     }
 
+    /// Whether a fragment waits.
+    pub(super) fn contains(&self, group: GroupId, fragment: FragmentId) -> bool {
+        self.waiting.contains(&(group, fragment))
+    }
+
     /// Takes a fragment in; false if the oldest one of the longest lane was dropped to make room.
     pub(super) fn push(&mut self, data: DataRef) -> bool {
         if !self.waiting.insert((data.group, data.fragment)) {

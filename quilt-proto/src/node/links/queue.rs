@@ -112,6 +112,11 @@ impl Queue {
         }
     }
 
+    /// Whether a fragment is to be sent unasked.
+    pub(super) fn is_due(&self, group: GroupId, fragment: FragmentId) -> bool {
+        self.fresh.contains(group, fragment)
+    }
+
     /// The other end has a fragment: it need not be sent unasked.
     pub(super) fn forget(&mut self, group: GroupId, fragment: FragmentId) {
         self.fresh.forget(group, fragment);
