@@ -59,6 +59,9 @@ pub(crate) struct Fragment {
 /// One group's window.
 #[derive(Debug)]
 pub(crate) struct Window {
+    /// Nobody else publishes under this host's name.
+    me: HostId,
+    incarnation: Incarnation,
     streams: BTreeMap<Source, Stream>,
     /// The latest incarnation met of each host.
     lives: BTreeMap<HostTag, Incarnation>,
@@ -79,8 +82,10 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, me: HostId, incarnation: Incarnation) -> Self {
         Self {
+            me,
+            incarnation,
             streams: BTreeMap::new(),
             lives: BTreeMap::new(),
             order: VecDeque::new(),
@@ -95,16 +100,9 @@ impl Window {
     }
 
     /// Enters a message of this host's own, cut into fragments that share its bytes.
-    pub(crate) fn publish(
-        &mut self,
-        now: Time,
-        me: HostId,
-        incarnation: Incarnation,
-        origin: PatchId,
-        body: &Bytes,
-    ) -> (Seq, u16) {
-        let source = Source { host: me.tag(), incarnation };
-        let stream = self.streams.entry(source).or_insert_with(|| Stream::own(me));
+    pub(crate) fn publish(&mut self, now: Time, origin: PatchId, body: &Bytes) -> (Seq, u16) {
+        let source = Source { host: self.me.tag(), incarnation: self.incarnation };
+        let stream = self.streams.entry(source).or_insert_with(|| Stream::own(self.me));
         let seq = stream.head();
         let fragments = fragments(body);
         let count = u16::try_from(fragments.len()).unwrap_or(u16::MAX);
@@ -278,9 +276,10 @@ impl Window {
         self.bytes
     }
 
-    /// Makes sure that a stream for `source` exists and is current; false if there is no room.
+    /// Makes sure that a stream for `source` exists if it is current and another host's; false if
+    /// there is no room.
     fn meet(&mut self, source: Source, host: Option<HostId>) -> bool {
-        if self.streams.contains_key(&source) {
+        if self.streams.contains_key(&source) || source.host == self.me.tag() {
             return true;
         }
         if self.streams.len() >= self.limits.sources {
@@ -303,8 +302,11 @@ impl Window {
         while let Some(stream) = self.streams.get_mut(&before) {
             let next = match stream.deliver() {
                 Some(next) => next,
-                None if stream.end() => continue,
-                None => break,
+                None => {
+                    let Some(bytes) = stream.end() else { break };
+                    self.bytes = self.bytes.saturating_sub(bytes);
+                    continue;
+                }
             };
             self.notices.push_back(match next {
                 Next::Message { seq, body } => {

@@ -21,6 +21,8 @@ pub(super) struct Stream {
     own: bool,
     /// Whether it is settled where the stream begins for this host.
     placed: bool,
+    /// Whether a message of it was known here: from the first one on, all are accounted for.
+    begun: bool,
     /// The sequence number of the first slot.
     base: Seq,
     slots: VecDeque<Slot>,
@@ -54,6 +56,7 @@ impl Stream {
             host,
             own: false,
             placed: false,
+            begun: false,
             base: Seq(0),
             slots: VecDeque::new(),
             cursor: Seq(0),
@@ -131,8 +134,8 @@ impl Stream {
         if self.own || held.next <= self.head() {
             return false;
         }
-        // Nothing of the stream came so far, and its beginning is not to be had any more.
-        if self.slots.is_empty() && self.cursor == self.base && self.base < held.low {
+        // Nothing of the stream was known so far, and its beginning is not to be had any more.
+        if !self.begun && self.base < held.low {
             self.place(held.low);
         }
         self.extend(now, held.next, max_slots);
@@ -198,7 +201,8 @@ impl Stream {
     ) -> bool {
         let from = self.cursor.distance(self.base);
         let mut left = self.holed;
-        for (seq, slot) in (self.base.0..).map(Seq).zip(&self.slots).skip(from as usize) {
+        let seqs = (self.base.0..).map(Seq);
+        for (slot, seq) in self.slots.iter().zip(seqs).skip(from as usize) {
             if left == 0 {
                 break;
             }
@@ -223,7 +227,7 @@ impl Stream {
         mut obtainable: impl FnMut(Seq) -> bool,
     ) -> (u64, usize) {
         let (mut messages, mut bytes) = (0_u64, 0_usize);
-        for (seq, slot) in (self.base.0..).map(Seq).zip(&mut self.slots) {
+        for (slot, seq) in self.slots.iter_mut().zip((self.base.0..).map(Seq)) {
             let still = now.since(slot.touched());
             if !slot.is_holed() || still < REPAIR_DEADLINE || (still < HOPELESS && obtainable(seq))
             {
@@ -262,13 +266,11 @@ impl Stream {
         Some(Next::Gap { from: seq, to, cause })
     }
 
-    /// Ends the stream: the first message that will not be delivered any more becomes a gap. True
-    /// if there was one.
-    pub(super) fn end(&mut self) -> bool {
-        let at = self.index(self.cursor);
-        let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) else { return false };
-        slot.close(End::Gone(GapCause::SourceReset));
-        true
+    /// Ends the stream: the first message that will not be delivered any more becomes a gap. The
+    /// bytes freed, if there was one.
+    pub(super) fn end(&mut self) -> Option<usize> {
+        let at = self.index(self.cursor)?;
+        Some(self.slots.get_mut(at)?.close(End::Gone(GapCause::SourceReset)))
     }
 
     /// Lets a delivered message go; returns the bytes freed.
@@ -311,6 +313,7 @@ impl Stream {
             if self.slots.len() >= max_slots {
                 self.drop_first();
             }
+            self.begun = true;
             self.slots.push_back(Slot::missing(now));
             self.holed = self.holed.saturating_add(1);
         }
