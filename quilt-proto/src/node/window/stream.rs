@@ -33,6 +33,8 @@ pub(super) struct Stream {
     touched: Time,
     /// Bytes of messages that were dropped since this was last taken.
     freed: usize,
+    /// How many slots there were when this was last asked for.
+    counted: usize,
 }
 
 /// What the application gets next of a stream.
@@ -63,6 +65,7 @@ impl Stream {
             holed: 0,
             touched: Time::ZERO,
             freed: 0,
+            counted: 0,
         }
     }
 
@@ -99,34 +102,48 @@ impl Stream {
         core::mem::take(&mut self.freed)
     }
 
+    /// How many messages are known.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many slots there were when this was last called, and how many there are.
+    pub(super) fn count_slots(&mut self) -> (usize, usize) {
+        let count = self.slots.len();
+        (core::mem::replace(&mut self.counted, count), count)
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.bytes()))
     }
 
-    pub(super) fn publish(&mut self, slot: Slot) {
+    pub(super) fn publish(&mut self, slot: Slot, max_slots: usize) {
         self.touched = slot.touched();
+        if self.slots.len() >= max_slots {
+            self.drop_first();
+        }
         self.slots.push_back(slot);
         self.cursor = self.head();
     }
 
-    /// Takes a fragment in; and whether it is the first of its message.
-    pub(super) fn keep(&mut self, now: Time, data: &Data, max_slots: usize) -> (Kept, bool) {
+    /// Takes a fragment in; the bytes it takes, and whether it is the first of its message.
+    pub(super) fn keep(&mut self, now: Time, data: &Data, max_slots: usize) -> (Kept, usize, bool) {
         let seq = data.fragment.seq;
         if self.own || seq < self.base {
             let kept = if self.own { Kept::Duplicate } else { Kept::Late };
-            return (kept, false);
+            return (kept, 0, false);
         }
         self.extend(now, seq.next(), max_slots);
         let Some(slot) = self.index(seq).and_then(|at| self.slots.get_mut(at)) else {
-            return (Kept::Late, false);
+            return (Kept::Late, 0, false);
         };
         let first = slot.is_untouched();
-        let kept = slot.keep(now, data);
+        let (kept, bytes) = slot.keep(now, data);
         if slot.is_whole() && kept == Kept::New {
             self.holed = self.holed.saturating_sub(1);
         }
         self.touched = self.touched.max(now);
-        (kept, first)
+        (kept, bytes, first)
     }
 
     /// Takes a neighbour's word in; true if the head is news.

@@ -114,9 +114,8 @@ fn a_source_that_restarts_leaves_no_bytes_behind() {
     keep(&mut window, 0, 1, 0, 1);
     let mut next = data(0, 0, 1);
     next.fragment.source.incarnation = Incarnation(2);
-    let bytes = next.payload.len();
     window.keep(Time::ZERO, &next, Meeting::Present);
-    assert_eq!(window.bytes(), bytes);
+    assert_eq!(window.bytes(), next.payload.len() + size_of::<Option<Bytes>>());
 }
 
 #[test]
@@ -133,6 +132,51 @@ fn what_went_by_while_a_host_was_away_is_a_gap() {
     let notices = notices(&mut window);
     assert_eq!(notices[0], Notice::Gap { source: source(), from, to, cause });
     assert_eq!(seqs(&notices), [5]);
+}
+
+#[test]
+fn a_message_that_is_longer_than_any_may_be_costs_nothing() {
+    let mut window = of(Limits { message_bytes: 3 * FRAGMENT_BYTES, ..limits() });
+    assert_eq!(keep(&mut window, 0, 0, 0, 4), Kept::TooLong);
+    assert_eq!(keep(&mut window, 0, 0, 0, 3), Kept::New);
+}
+
+#[test]
+fn messages_that_only_began_count_against_the_window() {
+    let window_bytes = 1 << 20;
+    let mut window = of(Limits { window_bytes, window_messages: 1_024, ..limits() });
+    for seq in 0..1_000 {
+        keep(&mut window, 0, seq, 0, 10_000);
+    }
+    assert!(window.bytes() <= window_bytes);
+    let places: usize = window.streams.values().map(Stream::bytes).sum();
+    assert_eq!(window.bytes(), places);
+}
+
+#[test]
+fn many_sources_share_the_messages_that_may_be_known() {
+    let max = limits().window_messages;
+    let mut window = of(limits());
+    for life in 0..16 {
+        let host = HostId([life + 1; 32]);
+        window.note_head(Time::ZERO, &Held { host, ..head(1 << 40) }, Meeting::Present);
+    }
+    let known: usize = window.streams.values().map(Stream::len).sum();
+    assert_eq!(window.slots, known);
+    // The first takes all, the second a half of that, the third a third ...
+    assert!(known < 4 * max, "{known} messages");
+}
+
+#[test]
+fn an_application_that_never_reads_costs_no_more_than_the_window() {
+    let mut window = of(limits());
+    keep(&mut window, 0, 0, 0, 1);
+    for seq in 0..10_000 {
+        let mut other = data(seq, 0, 1);
+        other.fragment.source.host = HostId([8; 32]).tag();
+        window.keep(Time::from_millis(seq), &other, Meeting::Present);
+    }
+    assert!(window.order.len() <= 2 * limits().window_messages + 1, "{}", window.order.len());
 }
 
 #[test]
@@ -202,11 +246,11 @@ fn a_hole_becomes_one_gap_when_its_deadline_passes_and_nobody_has_it() {
 
 #[test]
 fn an_application_that_does_not_read_loses_the_oldest_and_is_told_so_once() {
-    let mut window = of(Limits { window_bytes: 55, ..limits() });
+    let mut window = of(Limits { window_bytes: 5 * 42, ..limits() });
     for seq in 0..8 {
         keep(&mut window, seq, seq, 0, 1);
     }
-    assert!(window.bytes() <= 55);
+    assert!(window.bytes() <= 5 * 42);
     let told = notices(&mut window);
     assert_eq!(told[0], Notice::Lagged { source: source(), messages: 3 });
     let (from, to, cause) = (Seq(0), Seq(2), GapCause::Lagged);
