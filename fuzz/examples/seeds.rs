@@ -85,7 +85,7 @@ fn all_frames() -> Vec<Frame> {
     let (host, incarnation) = (HostId([2; 32]), Incarnation(1));
     vec![
         Frame::Hello(hello(2)),
-        Frame::Beat(Beat { stamp: 1, echo: 2, held: 3, next_ms: 1_000 }),
+        Frame::Beat(Beat { stamp: 1, echo: 2, held: 3, next_ms: 1_000, needed: true }),
         Frame::Data(data(2)),
         held(),
         Frame::Pull(pull()),

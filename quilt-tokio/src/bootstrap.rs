@@ -3,13 +3,15 @@
 use crate::driver::{Driver, seed};
 use crate::sockets::Bound;
 use crate::{BindError, BootstrapConfig};
-use quilt_proto::Counters;
+use quilt_proto::{Action, Counters, Event, GroupView, LinkId, Machine, Time, Transmit};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A bootstrap service that runs until it is dropped.
 pub struct Bootstrap {
-    driver: Arc<Driver<quilt_proto::Bootstrap>>,
+    driver: Arc<Driver<Service>>,
+    changed: Arc<Notify>,
     address: SocketAddr,
 }
 
@@ -20,10 +22,17 @@ impl Bootstrap {
     /// The address cannot be listened on.
     pub async fn bind(address: SocketAddr, config: BootstrapConfig) -> Result<Self, BindError> {
         let bound = Bound::bind(address).await?;
-        let address = bound.address;
-        let driver = Driver::new(quilt_proto::Bootstrap::new(config, seed()));
-        bound.drive(&driver);
-        Ok(Self { driver, address })
+        let bootstrap = Self::new(config, bound.address);
+        bound.drive(&bootstrap.driver);
+        Ok(bootstrap)
+    }
+
+    /// A service that has nothing under it yet.
+    pub(crate) fn new(config: BootstrapConfig, address: SocketAddr) -> Self {
+        let machine = quilt_proto::Bootstrap::new(config, seed());
+        let changed = Arc::new(Notify::new());
+        let service = Service { seen: machine.changes(), machine, changed: changed.clone() };
+        Self { driver: Driver::new(service), changed, address }
     }
 
     /// Where it listens.
@@ -31,14 +40,61 @@ impl Bootstrap {
         self.address
     }
 
+    /// All groups that have a member, with their patches.
+    pub fn groups(&self) -> Vec<GroupView> {
+        self.driver.peek(|service| service.machine.groups().collect())
+    }
+
+    /// Waits until [`groups`](Self::groups) may have changed since the last call.
+    pub async fn changed(&mut self) {
+        self.changed.notified().await;
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.driver.peek(|machine| machine.counters().clone())
+        self.driver.peek(|service| service.machine.counters().clone())
+    }
+
+    pub(crate) fn driver(&self) -> &Arc<Driver<Service>> {
+        &self.driver
     }
 }
 
 impl Drop for Bootstrap {
     fn drop(&mut self) {
         self.driver.stop();
+    }
+}
+
+/// The service's machine, which says when it has changed.
+pub(crate) struct Service {
+    machine: quilt_proto::Bootstrap,
+    seen: u64,
+    changed: Arc<Notify>,
+}
+
+impl Machine for Service {
+    fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {
+        self.machine.accept(now, from)
+    }
+
+    fn handle(&mut self, now: Time, event: Event) {
+        self.machine.handle(now, event);
+        let changes = self.machine.changes();
+        if std::mem::replace(&mut self.seen, changes) != changes {
+            self.changed.notify_one();
+        }
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        self.machine.poll_action()
+    }
+
+    fn poll_transmit(&mut self, link: LinkId) -> Option<Transmit> {
+        self.machine.poll_transmit(link)
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        self.machine.poll_timeout()
     }
 }

@@ -78,6 +78,7 @@ pub(crate) fn link_error(error: &io::Error) -> LinkError {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn system_errors_have_the_core_s_names_where_it_has_one() {
         let of = |code| link_error(&io::Error::from_raw_os_error(code));

@@ -5,22 +5,52 @@
 //! stands and why. A [`Bootstrap`] tells hosts of each other. How a message travels (IP multicast,
 //! a mesh, a tree) is decided by what the network between the hosts can do.
 //!
+//! Two hosts and a message, on a network in memory; [`Node::join`] does the same on real ones:
+//!
+//! ```
+//! use quilt_tokio::{BootstrapConfig, Notice, Options, Url, memory::Network};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let network = Network::new();
+//! let bootstrap = network.bootstrap(BootstrapConfig::default());
+//! let url = Url::new(bootstrap.local_addr(), "tea")?;
+//! let mut alice = network.join(&url, Options::default()).await?;
+//! let mut bob = network.join(&url, Options::default()).await?;
+//!
+//! alice.send("the kettle is on").await?;
+//! while let Some(notice) = bob.next().await {
+//!     if let Notice::Message(message) = notice {
+//!         println!("{}: {:?}", message.source, message.body.into_bytes());
+//!         break;
+//!     }
+//! }
+//! alice.leave().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! This crate is thin. It moves bytes between sockets and the machines of [`quilt_proto`], and
 //! holds no policy of its own.
-#![doc = "\n"]
+
 mod bootstrap;
+mod buffers;
+mod datagrams;
 mod driver;
 mod error;
+mod member;
 pub mod memory;
 mod multicast;
 mod node;
+mod options;
 mod sockets;
 mod stream;
 mod url;
 
 pub use bootstrap::Bootstrap;
 pub use error::{BindError, JoinError};
-pub use node::{Node, Options, Sender};
+pub use node::{Node, Sender};
+pub use options::Options;
 pub use quilt_proto as proto;
 pub use quilt_proto::{BootstrapConfig, Counters, Message, Notice, Place, PublishError};
 pub use url::{Url, UrlError};

@@ -1,9 +1,9 @@
 //! A network within one process, for examples and tests: no sockets, no loss, no latency.
 
-use crate::driver::{Carrier, Driver, Task, seed};
-use crate::{BootstrapConfig, JoinError, Node, Options, Url, UrlError};
+use crate::driver::{Carrier, Driver, Task};
+use crate::{Bootstrap, BootstrapConfig, JoinError, Node, Options, Url};
 use bytes::Bytes;
-use quilt_proto::{Action, Event, LinkError, LinkId, Machine, Time};
+use quilt_proto::{Action, Event, Group, LinkError, LinkId, Machine, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,9 +34,9 @@ impl Network {
     /// Starts a bootstrap service on a host of its own.
     pub fn bootstrap(&self, config: BootstrapConfig) -> Bootstrap {
         let address = self.next_address();
-        let driver = Driver::new(quilt_proto::Bootstrap::new(config, seed()));
-        self.attach(&driver, address);
-        Bootstrap { driver, address }
+        let bootstrap = Bootstrap::new(config, address);
+        self.attach(bootstrap.driver(), address);
+        bootstrap
     }
 
     /// Takes a new host into a group whose bootstrap service runs in this network. Of `options`,
@@ -48,9 +48,10 @@ impl Network {
         let resolve = |source| JoinError::Resolve { url: url.clone(), source };
         let bootstrap = url.resolve().await.map_err(resolve)?;
         let address = self.next_address();
+        let create = options.create;
         let node = Node::new(options, address);
         self.attach(node.driver(), address);
-        node.admit(url, bootstrap).await
+        node.admit(Group { name: url.group().into(), bootstrap, create }).await
     }
 
     fn next_address(&self) -> SocketAddr {
@@ -85,28 +86,6 @@ impl Network {
 
     fn lock(&self) -> MutexGuard<'_, Hub> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A bootstrap service in memory, until it is dropped.
-pub struct Bootstrap {
-    driver: Arc<Driver<quilt_proto::Bootstrap>>,
-    address: SocketAddr,
-}
-
-impl Bootstrap {
-    /// The URL of the group called `group` at this service.
-    ///
-    /// # Errors
-    /// The name cannot stand in a URL.
-    pub fn url(&self, group: &str) -> Result<Url, UrlError> {
-        Url::new(self.address, group)
-    }
-}
-
-impl Drop for Bootstrap {
-    fn drop(&mut self) {
-        self.driver.stop();
     }
 }
 

@@ -1,75 +1,19 @@
 //! A host in a group, for an application.
 
 use crate::driver::{Driver, seed};
+use crate::member::{Member, Standing};
 use crate::sockets::Bound;
-use crate::{JoinError, Url};
+use crate::{JoinError, Options, Url};
 use bytes::Bytes;
-use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, Transport};
-use quilt_proto::protocol::Registry;
 use quilt_proto::wire::Nic;
 use quilt_proto::{
-    Action, Config, Counters, Event, Group, GroupId, HostId, Incarnation, Limits, LinkId, Machine,
-    Notice, Place, PublishError, RejectCause, Rng, Seq, Time, Transmit,
+    Config, Counters, Group, GroupId, HostId, Notice, Place, PublishError, Rng, Seq,
 };
-use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::SystemTime;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
-
-/// Notices that wait for the application outside the machine. Beyond them messages wait in the
-/// window.
-const INBOX: usize = 16;
-
-/// How a host joins. The default suits a host with one interface of which nothing is known.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where to listen, by TCP and UDP on one port. Default any port on all IPv4 interfaces; then
-    /// others are told the local address that leads to the bootstrap service.
-    pub bind: SocketAddr,
-    /// What is known of the surroundings of the interface that `bind` names. Default: reachable
-    /// by TCP and UDP, all else unknown. `Guess:` nothing senses yet whether a NAT is in the way.
-    pub surroundings: Euid,
-    /// Further interfaces, at most 3. Default none.
-    pub more_nics: Vec<Nic>,
-    /// Who the host is. Default drawn at random.
-    pub host: Option<HostId>,
-    /// Its life. Default the seconds of the wall clock, so that it rises with each restart.
-    pub incarnation: Incarnation,
-    /// The protocols it has. Default all of the core's.
-    pub registry: Registry,
-    /// The most of everything.
-    pub limits: Limits,
-    /// The most that is published, in bytes a second. Default 12.5 MB/s.
-    pub publish_bytes_per_second: u64,
-    /// Create the group if nobody is in it. Default true.
-    pub create: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let reachable = |transport| Connectivity {
-            transport,
-            direction: Direction::Both,
-            barrier: Barrier::None,
-        };
-        let connectivity = [Transport::Tcp, Transport::Udp].map(reachable).into();
-        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self {
-            bind: (Ipv4Addr::UNSPECIFIED, 0).into(),
-            surroundings: Euid { connectivity, ..Euid::default() },
-            more_nics: Vec::new(),
-            host: None,
-            incarnation: Incarnation(u32::try_from(clock.as_secs()).unwrap_or(u32::MAX)),
-            registry: Registry::standard(),
-            limits: Limits::default(),
-            publish_bytes_per_second: 12_500_000,
-            create: true,
-        }
-    }
-}
 
 /// A host that is in one group, until it leaves or is dropped.
 pub struct Node {
@@ -95,10 +39,11 @@ impl Node {
         if address.ip().is_unspecified() {
             address.set_ip(local_address_to(bootstrap).await.unwrap_or(address.ip()));
         }
+        let create = options.create;
         let mut node = Self::new(options, address);
         node.receive_buffer = bound.receive_buffer;
-        bound.drive(&node.sender.driver);
-        node.admit(url, bootstrap).await
+        bound.drive(node.driver());
+        node.admit(Group { name: url.group().into(), bootstrap, create }).await
     }
 
     /// A node that is in no group and has nothing under it yet.
@@ -116,38 +61,21 @@ impl Node {
             limits: options.limits,
             publish_bytes_per_second: options.publish_bytes_per_second,
         };
-        let (readable, writable) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let member = Member {
-            node: quilt_proto::Node::new(config, seed),
-            create: options.create,
-            inbox: VecDeque::new(),
-            state: State::Joining,
-            readable: readable.clone(),
-            writable: writable.clone(),
-        };
+        let member = Member::new(quilt_proto::Node::new(config, seed));
+        let (readable, writable) = (member.readable.clone(), member.writable.clone());
         let sender = Sender { driver: Driver::new(member), group: None, writable };
         Self { sender, readable, host, address, receive_buffer: 0 }
     }
 
     /// Joins, and waits for the group's answer.
-    pub(crate) async fn admit(
-        mut self,
-        url: &Url,
-        bootstrap: SocketAddr,
-    ) -> Result<Self, JoinError> {
-        let name = url.group().to_owned();
-        let join = |member: &mut Member, now| {
-            let group = Group { name, bootstrap, create: member.create };
-            let group = member.node.join(now, group);
-            member.pump();
-            group
-        };
-        self.sender.group = self.sender.driver.call(join).transpose()?;
+    pub(crate) async fn admit(mut self, group: Group) -> Result<Self, JoinError> {
+        let join = |member: &mut Member, now| member.node.join(now, group);
+        self.sender.group = self.driver().call(join).transpose()?;
         loop {
-            match self.sender.driver.peek(|member| member.state.clone()) {
-                State::Joining => self.readable.notified().await,
-                State::Rejected(cause) => return Err(JoinError::Rejected(cause)),
-                State::Joined(_) | State::Over => return Ok(self),
+            match self.driver().peek(|member| member.standing().clone()) {
+                Standing::Joining => self.readable.notified().await,
+                Standing::Rejected(cause) => return Err(JoinError::Rejected(cause)),
+                Standing::Joined(_) | Standing::Over => return Ok(self),
             }
         }
     }
@@ -163,12 +91,8 @@ impl Node {
     /// What happened next; `None` after the last notice. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Notice> {
         loop {
-            let take = |member: &mut Member, _| {
-                let notice = member.inbox.pop_front();
-                member.pump();
-                (notice, matches!(member.state, State::Over))
-            };
-            match self.sender.driver.call(take)? {
+            let take = |member: &mut Member, _| (member.take(), member.is_over());
+            match self.driver().call(take)? {
                 (Some(notice), _) => return Some(notice),
                 (None, true) => return None,
                 (None, false) => self.readable.notified().await,
@@ -185,20 +109,20 @@ impl Node {
     /// seconds. Notices that come meanwhile are dropped.
     pub async fn leave(&mut self) {
         if let Some(group) = self.sender.group {
-            let _ = self.sender.driver.call(|member, now| {
+            let _ = self.driver().call(|member, now| {
                 member.node.leave(now, group);
                 member.pump();
             });
             while self.next().await.is_some() {}
             // The farewell to the bootstrap service is among them.
-            self.sender.driver.flush();
+            self.driver().flush();
         }
     }
 
     /// Where the host stands: its patch, what runs there, and its role.
     pub fn place(&self) -> Option<Place> {
-        self.sender.driver.peek(|member| match &member.state {
-            State::Joined(place) => Some(place.clone()),
+        self.driver().peek(|member| match member.standing() {
+            Standing::Joined(place) => Some(place.clone()),
             _ => None,
         })
     }
@@ -220,7 +144,7 @@ impl Node {
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.sender.driver.peek(|member| member.node.counters().clone())
+        self.driver().peek(|member| member.node.counters().clone())
     }
 
     pub(crate) fn driver(&self) -> &Arc<Driver<Member>> {
@@ -263,76 +187,6 @@ impl Sender {
                 None => return Err(PublishError::Closed),
             }
         }
-    }
-}
-
-/// The node's machine with what stands between it and the application.
-pub(crate) struct Member {
-    node: quilt_proto::Node,
-    create: bool,
-    inbox: VecDeque<Notice>,
-    state: State,
-    readable: Arc<Notify>,
-    writable: Arc<Notify>,
-}
-
-#[derive(Clone)]
-enum State {
-    Joining,
-    Joined(Place),
-    Rejected(RejectCause),
-    Over,
-}
-
-impl Member {
-    /// Pulls notices while there is room for them.
-    fn pump(&mut self) {
-        while self.inbox.len() < INBOX {
-            let Some((_, notice)) = self.node.poll_notice() else { break };
-            match &notice {
-                Notice::Joined(place) => self.state = State::Joined(place.clone()),
-                Notice::PatchChanged { place, .. } => self.state = State::Joined(place.clone()),
-                Notice::Rejected { cause } => self.state = State::Rejected(cause.clone()),
-                Notice::Left | Notice::Evicted { .. } => self.state = State::Over,
-                _ => {}
-            }
-            match notice {
-                Notice::Writable => self.writable.notify_waiters(),
-                Notice::Joined(_) => {}
-                other => self.inbox.push_back(other),
-            }
-            self.readable.notify_one();
-        }
-        // Behind a full inbox no word of writability comes through: let senders try. The same
-        // where the group is over, which ends them.
-        if self.inbox.len() >= INBOX || matches!(self.state, State::Over) {
-            self.writable.notify_waiters();
-        }
-    }
-}
-
-impl Machine for Member {
-    fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {
-        self.node.accept(now, from)
-    }
-
-    fn handle(&mut self, now: Time, event: Event) {
-        self.node.handle(now, event);
-        self.pump();
-    }
-
-    fn poll_action(&mut self) -> Option<Action> {
-        self.node.poll_action()
-    }
-
-    fn poll_transmit(&mut self, link: LinkId) -> Option<Transmit> {
-        let transmit = self.node.poll_transmit(link);
-        self.pump();
-        transmit
-    }
-
-    fn poll_timeout(&self) -> Option<Time> {
-        self.node.poll_timeout()
     }
 }
 

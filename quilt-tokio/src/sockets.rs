@@ -2,31 +2,21 @@
 
 use crate::driver::{Carrier, Driver, Task};
 use crate::error::{BindError, link_error};
-use crate::{multicast, stream};
-use bytes::BytesMut;
-use quilt_proto::{Action, Event, LinkId, Machine, Transmit};
+use crate::{datagrams, multicast, stream};
+use quilt_proto::{Action, Event, LinkId, Machine};
 use socket2::SockRef;
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Notify;
-use tokio::task::coop::consume_budget;
 
-/// Bytes read at once, and the piece of memory that received bytes share.
-pub(crate) const CHUNK_BYTES: usize = 64 << 10;
-/// Less room than this in a chunk, and a new one is taken. A datagram that is longer is cut, and
-/// refused by the machine for its length.
-const SPARE_BYTES: usize = 2 << 10;
 /// What is asked for as receive buffer of a datagram socket; the system may grant less.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// How often a free port is looked for that UDP has as well as TCP.
 const BIND_ATTEMPTS: usize = 16;
-/// The most slices of a [`Transmit`].
-pub(crate) const MAX_SLICES: usize = 33;
 
 /// The sockets that a host listens on, TCP and UDP on one port.
 pub(crate) struct Bound {
@@ -71,9 +61,9 @@ impl Bound {
         let listening = vec![
             Task::spawn(driver.clone().keep_time()),
             Task::spawn(accept(driver.clone(), self.tcp)),
-            Task::spawn(receive_datagrams(driver.clone(), LinkId::UDP, udp.clone())),
+            Task::spawn(datagrams::receive(driver.clone(), LinkId::UDP, udp.clone())),
         ];
-        let send = send_datagrams(driver.clone(), LinkId::UDP, udp.clone(), None, look.clone());
+        let send = datagrams::send(driver.clone(), LinkId::UDP, udp.clone(), None, look.clone());
         let task = Task::spawn(send);
         let links = BTreeMap::from([(LinkId::UDP, Link { look, _task: task })]);
         driver.run(Carrier::Sockets(Sockets { links, udp, _listening: listening }));
@@ -114,7 +104,7 @@ impl Sockets {
     pub(crate) fn flush(&self, machine: &mut impl Machine) {
         while let Some(transmit) = machine.poll_transmit(LinkId::UDP) {
             if let Some(to) = transmit.to {
-                let _ = try_send_datagram(&self.udp, to, &transmit);
+                let _ = datagrams::try_send(&self.udp, to, &transmit);
             }
         }
     }
@@ -189,78 +179,8 @@ async fn join_multicast<M: Machine + Send + 'static>(
     };
     if driver.on_link(link, Event::Opened { link }) {
         tokio::join!(
-            receive_datagrams(driver.clone(), link, socket.clone()),
-            send_datagrams(driver, link, socket, group, look),
+            datagrams::receive(driver.clone(), link, socket.clone()),
+            datagrams::send(driver, link, socket, group, look),
         );
     }
-}
-
-/// Hands in what comes on a datagram socket, for ever.
-async fn receive_datagrams<M: Machine + Send + 'static>(
-    driver: Arc<Driver<M>>,
-    link: LinkId,
-    socket: Arc<UdpSocket>,
-) {
-    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-    loop {
-        if chunk.capacity() < SPARE_BYTES {
-            chunk.reserve(CHUNK_BYTES);
-        }
-        // An error is word of an earlier datagram that did not arrive; the socket goes on.
-        if let Ok((_, from)) = socket.recv_buf_from(&mut chunk).await {
-            let bytes = chunk.split().freeze();
-            driver.on_link(link, Event::Datagram { link, from, bytes });
-        }
-        consume_budget().await;
-    }
-}
-
-/// Sends what the machine has for a datagram socket, for ever; to `group` on a multicast one.
-async fn send_datagrams<M: Machine + Send + 'static>(
-    driver: Arc<Driver<M>>,
-    link: LinkId,
-    socket: Arc<UdpSocket>,
-    group: Option<SocketAddr>,
-    look: Arc<Notify>,
-) {
-    loop {
-        look.notified().await;
-        loop {
-            let _ = socket.writable().await;
-            let Some(transmit) = driver.transmit(link) else { break };
-            if let Some(to) = transmit.to.or(group) {
-                send_datagram(&socket, to, &transmit).await;
-            }
-            consume_budget().await;
-        }
-    }
-}
-
-/// Sends one datagram. Whatever the system has against it, it is lost like any other.
-async fn send_datagram(socket: &UdpSocket, to: SocketAddr, transmit: &Transmit) {
-    while let Err(error) = try_send_datagram(socket, to, transmit) {
-        if error.kind() != ErrorKind::WouldBlock || socket.writable().await.is_err() {
-            return;
-        }
-    }
-}
-
-fn try_send_datagram(socket: &UdpSocket, to: SocketAddr, transmit: &Transmit) -> io::Result<()> {
-    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-    let slices = fill(&mut slices, transmit);
-    let send = || SockRef::from(socket).send_to_vectored(slices, &to.into());
-    socket.try_io(Interest::WRITABLE, send).map(drop)
-}
-
-/// The slices of `transmit`, in `slices`.
-pub(crate) fn fill<'a, 'b>(
-    slices: &'b mut [IoSlice<'a>; MAX_SLICES],
-    transmit: &'a Transmit,
-) -> &'b mut [IoSlice<'a>] {
-    let mut count = 0;
-    for (to, from) in slices.iter_mut().zip(transmit.slices()) {
-        *to = IoSlice::new(from);
-        count += 1;
-    }
-    &mut slices[..count]
 }

@@ -1,8 +1,8 @@
 //! TCP streams: one task each, which reads and writes.
 
+use crate::buffers::{CHUNK_BYTES, MAX_SLICES, fill};
 use crate::driver::Driver;
 use crate::error::link_error;
-use crate::sockets::{CHUNK_BYTES, MAX_SLICES, fill};
 use bytes::BytesMut;
 use quilt_proto::{Event, LinkError, LinkId, Machine, Transmit};
 use std::io::{self, ErrorKind, IoSlice};

@@ -137,7 +137,8 @@ impl Net {
                 self.hosts.get_mut(&at).unwrap().peers.0.remove(&gone);
             }
             Effect::AskContacts => self.send_in(20, at, at, Arriving::Contacts),
-            Effect::Announce => {}
+            // Here nothing waits: whatever is sent is under way at once.
+            Effect::Announce | Effect::HoldBack(_) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -284,6 +284,9 @@ impl Protocol for Mesh {
             Frame::Prune | Frame::Graft => {
                 if let Some(partner) = self.partners.get_mut(&from) {
                     partner.set_eager(cx.now(), frame == Frame::Graft);
+                    if frame == Frame::Prune {
+                        cx.hold_back(from);
+                    }
                 }
             }
             Frame::Bye { leaves } => self.on_bye(cx, from, leaves),
@@ -316,6 +319,7 @@ impl Protocol for Mesh {
         let Some(partner) = self.partners.get_mut(&from).filter(|_| others) else { return };
         if partner.prune(cx.now()) {
             cx.send(from, &Frame::Prune);
+            cx.hold_back(from);
         }
     }
 

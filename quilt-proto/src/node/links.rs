@@ -4,6 +4,7 @@
 mod demand;
 mod greeting;
 mod hosts;
+mod lanes;
 mod liveness;
 mod multicast;
 
@@ -14,7 +15,10 @@ mod stream;
 
 use crate::counters::{Counter, Counters};
 use crate::wire::{self, Frame, Frames, Header, Hello};
-use crate::{Action, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time, Transmit};
+use crate::{
+    Action, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time,
+    Transmit,
+};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -263,6 +267,13 @@ impl Links {
     fn service_link(&self, at: SocketAddr) -> Option<LinkId> {
         let is_it = |link: &Link| matches!(link, Link::Stream(stream) if stream.serves(at));
         self.links.iter().find(|(_, link)| is_it(link)).map(|(&link, _)| link)
+    }
+
+    fn queue(&self, link: LinkId) -> Option<&Queue> {
+        match self.links.get(&link)? {
+            Link::Stream(stream) => Some(stream.queue()),
+            Link::Multicast(multicast) => Some(multicast.queue()),
+        }
     }
 
     fn queue_mut(&mut self, link: LinkId) -> Option<&mut Queue> {

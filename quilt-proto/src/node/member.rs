@@ -453,6 +453,7 @@ impl Member {
                     self.notices.push_back(Notice::SlowPeer { host });
                 }
             }
+            Effect::HoldBack(host) => env.links.hold_back(host, group, id),
             Effect::Multicast(body) => {
                 if let Some(link) = patch.multicast {
                     env.links.introduce_on(link, &Frame::Protocol { group, patch: id, body });

@@ -11,9 +11,12 @@ use core::time::Duration;
 
 /// How often holes are looked through while there are any.
 const TICK: Duration = Duration::from_millis(10);
-/// A hole younger than this may be filled by what is under way.
-const GRACE: Duration = Duration::from_millis(20);
-/// The same on a standby, which hears of what its region has yet to get.
+/// A hole younger than this may be filled by what is under way. How long that takes is learned: the
+/// time grows by half with each fragment that came unasked after all, and shrinks by a sixteenth
+/// with each that did not.
+const MIN_GRACE: Duration = Duration::from_millis(20);
+const MAX_GRACE: Duration = Duration::from_secs(1);
+/// The least on a standby, which hears of what its region has yet to get.
 const STANDBY_GRACE: Duration = Duration::from_millis(300);
 /// Whoever was asked has at least this long to answer, and twice as long after each time that it
 /// was not long enough: a busy host is not to be asked for more of the same.
@@ -30,11 +33,12 @@ const GUESS_PAUSE: Duration = Duration::from_millis(100);
 const MAX_GUESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// A group's repair.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Repair {
     words: BTreeMap<HostId, Word>,
     asked: BTreeMap<FragmentId, Ask>,
     guesses: BTreeMap<(Source, Seq), Guess>,
+    grace: Duration,
     next: Option<Time>,
 }
 
@@ -63,6 +67,18 @@ struct Guess {
     round: usize,
 }
 
+impl Default for Repair {
+    fn default() -> Self {
+        Self {
+            words: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            guesses: BTreeMap::new(),
+            grace: MIN_GRACE,
+            next: None,
+        }
+    }
+}
+
 impl Repair {
     /// A neighbour said what it holds.
     pub(super) fn on_word(
@@ -87,7 +103,7 @@ impl Repair {
     pub(super) fn on_not_held(&mut self, host: HostId, wanted: &[Wanted]) {
         for wanted in wanted {
             let FragmentId { source, seq, .. } = wanted.first;
-            self.answered(host, wanted.first);
+            self.answered(host, wanted.first, true);
             if let Some(word) = self.words.get_mut(&host)
                 && word.denied.len() < MAX_ASKED
             {
@@ -96,16 +112,21 @@ impl Repair {
         }
     }
 
-    /// A fragment came: nobody need be asked for it any more. True if `host` had been asked.
-    pub(super) fn answered(&mut self, host: HostId, fragment: FragmentId) -> bool {
-        let Some(ask) = self.asked.remove(&fragment) else { return false };
+    /// A fragment came from `host`, asked for or not: nobody need be asked for it any more.
+    pub(super) fn answered(&mut self, host: HostId, fragment: FragmentId, solicited: bool) {
+        let Some(ask) = self.asked.remove(&fragment) else { return };
+        let grace = if solicited {
+            self.grace.saturating_sub(self.grace.checked_div(16).unwrap_or_default())
+        } else {
+            self.grace.saturating_mul(3).checked_div(2).unwrap_or_default()
+        };
+        self.grace = grace.clamp(MIN_GRACE, MAX_GRACE);
         if let Some(word) = self.words.get_mut(&ask.of) {
             word.asked = word.asked.saturating_sub(1);
             if ask.of == host {
                 word.late = 0;
             }
         }
-        ask.of == host
     }
 
     /// There is no stream to the host any more.
@@ -114,9 +135,13 @@ impl Repair {
         self.asked.retain(|_, ask| ask.of != host);
     }
 
-    /// Whether a neighbour said that it holds the message.
-    pub(super) fn obtainable(&self, source: Source, seq: Seq) -> bool {
-        self.words.values().any(|word| word.claims(source, seq))
+    /// Whether a neighbour may hold a message: it said so, or has not said anything of its source,
+    /// and it has not denied it.
+    pub(super) fn may_hold(&self, host: HostId, source: Source, seq: Seq) -> bool {
+        self.words.get(&host).is_none_or(|word| {
+            let silent = !word.sources.contains_key(&source);
+            word.claims(source, seq) || (silent && !word.denied.contains(&(source, seq)))
+        })
     }
 
     /// There may be holes: look through them soon.
@@ -150,7 +175,7 @@ impl Repair {
             return;
         }
         self.forget_unanswered(now);
-        let grace = if standby { STANDBY_GRACE } else { GRACE };
+        let grace = if standby { self.grace.max(STANDBY_GRACE) } else { self.grace };
         let mut requests: BTreeMap<(HostId, PatchId), Vec<Wanted>> = BTreeMap::new();
         window.holes(now, grace, |hole| {
             self.plan(now, hole, links, neighbours, &mut requests);

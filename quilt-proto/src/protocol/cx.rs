@@ -35,6 +35,8 @@ pub enum Effect {
     Send(HostId, Bytes),
     /// Send a fragment from the window to a member that is needed.
     SendFragment(HostId, FragmentId),
+    /// Forget the fragments that wait for a member.
+    HoldBack(HostId),
     /// Send a protocol frame to the patch's multicast address.
     Multicast(Bytes),
     /// Send a fragment from the window to the patch's multicast address.
@@ -133,6 +135,11 @@ impl<T: Copy + Ord> Cx<'_, T> {
     /// Sends a fragment that the window holds to `host`, which must be needed.
     pub fn send_fragment(&mut self, host: HostId, fragment: FragmentId) {
         self.effects.push(Effect::SendFragment(host, fragment));
+    }
+
+    /// Forgets the fragments that wait for `host`, which gets them from elsewhere.
+    pub fn hold_back(&mut self, host: HostId) {
+        self.effects.push(Effect::HoldBack(host));
     }
 
     /// Sends `frame` to everybody in the patch, by multicast.

@@ -226,8 +226,9 @@ fn hello() -> impl Strategy<Value = Hello> {
 }
 
 fn beat() -> impl Strategy<Value = Beat> {
-    (any::<u64>(), any::<u64>(), any::<u64>(), any::<u16>())
-        .prop_map(|(stamp, echo, held, next_ms)| Beat { stamp, echo, held, next_ms })
+    (any::<u64>(), any::<u64>(), any::<u64>(), any::<u16>(), any::<bool>()).prop_map(
+        |(stamp, echo, held, next_ms, needed)| Beat { stamp, echo, held, next_ms, needed },
+    )
 }
 
 /// `low`, the ends of the missing ranges and `next` are one ascending row of numbers.

@@ -29,6 +29,8 @@ pub struct Beat {
     pub held: u64,
     /// The next frame comes at the latest after this many milliseconds.
     pub next_ms: u16,
+    /// The sender needs the link.
+    pub needed: bool,
 }
 
 /// One fragment of a message. Its head on the wire has at most 44 bytes, 64 with the packet's.

@@ -24,10 +24,17 @@ impl Beat {
         out.u64(self.echo);
         out.u64(self.held);
         out.u16(self.next_ms);
+        out.bool(self.needed);
     }
 
     pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { stamp: from.u64()?, echo: from.u64()?, held: from.u64()?, next_ms: from.u16()? })
+        Ok(Self {
+            stamp: from.u64()?,
+            echo: from.u64()?,
+            held: from.u64()?,
+            next_ms: from.u16()?,
+            needed: from.bool("needed")?,
+        })
     }
 }
 

@@ -49,11 +49,11 @@ pub(crate) struct BootstrapArgs {
     pub(crate) listen: SocketAddr,
     /// The administrator's policy; `quilt bootstrap --help` shows the format.
     ///
-    /// One setting a line, `#` starts a comment:
-    ///   order = ipmc, donet, omni
-    ///   forbid = ipmc 10.0.0.0/8
-    ///   inter-patch = omni
-    ///   representatives = 2..3
+    /// One wish a line, `#` starts a comment; what is not mentioned keeps its default:
+    ///   order ipmc donet omni
+    ///   forbid ipmc 10.1.0.0/16
+    ///   inter-patch omni
+    ///   representatives 2..3
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub(crate) policy: Option<PathBuf>,
     /// A group that may exist; give it once for each. Without it hosts may create any.

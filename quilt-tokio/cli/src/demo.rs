@@ -12,14 +12,13 @@ use crate::text::{Failure, Line, Standing};
 use crate::transfer::Digest;
 use crew::{Crew, Receiver};
 use indicatif::ProgressBar;
-use quilt_tokio::{Node, Notice, Options};
+use quilt_tokio::{Node, Notice, Options, Url};
 use site::Site;
 use std::path::PathBuf;
 use std::time::Duration;
 use summary::Summary;
 use tokio::time::Instant;
 
-const GROUP: &str = "demo-lead";
 /// So many representatives a patch needs before sending starts, if it has as many members: the
 /// default policy's least number.
 const REPRESENTATIVES: usize = 2;
@@ -61,6 +60,7 @@ struct Demo<'a> {
     args: &'a DemoArgs,
     screen: Screen,
     crew: Crew,
+    url: Url,
     sender: Node,
     bars: Vec<(Site, ProgressBar)>,
     deadline: Instant,
@@ -73,7 +73,9 @@ impl<'a> Demo<'a> {
         let screen = Screen::new(args.json, false);
         let deadline = Instant::now() + Duration::from_secs(args.timeout);
         let program = own_path()?;
-        let (crew, url) = Crew::start(&program, GROUP, args.hosts, args.keep).await?;
+        // Two demos at once must not meet on one multicast address.
+        let group = format!("demo-{}", std::process::id());
+        let (crew, url) = Crew::start(&program, &group, args.hosts, args.keep).await?;
         let mut options = Options { create: true, ..Options::default() };
         options.bind = (Site::FIRST.sender_address(), 0).into();
         options.surroundings.topology = Site::FIRST.routers().0;
@@ -89,10 +91,11 @@ impl<'a> Demo<'a> {
         });
         let bars = bars.collect();
         let sending_since = Instant::now();
-        let demo = Self { args, screen, crew, sender, bars, deadline, sending_since, length };
+        let demo = Self { args, screen, crew, url, sender, bars, deadline, sending_since, length };
         demo.tell(format_args!(
-            "bootstrap service and {} receivers run as processes; their group: {url}",
-            args.hosts
+            "bootstrap service and {} receivers run as processes; join them in another terminal: \
+             quilt join {}",
+            args.hosts, demo.url
         ));
         Ok(demo)
     }
@@ -104,12 +107,13 @@ impl<'a> Demo<'a> {
                 let at = event?;
                 self.draw(at);
             }
-            notice = self.sender.next() => {
-                let notice = notice.unwrap_or(Notice::Left);
-                if !self.args.json {
+            notice = self.sender.next() => match notice {
+                Some(Notice::Evicted { cause }) => return Err(Failure::evicted(&self.url, cause)),
+                Some(notice) if !self.args.json => {
                     Line::of(&notice).iter().for_each(|line| self.screen.say(line));
                 }
-            }
+                _ => {}
+            },
             () = tokio::time::sleep_until(self.deadline) => return Err(self.too_late()),
         }
         Ok(())

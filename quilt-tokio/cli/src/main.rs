@@ -6,7 +6,6 @@ mod demo;
 mod join;
 mod latency;
 mod output;
-mod policy;
 mod screen;
 mod send;
 mod stop;

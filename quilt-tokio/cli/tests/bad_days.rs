@@ -6,8 +6,11 @@ use common::{Feed, Folder, Quilt, holds, noise};
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
 const LEN: usize = 4_000_000;
+/// How often a condition is looked at that nothing announces.
+const POLL: Duration = Duration::from_millis(5);
 
 /// A group of six receivers: three in a site with IP multicast, three in one without.
 struct Group {
@@ -179,4 +182,41 @@ fn an_interface_without_multicast_is_said_and_another_protocol_takes_over() {
         receiver.wait_for("complete");
         assert!(holds(output, &bytes));
     }
+}
+
+/// Its processes read standard input, whose other end goes with the demo.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_of_the_demo_outlives_it() {
+    let folder = Folder::new();
+    let input = folder.file("in", &noise(100_000, 5));
+    let args = ["demo", "--hosts", "4", "--input", &input, "--timeout", "60"];
+    let mut demo = Quilt::start_in(&args, folder.as_path());
+    let deadline = Instant::now() + common::DEADLINE;
+    let children = loop {
+        let children = children_of(demo.id());
+        if children.len() == 5 {
+            break children;
+        }
+        assert!(Instant::now() < deadline, "{children:?}");
+        std::thread::sleep(POLL);
+    };
+    demo.kill();
+    while children.iter().any(|child| std::fs::exists(format!("/proc/{child}/exe")).unwrap()) {
+        assert!(Instant::now() < deadline, "{children:?}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The processes that `parent` has started, as /proc tells it.
+#[cfg(target_os = "linux")]
+fn children_of(parent: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let of_parent = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        after_name.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    pids.filter(of_parent).collect()
 }

@@ -114,12 +114,12 @@ fn a_url_is_checked() {
 #[test]
 fn a_policy_is_checked() {
     let folder = Folder::new();
-    let policy = folder.file("policy", b"order = ipmc\nforbid = ipmc\n");
+    let policy = folder.file("policy", b"order ipmc\nforbid ipmc\n");
     fails(
         &["bootstrap", "--listen", "127.0.0.1:0", "--policy", &policy],
         &format!(
-            "the policy {policy} is wrong in line 2: write: forbid = PROTOCOL IP/BITS; correct \
-             the line, quilt bootstrap --help shows the format"
+            "the policy {policy} is wrong in line 2: the line does not have the form `forbid \
+             PROTOCOL ADDRESS/BITS`; quilt bootstrap --help shows the format"
         ),
     );
 }

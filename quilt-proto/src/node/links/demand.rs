@@ -11,7 +11,8 @@ impl Links {
         self.hosts.need(host, need);
         if let Some(link) = self.hosts.link(host) {
             if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                stream.is_needed();
+                stream.set_needed(self.now, true);
+                self.look(link);
             }
             return;
         }
@@ -32,8 +33,9 @@ impl Links {
         self.hosts.release(host, need);
         if let Some(link) = self.hosts.link(host).filter(|_| !self.hosts.is_needed(host)) {
             if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                stream.idle_from(self.now);
+                stream.set_needed(self.now, false);
             }
+            self.look(link);
             self.schedule(link);
         }
     }
@@ -112,11 +114,45 @@ impl Links {
         }
         let Some(queue) = self.queue_mut(link) else { return false };
         let was_long = queue.is_long();
-        let overflow = queue.push_data(data, urgency);
+        let room = queue.push_data(data, urgency);
         let is_long = queue.is_long();
-        self.counters.add(Counter::QueueOverflow, overflow);
+        if !room {
+            self.counters.bump(Counter::QueueOverflow);
+        }
         self.look(link);
         is_long && !was_long
+    }
+
+    /// Whether a fragment still waits to be sent unasked, to a host or to a multicast address.
+    pub(in crate::node) fn is_due(
+        &self,
+        host: HostId,
+        multicast: Option<LinkId>,
+        group: GroupId,
+        fragment: FragmentId,
+    ) -> bool {
+        let links = self.hosts.link(host).into_iter().chain(multicast);
+        let mut queues = links.filter_map(|link| self.queue(link));
+        queues.any(|queue| queue.is_due(group, fragment))
+    }
+
+    /// A host has a fragment: it need not be sent there unasked.
+    pub(in crate::node) fn has_fragment(
+        &mut self,
+        host: HostId,
+        group: GroupId,
+        fragment: FragmentId,
+    ) {
+        if let Some(queue) = self.hosts.link(host).and_then(|link| self.queue_mut(link)) {
+            queue.forget(group, fragment);
+        }
+    }
+
+    /// A host wants nothing fresh of a patch: what waits for it is forgotten.
+    pub(in crate::node) fn hold_back(&mut self, host: HostId, group: GroupId, patch: PatchId) {
+        if let Some(queue) = self.hosts.link(host).and_then(|link| self.queue_mut(link)) {
+            queue.hold_back(group, patch);
+        }
     }
 
     /// Whether the queue to a host, or to a multicast address, is long.
@@ -201,7 +237,7 @@ impl Links {
     pub(in crate::node) fn close_service(&mut self, at: SocketAddr) {
         if let Some(link) = self.service_link(at) {
             if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                stream.idle_from(self.now);
+                stream.set_needed(self.now, false);
             }
             self.schedule(link);
         }

@@ -70,7 +70,7 @@ impl Liveness {
     }
 
     /// The beat to send now, and how long the silence behind it may be.
-    pub(super) fn beat(&mut self, now: Time) -> Beat {
+    pub(super) fn beat(&mut self, now: Time, needed: bool) -> Beat {
         let live = self.carried.is_some_and(|at| now <= at + LIVE);
         // The first beats of a stream follow quickly too: they measure it.
         self.beat = match self.rtt {
@@ -86,7 +86,7 @@ impl Liveness {
             None => (0, 0),
         };
         let next_ms = u16::try_from(self.beat.as_millis()).unwrap_or(u16::MAX);
-        Beat { stamp: now.as_nanos().max(1), echo, held, next_ms }
+        Beat { stamp: now.as_nanos().max(1), echo, held, next_ms, needed }
     }
 
     pub(super) fn on_beat(&mut self, now: Time, beat: Beat) {
@@ -118,9 +118,9 @@ mod tests {
     fn the_round_trip_leaves_out_the_time_that_a_stamp_was_held() {
         let mut here = Liveness::new(Time::ZERO);
         let mut there = Liveness::new(Time::ZERO);
-        let out = here.beat(Time::from_millis(10));
+        let out = here.beat(Time::from_millis(10), true);
         there.on_beat(Time::from_millis(17), out);
-        let back = there.beat(Time::from_millis(117));
+        let back = there.beat(Time::from_millis(117), true);
         here.on_beat(Time::from_millis(124), back);
         assert_eq!(here.rtt(), Some(Duration::from_millis(14)));
     }
@@ -132,18 +132,18 @@ mod tests {
         let mut now = Time::ZERO;
         let mut silences = alloc::vec::Vec::new();
         for _ in 0..4 {
-            silences.push(liveness.beat(now).next_ms);
+            silences.push(liveness.beat(now, true).next_ms);
             now = now + Duration::from_secs(20);
         }
         assert_eq!(silences, [1_000, 2_000, 4_000, 5_000]);
         liveness.carries_data(now);
-        assert_eq!(liveness.beat(now).next_ms, 100);
+        assert_eq!(liveness.beat(now, true).next_ms, 100);
     }
 
     #[test]
     fn the_dead_are_those_silent_for_three_announced_beats_and_the_grace() {
         let mut liveness = Liveness::new(Time::ZERO);
-        let beat = Beat { stamp: 1, echo: 0, held: 0, next_ms: 100 };
+        let beat = Beat { stamp: 1, echo: 0, held: 0, next_ms: 100, needed: true };
         liveness.on_beat(Time::ZERO, beat);
         assert_eq!(liveness.dead_at(), Time::from_millis(1_300));
     }

@@ -1,5 +1,6 @@
 //! What waits for one socket, and what goes first.
 
+use super::lanes::Lanes;
 use crate::wire::{Data, Frame};
 use crate::{FragmentId, GroupId, Limits, PatchId, Transmit};
 use alloc::collections::{BTreeSet, VecDeque};
@@ -37,44 +38,36 @@ const LONG: usize = 1_024;
 /// Of four fragments on a busy link one may be a repair (design.md, section 8).
 const FRESH_PER_REPAIR: u8 = 3;
 
-/// The queue of one link: control frames and words first, then repairs, then fresh fragments, for
-/// which the patches take turns.
+/// The queue of one link: control frames and words first, then repairs, then fresh fragments.
 #[derive(Debug)]
 pub(super) struct Queue {
     control: VecDeque<Bytes>,
     words: BTreeSet<(GroupId, PatchId)>,
-    repairs: VecDeque<DataRef>,
-    /// What `repairs` holds, since one who waits asks again.
-    repairing: BTreeSet<(GroupId, FragmentId)>,
-    lanes: VecDeque<Lane>,
+    repairs: Lanes,
+    fresh: Lanes,
     /// Fresh fragments sent since the last repair.
     since_repair: u8,
-    fresh: usize,
     max_packet: usize,
     max_fragments: usize,
     max_control: usize,
 }
 
-#[derive(Debug)]
-struct Lane {
-    of: (GroupId, PatchId),
-    queue: VecDeque<DataRef>,
-}
-
 impl Queue {
     /// A queue for packets of at most `max_packet` bytes.
     pub(super) fn new(max_packet: usize, limits: &Limits) -> Self {
+        Self::empty(max_packet, limits.queued_fragments, limits.queued_control)
+    }
+
+    fn empty(max_packet: usize, max_fragments: usize, max_control: usize) -> Self {
         Self {
             control: VecDeque::new(),
             words: BTreeSet::new(),
-            repairs: VecDeque::new(),
-            repairing: BTreeSet::new(),
-            lanes: VecDeque::new(),
+            repairs: Lanes::new(max_fragments),
+            fresh: Lanes::new(max_fragments),
             since_repair: FRESH_PER_REPAIR,
-            fresh: 0,
             max_packet,
-            max_fragments: limits.queued_fragments,
-            max_control: limits.queued_control,
+            max_fragments,
+            max_control,
         }
     }
 
@@ -82,16 +75,15 @@ impl Queue {
         self.control.is_empty()
             && self.words.is_empty()
             && self.repairs.is_empty()
-            && self.fresh == 0
+            && self.fresh.is_empty()
     }
 
     pub(super) fn is_long(&self) -> bool {
-        self.fresh > LONG.min(self.max_fragments)
+        self.fresh.len() > LONG.min(self.max_fragments)
     }
 
     pub(super) fn has_queued(&self, group: GroupId) -> bool {
-        self.lanes.iter().any(|lane| lane.of.0 == group && !lane.queue.is_empty())
-            || self.repairs.iter().any(|data| data.group == group)
+        self.fresh.holds(group) || self.repairs.holds(group)
     }
 
     /// False if there was no room.
@@ -112,41 +104,32 @@ impl Queue {
         self.words.insert((group, patch));
     }
 
-    /// Takes a fragment in; returns how many others were dropped to make room.
-    pub(super) fn push_data(&mut self, data: DataRef, urgency: Urgency) -> u64 {
-        if urgency == Urgency::Repair {
-            if self.repairing.insert((data.group, data.fragment)) {
-                self.repairs.push_back(data);
-            }
-            let over = self.repairs.len() > self.max_fragments;
-            return u64::from(over && self.pop_repair().is_some());
+    /// Takes a fragment in; false if another one was dropped to make room.
+    pub(super) fn push_data(&mut self, data: DataRef, urgency: Urgency) -> bool {
+        match urgency {
+            Urgency::Repair => self.repairs.push(data),
+            Urgency::Fresh => self.fresh.push(data),
         }
-        let of = (data.group, data.patch);
-        match self.lanes.iter_mut().find(|lane| lane.of == of) {
-            Some(lane) => lane.queue.push_back(data),
-            None => self.lanes.push_back(Lane { of, queue: VecDeque::from([data]) }),
-        }
-        self.fresh = self.fresh.saturating_add(1);
-        if self.fresh <= self.max_fragments {
-            return 0;
-        }
-        let longest = self.lanes.iter_mut().max_by_key(|lane| lane.queue.len());
-        let dropped = longest.is_some_and(|lane| lane.queue.pop_front().is_some());
-        self.fresh = self.fresh.saturating_sub(usize::from(dropped));
-        u64::from(dropped)
+    }
+
+    /// Whether a fragment is to be sent unasked.
+    pub(super) fn is_due(&self, group: GroupId, fragment: FragmentId) -> bool {
+        self.fresh.contains(group, fragment)
+    }
+
+    /// The other end has a fragment: it need not be sent unasked.
+    pub(super) fn forget(&mut self, group: GroupId, fragment: FragmentId) {
+        self.fresh.forget(group, fragment);
+    }
+
+    /// The other end wants nothing fresh of a patch.
+    pub(super) fn hold_back(&mut self, group: GroupId, patch: PatchId) {
+        self.fresh.clear(group, patch);
     }
 
     /// Hands everything over, and is empty.
     pub(super) fn take(&mut self) -> Self {
-        let empty = Self {
-            control: VecDeque::new(),
-            words: BTreeSet::new(),
-            repairs: VecDeque::new(),
-            repairing: BTreeSet::new(),
-            lanes: VecDeque::new(),
-            fresh: 0,
-            ..*self
-        };
+        let empty = Self::empty(self.max_packet, self.max_fragments, self.max_control);
         core::mem::replace(self, empty)
     }
 
@@ -154,11 +137,11 @@ impl Queue {
     pub(super) fn append(&mut self, mut other: Self) {
         self.control.append(&mut other.control);
         self.words.append(&mut other.words);
-        for data in other.repairs {
-            self.push_data(data, Urgency::Repair);
+        while let Some(data) = other.repairs.pop() {
+            self.repairs.push(data);
         }
-        for data in other.lanes.into_iter().flat_map(|lane| lane.queue) {
-            self.push_data(data, Urgency::Fresh);
+        while let Some(data) = other.fresh.pop() {
+            self.fresh.push(data);
         }
     }
 
@@ -204,38 +187,24 @@ impl Queue {
 
     /// The fragment whose turn it is.
     fn next(&mut self) -> Option<(DataRef, Urgency)> {
-        let repair = self.repairs.front().map(|&data| (data, Urgency::Repair));
+        let repair = self.repairs.next().map(|data| (data, Urgency::Repair));
         if self.since_repair >= FRESH_PER_REPAIR && repair.is_some() {
             return repair;
         }
-        while self.lanes.front().is_some_and(|lane| lane.queue.is_empty()) {
-            self.lanes.pop_front();
-        }
-        let fresh = self.lanes.front().and_then(|lane| lane.queue.front());
-        fresh.map(|&data| (data, Urgency::Fresh)).or(repair)
+        self.fresh.next().map(|data| (data, Urgency::Fresh)).or(repair)
     }
 
     fn pop(&mut self, urgency: Urgency) {
         match urgency {
             Urgency::Repair => {
-                self.pop_repair();
+                self.repairs.pop();
                 self.since_repair = 0;
             }
             Urgency::Fresh => {
-                if let Some(mut lane) = self.lanes.pop_front() {
-                    lane.queue.pop_front();
-                    self.fresh = self.fresh.saturating_sub(1);
-                    self.lanes.push_back(lane);
-                }
+                self.fresh.pop();
                 self.since_repair = self.since_repair.saturating_add(1);
             }
         }
-    }
-
-    fn pop_repair(&mut self) -> Option<DataRef> {
-        let data = self.repairs.pop_front()?;
-        self.repairing.remove(&(data.group, data.fragment));
-        Some(data)
     }
 }
 

@@ -55,8 +55,13 @@ pub(super) struct Stream {
     liveness: Liveness,
     looked: bool,
     greeted: bool,
-    /// When it is closed because nobody needs it, or because another one serves the host.
+    /// Somebody here needs it.
+    needed: bool,
+    /// The other side needs it, as it last said.
+    other_needs: bool,
+    /// When it is closed because neither side needs it, or because another one serves the host.
     closes: Option<Time>,
+    retired: bool,
     /// When it must have come further.
     patience: Option<Time>,
     scheduled: Option<Time>,
@@ -78,11 +83,11 @@ impl Stream {
     ) -> Option<Self> {
         let (&first, others) = addresses.split_first()?;
         let others = others.iter().copied().collect();
-        Some(Self { others, ..Self::new(now, Other::Host(host), first, limits) })
+        Some(Self { others, needed: true, ..Self::new(now, Other::Host(host), first, limits) })
     }
 
     pub(super) fn to_service(now: Time, at: SocketAddr, limits: &Limits) -> Self {
-        Self::new(now, Other::Service, at, limits)
+        Self { needed: true, ..Self::new(now, Other::Service, at, limits) }
     }
 
     fn new(now: Time, other: Other, address: SocketAddr, limits: &Limits) -> Self {
@@ -100,7 +105,10 @@ impl Stream {
             liveness: Liveness::new(now),
             looked: false,
             greeted: false,
+            needed: false,
+            other_needs: false,
             closes: None,
+            retired: false,
             patience: Some(now + DIAL_TIMEOUT),
             scheduled: None,
         }
@@ -225,27 +233,39 @@ impl Stream {
 
     pub(super) fn on_beat(&mut self, now: Time, beat: Beat) {
         self.liveness.on_beat(now, beat);
+        self.other_needs = beat.needed;
+        self.consider_closing(now);
     }
 
     pub(super) fn carries_data(&mut self, now: Time) {
         self.liveness.carries_data(now);
     }
 
-    /// Nobody here needs it from now on. Who dialled it closes it.
-    pub(super) fn idle_from(&mut self, now: Time) {
-        if !self.accepted {
-            self.closes.get_or_insert(now + LINGER);
+    /// Whether somebody here needs it. The other side is told when that changes.
+    pub(super) fn set_needed(&mut self, now: Time, needed: bool) {
+        if self.needed != needed {
+            self.needed = needed;
+            if self.beats() {
+                let beat = self.liveness.beat(now, needed);
+                self.queue.push_control(&Frame::Beat(beat));
+            }
+            self.consider_closing(now);
         }
     }
 
-    /// Somebody needs it again.
-    pub(super) fn is_needed(&mut self) {
-        self.closes = None;
+    /// Who dialled a stream closes it when neither side has needed it for a while.
+    fn consider_closing(&mut self, now: Time) {
+        if self.needed || self.other_needs || self.accepted {
+            self.closes = self.closes.filter(|_| self.retired);
+        } else {
+            self.closes.get_or_insert(now + LINGER);
+        }
     }
 
     /// Another stream serves the host; what waits is handed over.
     pub(super) fn retire(&mut self, now: Time) -> Option<Queue> {
         self.closes = Some(now + RETIREMENT);
+        self.retired = true;
         Some(self.queue.take())
     }
 
@@ -283,7 +303,7 @@ impl Stream {
         if self.liveness.beat_due() <= now {
             // What waits already says that this host is alive, once the socket takes it.
             if self.queue.is_empty() {
-                let beat = self.liveness.beat(now);
+                let beat = self.liveness.beat(now, self.needed);
                 self.queue.push_control(&Frame::Beat(beat));
             }
             self.liveness.sent(now);

@@ -28,8 +28,10 @@ impl Member {
         let bytes = data.payload.len() as u64;
         let kept = self.window.keep(env.now, &data, meeting);
         if let Some(host) = sender {
-            self.repair.answered(host, data.fragment);
+            env.links.has_fragment(host, self.id, data.fragment);
+            self.repair.answered(host, data.fragment, data.solicited);
         }
+        let counters = &mut env.links.counters;
         match kept {
             Kept::New => {
                 counters.add(Counter::PayloadBytesFirst, bytes);
@@ -128,9 +130,7 @@ impl Member {
         }
         let mut not_held = Vec::new();
         for wanted in &pull.wanted {
-            let served = self.serve(env, host, pull.patch, wanted);
-            env.links.counters.add(Counter::FragmentsServed, served);
-            if served == 0 {
+            if self.serve(env, host, pull.patch, wanted) == 0 {
                 not_held.push(*wanted);
             }
         }
@@ -140,21 +140,27 @@ impl Member {
         }
     }
 
-    /// Gives what is here of what is wanted, at most [`MAX_SERVED`] fragments; how many.
+    /// Gives what is here of what is wanted, at most [`MAX_SERVED`] fragments; how many are here.
+    /// What is due to be sent there unasked is not given a second time: words go ahead of data.
     fn serve(&mut self, env: &mut Env<'_>, host: HostId, patch: PatchId, wanted: &Wanted) -> u64 {
         let FragmentId { source, seq, index } = wanted.first;
+        let multicast = self.patches.get(&patch).and_then(|patch| patch.multicast);
         let count = self.window.count(source, seq).unwrap_or(0);
         let last = wanted.last.min(count.saturating_sub(1));
-        let mut served = 0_u64;
+        let mut held = 0_u64;
         for index in (index..=last).take(usize::from(MAX_SERVED)) {
             let fragment = FragmentId { source, seq, index };
-            if self.window.get(fragment).is_some() {
+            if self.window.get(fragment).is_none() {
+                continue;
+            }
+            held = held.saturating_add(1);
+            if !env.links.is_due(host, multicast, self.id, fragment) {
                 let data = DataRef { group: self.id, patch, fragment };
                 env.links.send_fragment(host, data, Urgency::Repair);
-                served = served.saturating_add(1);
+                env.links.counters.bump(Counter::FragmentsServed);
             }
         }
-        served
+        held
     }
 
     /// Asks for what is missing, and gives up what is not to be had.
@@ -169,8 +175,11 @@ impl Member {
             .flat_map(|patch| patch.neighbours().into_iter().map(|host| (host, patch.id)));
         let neighbours: BTreeMap<HostId, PatchId> = neighbours.collect();
         self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, standby);
-        let repair = &self.repair;
-        let gone = self.window.give_up(env.now, |source, seq| repair.obtainable(source, seq));
+        let (repair, links) = (&self.repair, &env.links);
+        let gone = self.window.give_up(env.now, |source, seq| {
+            let near = neighbours.keys().filter(|&&host| links.is_up(host));
+            near.into_iter().any(|&host| repair.may_hold(host, source, seq))
+        });
         env.links.counters.add(Counter::MessagesGapped, gone);
     }
 

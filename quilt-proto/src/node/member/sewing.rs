@@ -44,7 +44,12 @@ impl Member {
                 fellows.extend(patch.representatives.iter().map(|&host| (patch.id, host)));
             }
         }
-        self.lost.retain(|host, _| fellows.iter().any(|(_, fellow)| fellow == host));
+        let lost = self.lost.len();
+        let is_fellow = |host: &HostId| fellows.iter().any(|(_, fellow)| fellow == host);
+        self.lost.retain(|host, _| is_fellow(host) && !env.links.is_up(*host));
+        if self.lost.len() < lost {
+            self.choose_forwarders(env);
+        }
         for (region, host) in fellows {
             if host == env.host.config.host || self.lost.get(&host).is_some_and(|&at| at > now) {
                 continue;

@@ -1,5 +1,6 @@
 //! What went wrong, why, and what cures it: one line.
 
+use quilt_tokio::proto::policy::PolicyError;
 use quilt_tokio::proto::{EvictCause, LinkError, RejectCause, wire};
 use quilt_tokio::{BindError, JoinError, PublishError, Url, UrlError};
 use serde::Serialize;
@@ -47,9 +48,13 @@ impl Failure {
         Self::new(format!("{text:?} is not the URL of a group"), error, cure)
     }
 
-    pub(crate) fn bad_policy(file: &Path, line: usize, error: &str) -> Self {
-        let what = format!("the policy {} is wrong in line {line}", file.display());
-        Self::new(what, error, "correct the line, quilt bootstrap --help shows the format")
+    pub(crate) fn bad_policy(file: &Path, error: &PolicyError) -> Self {
+        let place = match error.line {
+            0 => String::new(),
+            line => format!(" in line {line}"),
+        };
+        let what = format!("the policy {} is wrong{place}", file.display());
+        Self::new(what, &error.fault, "quilt bootstrap --help shows the format")
     }
 
     pub(crate) fn unknown_protocol(name: &str) -> Self {
@@ -187,6 +192,7 @@ fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quilt_tokio::proto::policy::PolicyFault;
 
     fn url() -> Url {
         "quilt://127.0.0.1:7400/tea".parse().unwrap()
@@ -199,6 +205,7 @@ mod tests {
     #[test]
     fn every_failure_is_one_line_of_what_why_and_cure() {
         let at = ([127, 0, 0, 1], 7400).into();
+        let policy = PolicyError { line: 3, fault: PolicyFault::EmptyOrder };
         let taken = BindError { address: at, source: ErrorKind::AddrInUse.into() };
         for (failure, text) in [
             (
@@ -241,9 +248,9 @@ mod tests {
                 "cannot write d/f: permission denied; give this user the right to write there",
             ),
             (
-                Failure::bad_policy(Path::new("p"), 3, "there is no = in it").to_string(),
-                "the policy p is wrong in line 3: there is no = in it; correct the line, quilt \
-                 bootstrap --help shows the format",
+                Failure::bad_policy(Path::new("p"), &policy).to_string(),
+                "the policy p is wrong in line 3: no protocol is named, so nothing could run; \
+                 write `order PROTOCOL...`; quilt bootstrap --help shows the format",
             ),
         ] {
             assert_eq!(failure, text);

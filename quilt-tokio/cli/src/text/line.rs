@@ -15,6 +15,14 @@ use std::path::PathBuf;
 pub(crate) enum Line {
     /// The bootstrap service is up.
     Listening { address: SocketAddr, groups: Vec<String> },
+    /// The bootstrap service formed a patch.
+    PatchFormed { group: String, patch: String, protocol: String, inter_patch: bool },
+    /// The number of a patch's members changed.
+    Members { group: String, patch: String, members: usize },
+    /// Others represent a patch.
+    Represented { group: String, patch: String, representatives: Vec<String> },
+    /// Nobody is in a patch any more.
+    PatchGone { group: String, patch: String },
     /// The host is in the group.
     Joined {
         url: String,
@@ -198,6 +206,10 @@ impl fmt::Display for Line {
                      quilt://{address}/{group}"
                 )
             }
+            Self::PatchFormed { .. }
+            | Self::Members { .. }
+            | Self::Represented { .. }
+            | Self::PatchGone { .. } => self.patch(f),
             Self::Joined { url, host, standing, .. } => write!(
                 f,
                 "joined as {host}: {standing}; in another terminal: quilt send {url} < FILE"
@@ -258,6 +270,33 @@ impl fmt::Display for Line {
 }
 
 impl Line {
+    /// What the bootstrap service says of patches.
+    fn patch(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PatchFormed { group, patch, protocol, inter_patch: true } => {
+                write!(f, "{group}: patch {patch}, {protocol}, sews the others together")
+            }
+            Self::PatchFormed { group, patch, protocol, .. } => {
+                write!(f, "{group}: patch {patch} is formed, {protocol}")
+            }
+            Self::Members { group, patch, members: 1 } => {
+                write!(f, "{group}: patch {patch} has 1 member")
+            }
+            Self::Members { group, patch, members } => {
+                write!(f, "{group}: patch {patch} has {members} members")
+            }
+            Self::Represented { group, patch, representatives } => {
+                write!(f, "{group}: patch {patch} is represented by ")?;
+                match &representatives[..] {
+                    [] => f.write_str("nobody"),
+                    some => f.write_str(&some.join(", ")),
+                }
+            }
+            Self::PatchGone { group, patch } => write!(f, "{group}: patch {patch} is gone"),
+            _ => Ok(()),
+        }
+    }
+
     fn complete(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Complete {
             name,

@@ -34,9 +34,15 @@ pub struct End {
 
 impl Quilt {
     pub fn start<S: AsRef<str>>(args: &[S]) -> Self {
+        Self::start_in(args, &std::env::temp_dir())
+    }
+
+    /// With a folder of its own for temporary files.
+    pub fn start_in<S: AsRef<str>>(args: &[S], folder: &Path) -> Self {
         let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
         let mut child = Command::new(env!("CARGO_BIN_EXE_quilt"))
             .args(&args)
+            .env("TMPDIR", folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -119,6 +125,10 @@ impl Quilt {
         self.child.stdin.take().unwrap()
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -186,6 +196,10 @@ impl Folder {
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
         Self(path)
+    }
+
+    pub fn as_path(&self) -> &Path {
+        &self.0
     }
 
     pub fn path(&self, name: &str) -> String {

@@ -1,0 +1,56 @@
+//! How a host joins.
+
+use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, Transport};
+use quilt_proto::protocol::Registry;
+use quilt_proto::wire::Nic;
+use quilt_proto::{HostId, Incarnation, Limits};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
+
+/// How a host joins. The default suits a host with one interface of which nothing is known.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen, by TCP and UDP on one port. Default any port on all IPv4 interfaces; then
+    /// others are told the local address that leads to the bootstrap service.
+    pub bind: SocketAddr,
+    /// What is known of the surroundings of the interface that `bind` names. Default: reachable
+    /// by TCP and UDP, all else unknown. `Guess:` nothing senses yet whether a NAT is in the way.
+    pub surroundings: Euid,
+    /// Further interfaces, at most 3. Default none.
+    pub more_nics: Vec<Nic>,
+    /// Who the host is. Default drawn at random.
+    pub host: Option<HostId>,
+    /// Its life. Default the seconds of the wall clock, so that it rises with each restart.
+    pub incarnation: Incarnation,
+    /// The protocols it has. Default all of the core's.
+    pub registry: Registry,
+    /// The most of everything.
+    pub limits: Limits,
+    /// The most that is published, in bytes a second. Default 12.5 MB/s.
+    pub publish_bytes_per_second: u64,
+    /// Create the group if nobody is in it. Default true.
+    pub create: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let reachable = |transport| Connectivity {
+            transport,
+            direction: Direction::Both,
+            barrier: Barrier::None,
+        };
+        let connectivity = [Transport::Tcp, Transport::Udp].map(reachable).into();
+        let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            bind: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            surroundings: Euid { connectivity, ..Euid::default() },
+            more_nics: Vec::new(),
+            host: None,
+            incarnation: Incarnation(u32::try_from(clock.as_secs()).unwrap_or(u32::MAX)),
+            registry: Registry::standard(),
+            limits: Limits::default(),
+            publish_bytes_per_second: 12_500_000,
+            create: true,
+        }
+    }
+}
