@@ -65,6 +65,8 @@ counters! {
     DroppedLate => "dropped_late",
     /// Dropped fragments: they contradict what is known of their message.
     DroppedContradiction => "dropped_contradiction",
+    /// Dropped fragments: of a message that is longer than the limits allow.
+    DroppedTooLong => "dropped_too_long",
     /// Dropped fragments: they travelled too many hops.
     DroppedHopLimit => "dropped_hop_limit",
     /// Dropped fragments: from more sources than the limits allow.

@@ -6,15 +6,17 @@ use core::time::Duration;
 /// said beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one message; `publish` refuses longer ones. Default 16 MiB.
+    /// Bytes of one message; `publish` refuses longer ones, and fragments of longer ones are
+    /// dropped. Default 16 MiB.
     pub message_bytes: usize,
-    /// Bytes of payload that one group's window holds; the oldest message goes first. Default
-    /// 64 MiB (reliability.md, section 3).
+    /// Bytes that one group's window holds, payload and 32 more for each fragment of a message that
+    /// has begun; the oldest message goes first. Default 64 MiB (reliability.md, section 3).
     pub window_bytes: usize,
     /// How long a message stays in the window after it is whole. Default 30 s (as above).
     pub window_time: Duration,
-    /// Messages of one source between the oldest that is kept and the newest; the oldest goes
-    /// first. Default 65,536.
+    /// Messages of one group between each source's oldest that is kept and its newest. Where there
+    /// would be more, the oldest of the source that goes on go, but none has less than an equal
+    /// share. Default 65,536.
     pub window_messages: usize,
     /// Sources of one group; fragments of further ones are dropped. Default 1,024.
     pub sources: usize,

@@ -89,13 +89,14 @@ enum Call {
 
 impl Member {
     pub(super) fn new(now: Time, id: GroupId, group: &Group, host: &Host) -> Self {
+        let limits = host.config.limits.clone();
         Self {
             id,
             create: group.create,
             stage: Stage::Joining,
             client: Client::new(now, group.bootstrap),
             patches: BTreeMap::new(),
-            window: Window::new(host.config.limits.clone()),
+            window: Window::new(limits, host.config.host, host.config.incarnation),
             repair: Repair::default(),
             broken: Broken::new(),
             lost: BTreeMap::new(),
@@ -138,7 +139,7 @@ impl Member {
         }
         self.pace(env, body.len());
         let (me, incarnation) = (env.host.config.host, env.host.config.incarnation);
-        let (seq, count) = self.window.publish(env.now, me, incarnation, origin, body);
+        let (seq, count) = self.window.publish(env.now, origin, body);
         let source = Source { host: me.tag(), incarnation };
         for index in 0..count {
             let fragment = crate::FragmentId { source, seq, index };

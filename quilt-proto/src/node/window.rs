@@ -34,6 +34,8 @@ pub(crate) enum Kept {
     Late,
     /// It contradicts what is known of its message.
     Contradiction,
+    /// Its message is longer than any may be.
+    TooLong,
     /// There are too many sources.
     SourceLimit,
 }
@@ -59,13 +61,19 @@ pub(crate) struct Fragment {
 /// One group's window.
 #[derive(Debug)]
 pub(crate) struct Window {
+    /// Nobody else publishes under this host's name.
+    me: HostId,
+    incarnation: Incarnation,
     streams: BTreeMap<Source, Stream>,
     /// The latest incarnation met of each host.
     lives: BTreeMap<HostTag, Incarnation>,
     /// Messages in the order in which their first fragment came: who goes first when room is
     /// needed.
     order: VecDeque<(Source, Seq)>,
+    /// What all messages take, see [`Limits::window_bytes`].
     bytes: usize,
+    /// How many messages of all streams are known.
+    slots: usize,
     /// Streams in which something waits for the application.
     ready: BTreeSet<Source>,
     /// The last one served, for turns.
@@ -79,12 +87,15 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, me: HostId, incarnation: Incarnation) -> Self {
         Self {
+            me,
+            incarnation,
             streams: BTreeMap::new(),
             lives: BTreeMap::new(),
             order: VecDeque::new(),
             bytes: 0,
+            slots: 0,
             ready: BTreeSet::new(),
             served: None,
             notices: VecDeque::new(),
@@ -95,22 +106,18 @@ impl Window {
     }
 
     /// Enters a message of this host's own, cut into fragments that share its bytes.
-    pub(crate) fn publish(
-        &mut self,
-        now: Time,
-        me: HostId,
-        incarnation: Incarnation,
-        origin: PatchId,
-        body: &Bytes,
-    ) -> (Seq, u16) {
-        let source = Source { host: me.tag(), incarnation };
-        let stream = self.streams.entry(source).or_insert_with(|| Stream::own(me));
+    pub(crate) fn publish(&mut self, now: Time, origin: PatchId, body: &Bytes) -> (Seq, u16) {
+        let source = Source { host: self.me.tag(), incarnation: self.incarnation };
+        let stream = self.streams.entry(source).or_insert_with(|| Stream::own(self.me));
         let seq = stream.head();
         let fragments = fragments(body);
         let count = u16::try_from(fragments.len()).unwrap_or(u16::MAX);
-        stream.publish(Slot::published(now, origin, fragments));
-        self.bytes = self.bytes.saturating_add(body.len());
+        let slot = Slot::published(now, origin, fragments);
+        let bytes = slot.bytes();
+        stream.publish(slot, self.limits.window_messages);
+        self.bytes = self.bytes.saturating_add(bytes).saturating_sub(stream.take_freed());
         self.order.push_back((source, seq));
+        self.look_at(source);
         self.make_room();
         (seq, count)
     }
@@ -118,22 +125,23 @@ impl Window {
     /// Takes a fragment in.
     pub(crate) fn keep(&mut self, now: Time, data: &Data, meeting: Meeting) -> Kept {
         let FragmentId { source, seq, .. } = data.fragment;
+        if usize::from(data.count) > self.limits.message_bytes.div_ceil(FRAGMENT_BYTES).max(1) {
+            return Kept::TooLong;
+        }
         if !self.meet(source, None) {
             return Kept::SourceLimit;
         }
+        let max_slots = self.max_slots(source);
         let Some(stream) = self.streams.get_mut(&source) else { return Kept::Late };
         if stream.is_unplaced() {
-            let far = seq.0 >= self.limits.window_messages as u64;
+            let far = seq.0 >= max_slots as u64;
             stream.place(if meeting == Meeting::Newcomer || far { seq } else { Seq(0) });
         }
-        let (kept, first) = stream.keep(now, data, self.limits.window_messages);
-        if kept == Kept::New {
-            self.bytes = self.bytes.saturating_add(data.payload.len());
-            if first {
-                self.order.push_back((source, seq));
-            }
+        let (kept, bytes, first) = stream.keep(now, data, max_slots);
+        if kept == Kept::New && first {
+            self.order.push_back((source, seq));
         }
-        self.bytes = self.bytes.saturating_sub(stream.take_freed());
+        self.bytes = self.bytes.saturating_add(bytes).saturating_sub(stream.take_freed());
         self.look_at(source);
         self.make_room();
         kept
@@ -145,12 +153,13 @@ impl Window {
         if !self.meet(source, Some(held.host)) {
             return false;
         }
+        let max_slots = self.max_slots(source);
         let Some(stream) = self.streams.get_mut(&source) else { return false };
         stream.introduce(held.host);
         if stream.is_unplaced() {
             stream.place(if meeting == Meeting::Newcomer { held.next } else { held.low });
         }
-        let news = stream.note_head(now, held, self.limits.window_messages);
+        let news = stream.note_head(now, held, max_slots);
         self.bytes = self.bytes.saturating_sub(stream.take_freed());
         self.look_at(source);
         news
@@ -233,6 +242,7 @@ impl Window {
             }
             self.bytes = self.bytes.saturating_sub(stream.forget(seq));
             self.order.pop_front();
+            self.look_at(source);
         }
     }
 
@@ -272,15 +282,16 @@ impl Window {
         }
     }
 
-    /// Bytes of payload kept.
+    /// What all messages take.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Makes sure that a stream for `source` exists and is current; false if there is no room.
+    /// Makes sure that a stream for `source` exists if it is current and another host's; false if
+    /// there is no room.
     fn meet(&mut self, source: Source, host: Option<HostId>) -> bool {
-        if self.streams.contains_key(&source) {
+        if self.streams.contains_key(&source) || source.host == self.me.tag() {
             return true;
         }
         if self.streams.len() >= self.limits.sources {
@@ -303,8 +314,11 @@ impl Window {
         while let Some(stream) = self.streams.get_mut(&before) {
             let next = match stream.deliver() {
                 Some(next) => next,
-                None if stream.end() => continue,
-                None => break,
+                None => {
+                    let Some(bytes) = stream.end() else { break };
+                    self.bytes = self.bytes.saturating_sub(bytes);
+                    continue;
+                }
             };
             self.notices.push_back(match next {
                 Next::Message { seq, body } => {
@@ -313,7 +327,8 @@ impl Window {
                 Next::Gap { from, to, cause } => Notice::Gap { source: before, from, to, cause },
             });
         }
-        if let Some(stream) = self.streams.remove(&before) {
+        if let Some(mut stream) = self.streams.remove(&before) {
+            self.slots = self.slots.saturating_sub(stream.count_slots().0);
             self.bytes = self.bytes.saturating_sub(stream.bytes());
         }
         self.ready.remove(&before);
@@ -325,7 +340,23 @@ impl Window {
         });
     }
 
+    /// How many messages of a stream may be known: what is left for all, and at least an equal
+    /// share.
+    fn max_slots(&self, source: Source) -> usize {
+        let max = self.limits.window_messages;
+        let own = self.streams.get(&source).map_or(0, Stream::len);
+        let left = max.saturating_sub(self.slots.saturating_sub(own));
+        left.max(max.checked_div(self.streams.len()).unwrap_or(max)).max(1)
+    }
+
     fn make_room(&mut self) {
+        // Messages that went before their turn are still named.
+        if self.order.len() > self.slots.saturating_mul(2) {
+            let streams = &self.streams;
+            self.order.retain(|(source, seq)| {
+                streams.get(source).is_some_and(|stream| stream.expires(*seq).is_some())
+            });
+        }
         while self.bytes > self.limits.window_bytes {
             let Some((source, seq)) = self.order.pop_front() else { return };
             let Some(stream) = self.streams.get_mut(&source) else { continue };
@@ -334,8 +365,12 @@ impl Window {
         }
     }
 
-    /// Brings the sets of ready and of holed streams up to date for one of them.
+    /// Brings what is known of all streams up to date for one of them.
     fn look_at(&mut self, source: Source) {
+        if let Some(stream) = self.streams.get_mut(&source) {
+            let (before, after) = stream.count_slots();
+            self.slots = self.slots.saturating_sub(before).saturating_add(after);
+        }
         let stream = self.streams.get(&source);
         set(&mut self.ready, source, stream.is_some_and(Stream::is_ready));
         set(&mut self.holed, source, stream.is_some_and(Stream::is_holed));

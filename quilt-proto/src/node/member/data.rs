@@ -50,6 +50,7 @@ impl Member {
             }
             Kept::Late => counters.bump(Counter::DroppedLate),
             Kept::Contradiction => counters.bump(Counter::DroppedContradiction),
+            Kept::TooLong => counters.bump(Counter::DroppedTooLong),
             Kept::SourceLimit => counters.bump(Counter::DroppedSourceLimit),
         }
     }

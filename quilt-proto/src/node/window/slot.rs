@@ -5,7 +5,11 @@ use crate::wire::Data;
 use crate::{GapCause, PatchId, Time};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::mem::size_of;
 use core::time::Duration;
+
+/// What a fragment takes beside its payload.
+const PLACE_BYTES: usize = size_of::<Option<Bytes>>();
 
 /// What is here of one message. `have` holds one bit a fragment: the exact seen-set.
 #[derive(Debug)]
@@ -57,24 +61,27 @@ impl Slot {
         Self { count, have: count, highest, origin, fragments, ..Self::missing(now) }
     }
 
-    /// Takes a fragment in. Whether it is the message's first one is for the caller to ask before.
-    pub(super) fn keep(&mut self, now: Time, data: &Data) -> Kept {
+    /// Takes a fragment in, and returns the bytes that it takes. Whether it is the message's first
+    /// one is for the caller to ask before.
+    pub(super) fn keep(&mut self, now: Time, data: &Data) -> (Kept, usize) {
         if self.end.is_some() {
-            return Kept::Late;
+            return (Kept::Late, 0);
         }
+        let mut bytes = data.payload.len();
         if self.count == 0 {
+            bytes = bytes.saturating_add(usize::from(data.count).saturating_mul(PLACE_BYTES));
             self.count = data.count;
             self.origin = data.origin;
             self.hops = data.hops;
             self.fragments.resize(usize::from(data.count), None);
         }
         if self.count != data.count {
-            return Kept::Contradiction;
+            return (Kept::Contradiction, 0);
         }
         let index = data.fragment.index;
         match self.fragments.get_mut(usize::from(index)) {
-            None => return Kept::Contradiction,
-            Some(Some(_)) => return Kept::Duplicate,
+            None => return (Kept::Contradiction, 0),
+            Some(Some(_)) => return (Kept::Duplicate, 0),
             Some(empty) => *empty = Some(data.payload.clone()),
         }
         self.have = self.have.saturating_add(1);
@@ -82,7 +89,7 @@ impl Slot {
         self.touched = self.touched.max(now);
         let contiguous = self.have > self.highest;
         self.holed = if contiguous { None } else { self.holed.or(Some(now)) };
-        Kept::New
+        (Kept::New, bytes)
     }
 
     pub(super) fn count(&self) -> u16 {
@@ -127,8 +134,11 @@ impl Slot {
         self.fragments.iter().cloned().collect::<Option<Fragments>>().filter(|_| self.is_whole())
     }
 
+    /// What it takes, the places of fragments that have not come included: whoever announces a
+    /// long message has them made.
     pub(super) fn bytes(&self) -> usize {
-        self.fragments.iter().flatten().fold(0, |sum, part| sum.saturating_add(part.len()))
+        let places = self.fragments.len().saturating_mul(PLACE_BYTES);
+        self.fragments.iter().flatten().fold(places, |sum, part| sum.saturating_add(part.len()))
     }
 
     /// Ends the message and lets its bytes go; returns how many.

@@ -21,6 +21,8 @@ pub(super) struct Stream {
     own: bool,
     /// Whether it is settled where the stream begins for this host.
     placed: bool,
+    /// Whether a message of it was known here: from the first one on, all are accounted for.
+    begun: bool,
     /// The sequence number of the first slot.
     base: Seq,
     slots: VecDeque<Slot>,
@@ -31,6 +33,8 @@ pub(super) struct Stream {
     touched: Time,
     /// Bytes of messages that were dropped since this was last taken.
     freed: usize,
+    /// How many slots there were when this was last asked for.
+    counted: usize,
 }
 
 /// What the application gets next of a stream.
@@ -54,12 +58,14 @@ impl Stream {
             host,
             own: false,
             placed: false,
+            begun: false,
             base: Seq(0),
             slots: VecDeque::new(),
             cursor: Seq(0),
             holed: 0,
             touched: Time::ZERO,
             freed: 0,
+            counted: 0,
         }
     }
 
@@ -96,34 +102,48 @@ impl Stream {
         core::mem::take(&mut self.freed)
     }
 
+    /// How many messages are known.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many slots there were when this was last called, and how many there are.
+    pub(super) fn count_slots(&mut self) -> (usize, usize) {
+        let count = self.slots.len();
+        (core::mem::replace(&mut self.counted, count), count)
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.bytes()))
     }
 
-    pub(super) fn publish(&mut self, slot: Slot) {
+    pub(super) fn publish(&mut self, slot: Slot, max_slots: usize) {
         self.touched = slot.touched();
+        if self.slots.len() >= max_slots {
+            self.drop_first();
+        }
         self.slots.push_back(slot);
         self.cursor = self.head();
     }
 
-    /// Takes a fragment in; and whether it is the first of its message.
-    pub(super) fn keep(&mut self, now: Time, data: &Data, max_slots: usize) -> (Kept, bool) {
+    /// Takes a fragment in; the bytes it takes, and whether it is the first of its message.
+    pub(super) fn keep(&mut self, now: Time, data: &Data, max_slots: usize) -> (Kept, usize, bool) {
         let seq = data.fragment.seq;
         if self.own || seq < self.base {
             let kept = if self.own { Kept::Duplicate } else { Kept::Late };
-            return (kept, false);
+            return (kept, 0, false);
         }
         self.extend(now, seq.next(), max_slots);
         let Some(slot) = self.index(seq).and_then(|at| self.slots.get_mut(at)) else {
-            return (Kept::Late, false);
+            return (Kept::Late, 0, false);
         };
         let first = slot.is_untouched();
-        let kept = slot.keep(now, data);
+        let (kept, bytes) = slot.keep(now, data);
         if slot.is_whole() && kept == Kept::New {
             self.holed = self.holed.saturating_sub(1);
         }
         self.touched = self.touched.max(now);
-        (kept, first)
+        (kept, bytes, first)
     }
 
     /// Takes a neighbour's word in; true if the head is news.
@@ -131,8 +151,8 @@ impl Stream {
         if self.own || held.next <= self.head() {
             return false;
         }
-        // Nothing of the stream came so far, and its beginning is not to be had any more.
-        if self.slots.is_empty() && self.cursor == self.base && self.base < held.low {
+        // Nothing of the stream was known so far, and its beginning is not to be had any more.
+        if !self.begun && self.base < held.low {
             self.place(held.low);
         }
         self.extend(now, held.next, max_slots);
@@ -198,7 +218,8 @@ impl Stream {
     ) -> bool {
         let from = self.cursor.distance(self.base);
         let mut left = self.holed;
-        for (seq, slot) in (self.base.0..).map(Seq).zip(&self.slots).skip(from as usize) {
+        let seqs = (self.base.0..).map(Seq);
+        for (slot, seq) in self.slots.iter().zip(seqs).skip(from as usize) {
             if left == 0 {
                 break;
             }
@@ -223,7 +244,7 @@ impl Stream {
         mut obtainable: impl FnMut(Seq) -> bool,
     ) -> (u64, usize) {
         let (mut messages, mut bytes) = (0_u64, 0_usize);
-        for (seq, slot) in (self.base.0..).map(Seq).zip(&mut self.slots) {
+        for (slot, seq) in self.slots.iter_mut().zip((self.base.0..).map(Seq)) {
             let still = now.since(slot.touched());
             if !slot.is_holed() || still < REPAIR_DEADLINE || (still < HOPELESS && obtainable(seq))
             {
@@ -262,13 +283,11 @@ impl Stream {
         Some(Next::Gap { from: seq, to, cause })
     }
 
-    /// Ends the stream: the first message that will not be delivered any more becomes a gap. True
-    /// if there was one.
-    pub(super) fn end(&mut self) -> bool {
-        let at = self.index(self.cursor);
-        let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) else { return false };
-        slot.close(End::Gone(GapCause::SourceReset));
-        true
+    /// Ends the stream: the first message that will not be delivered any more becomes a gap. The
+    /// bytes freed, if there was one.
+    pub(super) fn end(&mut self) -> Option<usize> {
+        let at = self.index(self.cursor)?;
+        Some(self.slots.get_mut(at)?.close(End::Gone(GapCause::SourceReset)))
     }
 
     /// Lets a delivered message go; returns the bytes freed.
@@ -311,6 +330,7 @@ impl Stream {
             if self.slots.len() >= max_slots {
                 self.drop_first();
             }
+            self.begun = true;
             self.slots.push_back(Slot::missing(now));
             self.holed = self.holed.saturating_add(1);
         }

@@ -15,6 +15,10 @@ fn limits() -> Limits {
     Limits { window_messages: 64, ..Limits::default() }
 }
 
+fn of(limits: Limits) -> Window {
+    Window::new(limits, ME, Incarnation(1))
+}
+
 /// A fragment of message `seq`, whose `count` fragments hold their own number.
 fn data(seq: u64, index: u16, count: u16) -> Data {
     let len = if index + 1 == count { 10 } else { FRAGMENT_BYTES };
@@ -53,7 +57,7 @@ fn seqs(notices: &[Notice]) -> Vec<u64> {
 
 #[test]
 fn fragments_in_any_order_make_one_message_and_messages_come_in_order() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     assert_eq!(keep(&mut window, 0, 1, 0, 1), Kept::New);
     assert_eq!(keep(&mut window, 0, 0, 1, 2), Kept::New);
     assert_eq!(notices(&mut window), []);
@@ -68,14 +72,116 @@ fn fragments_in_any_order_make_one_message_and_messages_come_in_order() {
 
 #[test]
 fn a_fragment_that_contradicts_its_message_is_refused() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     assert_eq!(keep(&mut window, 0, 0, 0, 3), Kept::New);
     assert_eq!(keep(&mut window, 0, 0, 1, 4), Kept::Contradiction);
 }
 
 #[test]
+fn the_last_sequence_numbers_there_are_overflow_nothing() {
+    let mut window = of(limits());
+    window.note_head(Time::ZERO, &head(u64::MAX), Meeting::Present);
+    assert_eq!(keep(&mut window, 0, u64::MAX, 0, 1), Kept::Late);
+    assert_eq!(keep(&mut window, 0, u64::MAX - 1, 0, 1), Kept::New);
+    let mut holes = 0;
+    window.holes(Time::from_millis(1_000), Duration::ZERO, |_| {
+        holes += 1;
+        true
+    });
+    assert_eq!(holes, 63);
+    assert_eq!(window.give_up(Time::from_millis(4_000), |_, _| false), 63);
+    assert_eq!(seqs(&notices(&mut window)), [u64::MAX - 1]);
+}
+
+#[test]
+fn nobody_publishes_under_this_hosts_name() {
+    let mut window = of(limits());
+    for life in 0..3 {
+        let source = Source { host: ME.tag(), incarnation: Incarnation(life) };
+        let forged = FragmentId { source, ..data(9, 0, 1).fragment };
+        let forged = Data { fragment: forged, ..data(9, 0, 1) };
+        assert_eq!(window.keep(Time::ZERO, &forged, Meeting::Present), Kept::Late);
+    }
+    let (seq, _) = window.publish(Time::ZERO, REGION, &Bytes::from_static(b"own"));
+    assert_eq!(seq, Seq(0));
+    assert_eq!(notices(&mut window), []);
+}
+
+#[test]
+fn a_source_that_restarts_leaves_no_bytes_behind() {
+    let mut window = of(limits());
+    keep(&mut window, 0, 0, 0, 2);
+    keep(&mut window, 0, 1, 0, 1);
+    let mut next = data(0, 0, 1);
+    next.fragment.source.incarnation = Incarnation(2);
+    window.keep(Time::ZERO, &next, Meeting::Present);
+    assert_eq!(window.bytes(), next.payload.len() + size_of::<Option<Bytes>>());
+}
+
+#[test]
+fn what_went_by_while_a_host_was_away_is_a_gap() {
+    let mut window = of(limits());
+    keep(&mut window, 0, 0, 0, 1);
+    assert_eq!(seqs(&notices(&mut window)), [0]);
+    window.age(Time::from_millis(60_000));
+    let later = Held { low: Seq(5), ..head(6) };
+    window.note_head(Time::from_millis(60_000), &later, Meeting::Present);
+    keep(&mut window, 60_000, 5, 0, 1);
+    window.give_up(Time::from_millis(64_000), |_, _| false);
+    let (from, to, cause) = (Seq(1), Seq(4), GapCause::Unrepaired);
+    let notices = notices(&mut window);
+    assert_eq!(notices[0], Notice::Gap { source: source(), from, to, cause });
+    assert_eq!(seqs(&notices), [5]);
+}
+
+#[test]
+fn a_message_that_is_longer_than_any_may_be_costs_nothing() {
+    let mut window = of(Limits { message_bytes: 3 * FRAGMENT_BYTES, ..limits() });
+    assert_eq!(keep(&mut window, 0, 0, 0, 4), Kept::TooLong);
+    assert_eq!(keep(&mut window, 0, 0, 0, 3), Kept::New);
+}
+
+#[test]
+fn messages_that_only_began_count_against_the_window() {
+    let window_bytes = 1 << 20;
+    let mut window = of(Limits { window_bytes, window_messages: 1_024, ..limits() });
+    for seq in 0..1_000 {
+        keep(&mut window, 0, seq, 0, 10_000);
+    }
+    assert!(window.bytes() <= window_bytes);
+    let places: usize = window.streams.values().map(Stream::bytes).sum();
+    assert_eq!(window.bytes(), places);
+}
+
+#[test]
+fn many_sources_share_the_messages_that_may_be_known() {
+    let max = limits().window_messages;
+    let mut window = of(limits());
+    for life in 0..16 {
+        let host = HostId([life + 1; 32]);
+        window.note_head(Time::ZERO, &Held { host, ..head(1 << 40) }, Meeting::Present);
+    }
+    let known: usize = window.streams.values().map(Stream::len).sum();
+    assert_eq!(window.slots, known);
+    // The first takes all, the second a half of that, the third a third ...
+    assert!(known < 4 * max, "{known} messages");
+}
+
+#[test]
+fn an_application_that_never_reads_costs_no_more_than_the_window() {
+    let mut window = of(limits());
+    keep(&mut window, 0, 0, 0, 1);
+    for seq in 0..10_000 {
+        let mut other = data(seq, 0, 1);
+        other.fragment.source.host = HostId([8; 32]).tag();
+        window.keep(Time::from_millis(seq), &other, Meeting::Present);
+    }
+    assert!(window.order.len() <= 2 * limits().window_messages + 1, "{}", window.order.len());
+}
+
+#[test]
 fn a_newcomer_gets_nothing_from_before_and_everything_after() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     window.note_head(Time::ZERO, &head(9), Meeting::Newcomer);
     assert!(!window.has_holes());
     window.note_head(Time::ZERO, &head(11), Meeting::Present);
@@ -88,7 +194,7 @@ fn a_newcomer_gets_nothing_from_before_and_everything_after() {
 
 #[test]
 fn a_head_shows_that_the_last_message_was_lost() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     keep(&mut window, 0, 0, 0, 1);
     assert!(!window.has_holes());
     assert!(window.note_head(Time::from_millis(5), &head(2), Meeting::Present));
@@ -103,7 +209,7 @@ fn a_head_shows_that_the_last_message_was_lost() {
 
 #[test]
 fn holes_are_named_once_they_are_old_enough() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     for index in [0, 1, 4, 6] {
         keep(&mut window, 0, 0, index, 9);
     }
@@ -124,7 +230,7 @@ fn holes_are_named_once_they_are_old_enough() {
 
 #[test]
 fn a_hole_becomes_one_gap_when_its_deadline_passes_and_nobody_has_it() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     keep(&mut window, 0, 0, 0, 1);
     keep(&mut window, 0, 3, 0, 1);
     let deadline = Time::ZERO + REPAIR_DEADLINE;
@@ -140,11 +246,11 @@ fn a_hole_becomes_one_gap_when_its_deadline_passes_and_nobody_has_it() {
 
 #[test]
 fn an_application_that_does_not_read_loses_the_oldest_and_is_told_so_once() {
-    let mut window = Window::new(Limits { window_bytes: 55, ..limits() });
+    let mut window = of(Limits { window_bytes: 5 * 42, ..limits() });
     for seq in 0..8 {
         keep(&mut window, seq, seq, 0, 1);
     }
-    assert!(window.bytes() <= 55);
+    assert!(window.bytes() <= 5 * 42);
     let told = notices(&mut window);
     assert_eq!(told[0], Notice::Lagged { source: source(), messages: 3 });
     let (from, to, cause) = (Seq(0), Seq(2), GapCause::Lagged);
@@ -154,7 +260,7 @@ fn an_application_that_does_not_read_loses_the_oldest_and_is_told_so_once() {
 
 #[test]
 fn a_source_that_starts_anew_is_told_of_once_and_its_old_life_is_over() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     keep(&mut window, 0, 0, 0, 1);
     keep(&mut window, 0, 2, 0, 1);
     let mut reborn = data(0, 0, 1);
@@ -171,8 +277,8 @@ fn a_source_that_starts_anew_is_told_of_once_and_its_old_life_is_over() {
 
 #[test]
 fn what_was_delivered_leaves_the_window_when_its_time_is_over() {
-    let mut window = Window::new(limits());
-    window.publish(Time::ZERO, ME, Incarnation(1), REGION, &Bytes::from_static(b"own"));
+    let mut window = of(limits());
+    window.publish(Time::ZERO, REGION, &Bytes::from_static(b"own"));
     keep(&mut window, 0, 0, 0, 1);
     notices(&mut window);
     let over = Time::ZERO + limits().window_time;
@@ -184,7 +290,7 @@ fn what_was_delivered_leaves_the_window_when_its_time_is_over() {
 
 #[test]
 fn aging_always_moves_its_own_deadline() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     keep(&mut window, 0, 0, 0, 1);
     let mut now = Time::ZERO;
     for _ in 0..4 {
@@ -206,7 +312,7 @@ fn a_message_is_cut_into_slices_of_its_own_bytes() {
 
 #[test]
 fn the_word_on_what_is_held_names_what_is_missing() {
-    let mut window = Window::new(limits());
+    let mut window = of(limits());
     window.note_head(Time::ZERO, &head(6), Meeting::Present);
     for seq in [0, 1, 4] {
         keep(&mut window, 0, seq, 0, 1);
@@ -248,7 +354,7 @@ proptest! {
             window_time: Duration::from_secs(4),
             ..Limits::default()
         };
-        let mut window = Window::new(limits.clone());
+        let mut window = of(limits.clone());
         window.note_head(Time::ZERO, &head(0), Meeting::Present);
         let mut now = 0;
         let mut next = 0;
