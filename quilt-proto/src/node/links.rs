@@ -391,3 +391,6 @@ impl Links {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
