@@ -108,6 +108,12 @@ pub trait Protocol: Send + 'static {
     /// here: tree neighbours, mesh partners. Asked for whenever that word is due.
     fn neighbours(&self) -> Vec<HostId>;
 
+    /// The host through which all of the patch's fragments pass, if there is one: of a region's
+    /// representatives it had best be the one that forwards, since it gets every copy anyway.
+    fn hub(&self) -> Option<HostId> {
+        None
+    }
+
     /// Whether this host's word on what it holds goes out by multicast.
     fn announces(&self) -> bool {
         false

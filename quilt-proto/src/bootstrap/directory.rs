@@ -161,20 +161,24 @@ impl Directory {
         self.forget_if_empty(id);
     }
 
-    /// Appoints representatives where they are too few; all but `asking` are told unasked.
+    /// Appoints representatives where they are too few. All of the region but `asking` are told
+    /// unasked: they must agree at once on who forwards.
     fn appoint(&mut self, now: Time, id: GroupId, patch: PatchId, asking: Option<HostId>) {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let settled = group.patches.get(&patch).and_then(|patch| patch.settled);
         if let Some(settled) = settled.filter(|&settled| now < settled) {
             return self.watches.set(Watch::Patch(id, patch), settled);
         }
-        for host in group.appoint(now, &self.config, patch) {
-            self.changes = self.changes.wrapping_add(1);
-            self.watch_host(id, host);
-            if asking != Some(host) {
-                self.unsolicited.push_back((id, host));
-            }
+        let appointed = group.appoint(now, &self.config, patch);
+        if appointed.is_empty() {
+            return;
         }
+        self.changes = self.changes.wrapping_add(1);
+        let region = group.patches.get(&patch);
+        let fellows = region.into_iter().flat_map(|region| &region.representatives);
+        let told = fellows.map(|fellow| fellow.host).filter(|&host| asking != Some(host));
+        self.unsolicited.extend(told.map(|host| (id, host)));
+        appointed.into_iter().for_each(|host| self.watch_host(id, host));
     }
 
     fn orders(&mut self, group: GroupId, host: HostId) -> Option<Orders> {

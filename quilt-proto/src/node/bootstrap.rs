@@ -151,3 +151,24 @@ fn jittered(rng: &mut Rng, pause: Duration) -> Duration {
     let percent = u32::try_from(rng.below(21)).unwrap_or(0).saturating_add(90);
     pause.saturating_mul(percent).checked_div(100).unwrap_or(pause)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_cookies_draw_few_reports() {
+        let mut client = Client::new(Time::ZERO, ([127, 0, 0, 1], 4_000).into());
+        client.tries = 1;
+        let mut reports = 0;
+        for millis in 1..=1_000 {
+            client.on_cookie(Time::from_millis(millis), millis);
+            if client.next <= Time::from_millis(millis) {
+                reports += 1;
+                client.tries = 1;
+                client.next = Time::MAX;
+            }
+        }
+        assert_eq!(reports, 10);
+    }
+}

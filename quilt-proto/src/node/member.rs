@@ -67,6 +67,8 @@ pub(super) struct Member {
     lost: BTreeMap<HostId, Time>,
     /// The regions between which and the inter-patch patch this host forwards.
     forwarded: BTreeSet<PatchId>,
+    /// Through whom all of the inter-patch patch's fragments pass.
+    hub: Option<HostId>,
     place: Option<Place>,
     notices: VecDeque<Notice>,
     /// Until when what was published so far takes at the rate.
@@ -101,6 +103,7 @@ impl Member {
             broken: Broken::new(),
             lost: BTreeMap::new(),
             forwarded: BTreeSet::new(),
+            hub: None,
             place: None,
             notices: VecDeque::new(),
             paced: now,
@@ -434,6 +437,12 @@ impl Member {
             self.apply(env, id, effect);
         }
         self.effects = effects;
+        if id == PatchId::INTER_PATCH {
+            let hub = self.patches.get(&id).and_then(Patch::hub);
+            if core::mem::replace(&mut self.hub, hub) != hub {
+                self.choose_forwarders(env);
+            }
+        }
     }
 
     fn apply(&mut self, env: &mut Env<'_>, id: PatchId, effect: Effect) {

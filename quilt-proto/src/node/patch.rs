@@ -118,6 +118,10 @@ impl Patch {
         self.instance.neighbours()
     }
 
+    pub(super) fn hub(&self) -> Option<HostId> {
+        self.instance.hub()
+    }
+
     pub(super) fn announces(&self) -> bool {
         self.instance.announces()
     }

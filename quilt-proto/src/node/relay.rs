@@ -22,14 +22,20 @@ pub(crate) fn onward(
     inward.chain(outward.then_some(PatchId::INTER_PATCH))
 }
 
-/// The one of a region's live representatives that forwards: the winner of a rendezvous hash, so
-/// that views which differ by one host mostly still agree (design.md, section 8).
-pub(crate) fn forwarder(region: PatchId, live: impl IntoIterator<Item = HostId>) -> Option<HostId> {
+/// The one of a region's live representatives that forwards: the hub of the inter-patch patch, if it
+/// is among them; else the winner of a rendezvous hash, so that views which differ by one host
+/// mostly still agree (design.md, section 8).
+pub(crate) fn forwarder(
+    region: PatchId,
+    live: impl IntoIterator<Item = HostId>,
+    hub: Option<HostId>,
+) -> Option<HostId> {
     live.into_iter().max_by_key(|host| {
+        let is_hub = hub == Some(*host);
         let mut hasher = SipHasher13::new_with_keys(0x7175_696c_7400_0000, 0x666f_7277_6172_6400);
         hasher.write_u32(region.0);
         hasher.write(&host.0);
-        (hasher.finish(), *host)
+        (is_hub, hasher.finish(), *host)
     })
 }
 
@@ -93,10 +99,12 @@ mod tests {
             region in 1_u32..1_000,
         ) {
             let hosts: Vec<HostId> = seeds.into_iter().map(HostId).collect();
-            let winner = forwarder(PatchId(region), hosts.iter().copied()).expect("not empty");
+            let winner = forwarder(PatchId(region), hosts.iter().copied(), None).expect("not empty");
             for loser in hosts.iter().filter(|&&host| host != winner) {
                 let others = hosts.iter().copied().filter(|host| host != loser);
-                prop_assert_eq!(forwarder(PatchId(region), others), Some(winner));
+                prop_assert_eq!(forwarder(PatchId(region), others, None), Some(winner));
+                let all = hosts.iter().copied();
+                prop_assert_eq!(forwarder(PatchId(region), all, Some(*loser)), Some(*loser));
             }
         }
     }

@@ -320,3 +320,28 @@ impl Word {
         MAX_ASKED_OF_ONE.saturating_sub(self.asked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Incarnation;
+
+    fn held(n: u8) -> Held {
+        let (host, incarnation) = (HostId([n; 32]), Incarnation(1));
+        Held { host, incarnation, low: Seq(0), next: Seq(1), missing: [].into_iter().collect() }
+    }
+
+    #[test]
+    fn words_are_kept_of_no_more_hosts_than_there_are_links_and_go_with_the_stream() {
+        let limits = Limits { links: 4, sources: 2, ..Limits::default() };
+        let mut repair = Repair::default();
+        for n in 0..9 {
+            let sources = (0..9).map(held).collect();
+            repair.on_word(HostId([n; 32]), PatchId(1), sources, &limits);
+        }
+        assert_eq!(repair.words.len(), 4);
+        assert!(repair.words.values().all(|word| word.sources.len() == 2));
+        (0..9).for_each(|n| repair.forget(HostId([n; 32])));
+        assert!(repair.words.is_empty());
+    }
+}

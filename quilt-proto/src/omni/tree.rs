@@ -247,6 +247,11 @@ impl Protocol for Tree {
         parent.into_iter().chain(self.children.keys().copied()).collect()
     }
 
+    /// The root.
+    fn hub(&self) -> Option<HostId> {
+        Some(self.rank().root)
+    }
+
     fn leave(&mut self, cx: &mut Cx<'_>) {
         for host in self.neighbours() {
             cx.send(host, &Frame::Detach);

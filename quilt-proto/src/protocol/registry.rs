@@ -79,6 +79,7 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_multicast(&mut self, lent: Lent<'_>, joined: Result<(), LinkError>);
     fn on_forwarder(&mut self, lent: Lent<'_>, forwarder: bool);
     fn neighbours(&self) -> Vec<HostId>;
+    fn hub(&self) -> Option<HostId>;
     fn announces(&self) -> bool;
     fn leave(&mut self, lent: Lent<'_>);
     fn poll_timeout(&self) -> Option<Time>;
@@ -148,6 +149,10 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn neighbours(&self) -> Vec<HostId> {
         self.protocol.neighbours()
+    }
+
+    fn hub(&self) -> Option<HostId> {
+        self.protocol.hub()
     }
 
     fn announces(&self) -> bool {

@@ -62,15 +62,15 @@ fn a_dead_appointee_is_passed_over() {
 }
 
 #[test]
-fn a_representative_that_leaves_is_replaced_at_once() {
+fn a_representative_that_leaves_is_replaced_at_once_and_its_fellows_are_told() {
     let (mut hosts, patch) = region(5);
     hosts.kill(2);
     hosts.directory.on_depart(hosts.now, group(), host(2), Incarnation(0));
     assert_eq!(hosts.representatives(patch), [1, 2], "an earlier life has no say");
     hosts.directory.on_depart(hosts.now, group(), host(2), Incarnation(1));
     assert_eq!(hosts.representatives(patch), [1, 3, 4]);
-    let told = [(); 2].map(|()| hosts.directory.poll_unsolicited().unwrap());
-    assert_eq!(told.each_ref().map(|(to, _)| *to), [path(3), path(4)]);
+    let told = [(); 3].map(|()| hosts.directory.poll_unsolicited().unwrap());
+    assert_eq!(told.each_ref().map(|(to, _)| *to), [path(1), path(3), path(4)]);
     assert!(told.iter().all(|(_, orders)| orders.assignments.len() == 2));
     assert!(hosts.directory.poll_unsolicited().is_none());
 }

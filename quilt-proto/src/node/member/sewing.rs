@@ -18,7 +18,7 @@ impl Member {
         let forwarded: BTreeSet<PatchId> = regions
             .filter(|patch| {
                 let live = patch.representatives.iter().copied().filter(is_live);
-                relay::forwarder(patch.id, live.chain([me])) == Some(me)
+                relay::forwarder(patch.id, live.chain([me]), self.hub) == Some(me)
             })
             .map(|patch| patch.id)
             .collect();
