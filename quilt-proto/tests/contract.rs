@@ -300,7 +300,10 @@ impl Wire {
         let fragment = FragmentId { source, seq: low, index };
         match self.rng.below(7) {
             0 => Frame::Hello(Hello { host, incarnation, addresses: [].into_iter().collect() }),
-            1 => Frame::Beat(Beat { stamp: a, echo: b, held: a, next_ms: b as u16, needed: a > b }),
+            1 => {
+                let needed = b % 2 == 0;
+                Frame::Beat(Beat { stamp: a, echo: b, held: a, next_ms: b as u16, needed })
+            }
             2 => {
                 let full = index + 1 < count;
                 let payload = Bytes::from(vec![7; if full { 1_024 } else { 9 }]);

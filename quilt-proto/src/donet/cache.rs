@@ -11,8 +11,8 @@ use core::time::Duration;
 /// What is remembered of the members beside how to reach them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cache {
-    /// When a member was last known to be alive, here or by the word of others. Bounded by the
-    /// members that the container keeps.
+    /// When a member was last known to be alive, here or by the word of others. Once in a while
+    /// those go that the container does not keep.
     alive: BTreeMap<HostId, Time>,
     /// Members that are not asked for a while.
     resting: BTreeMap<HostId, Rest>,
@@ -33,6 +33,8 @@ impl Cache {
     const FAILED: Duration = Duration::from_millis(250);
     /// The longest time that a member rests. Guess: 30 s.
     const MAX_REST: Duration = Duration::from_secs(30);
+    /// The most members that are remembered until then.
+    const MAX_ALIVE: usize = 256;
     /// The most members that rest.
     const MAX_RESTING: usize = 128;
     /// So often in a row a member may fail before it is forgotten, if enough others are known.
@@ -42,6 +44,9 @@ impl Cache {
 
     /// `host` was alive at `at`.
     pub(super) fn saw(&mut self, host: HostId, at: Time) {
+        if self.alive.len() >= Self::MAX_ALIVE && !self.alive.contains_key(&host) {
+            return;
+        }
         let seen = self.alive.entry(host).or_insert(at);
         *seen = at.max(*seen);
     }

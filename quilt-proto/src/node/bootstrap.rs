@@ -26,6 +26,8 @@ pub(super) struct Client {
     next: Time,
     /// Questions since the last answer.
     tries: u32,
+    /// When the service last wanted this host's address proved.
+    challenged: Option<Time>,
     admitted: bool,
     by_tcp: bool,
     prefers_tcp: bool,
@@ -53,6 +55,7 @@ impl Client {
             since: now,
             next: now,
             tries: 0,
+            challenged: None,
             admitted: false,
             by_tcp: false,
             prefers_tcp: false,
@@ -100,7 +103,13 @@ impl Client {
     }
 
     /// The service wants this host's address proved: the next report does it, at once.
+    /// But not for ever, or whoever forges its address has this host send it a report for every
+    /// few bytes.
     pub(super) fn on_cookie(&mut self, now: Time, cookie: u64) {
+        if !self.is_asking() || self.challenged.is_some_and(|at| now < at + RETRY) {
+            return;
+        }
+        self.challenged = Some(now);
         self.cookie = cookie;
         self.next = now;
         self.tries = self.tries.saturating_sub(1);
@@ -141,4 +150,25 @@ impl Client {
 fn jittered(rng: &mut Rng, pause: Duration) -> Duration {
     let percent = u32::try_from(rng.below(21)).unwrap_or(0).saturating_add(90);
     pause.saturating_mul(percent).checked_div(100).unwrap_or(pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_cookies_draw_few_reports() {
+        let mut client = Client::new(Time::ZERO, ([127, 0, 0, 1], 4_000).into());
+        client.tries = 1;
+        let mut reports = 0;
+        for millis in 1..=1_000 {
+            client.on_cookie(Time::from_millis(millis), millis);
+            if client.next <= Time::from_millis(millis) {
+                reports += 1;
+                client.tries = 1;
+                client.next = Time::MAX;
+            }
+        }
+        assert_eq!(reports, 10);
+    }
 }

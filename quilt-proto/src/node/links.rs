@@ -184,25 +184,9 @@ impl Links {
 
     pub(super) fn closed(&mut self, now: Time, link: LinkId, cause: LinkError) {
         self.now = now;
-        match self.links.get_mut(&link) {
-            Some(Link::Stream(stream)) => match stream.next_address() {
-                // The host has another address: try that one.
-                Some(to) => {
-                    let next = self.name();
-                    self.rename(link, next);
-                    self.actions.push_back(Action::Dial {
-                        link: next,
-                        to,
-                        from: self.dial_from(to),
-                    });
-                }
-                None => self.forget(link, cause),
-            },
-            Some(Link::Multicast(_)) => {
-                self.remove(link);
-                self.inbox.push_back(Inbound::Multicast { link, joined: Err(cause) });
-            }
-            None => {}
+        // The host may have another address.
+        if !self.dial_next(link) {
+            self.forget(link, cause);
         }
     }
 
@@ -213,7 +197,11 @@ impl Links {
             match self.links.get_mut(&link) {
                 Some(Link::Stream(stream)) => {
                     if let Some(cause) = stream.timeout(now) {
-                        self.drop_link(link, cause);
+                        if cause == LinkError::TimedOut && self.dial_next(link) {
+                            self.actions.push_back(Action::Close { link });
+                        } else {
+                            self.drop_link(link, cause);
+                        }
                         continue;
                     }
                     self.look(link);
@@ -292,6 +280,17 @@ impl Links {
         self.links.remove(&link)
     }
 
+    /// Dials the next address of a host that could not be reached at the one before; false if
+    /// there is none.
+    fn dial_next(&mut self, link: LinkId) -> bool {
+        let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return false };
+        let Some(to) = stream.next_address(self.now) else { return false };
+        let next = self.name();
+        self.rename(link, next);
+        self.actions.push_back(Action::Dial { link: next, to, from: self.dial_from(to) });
+        true
+    }
+
     /// The same stream under a new name: each name is dialled once.
     fn rename(&mut self, from: LinkId, to: LinkId) {
         if let Some(entry) = self.links.remove(&from) {
@@ -337,8 +336,7 @@ impl Links {
             Some(Link::Multicast(multicast)) => multicast.scheduled_mut(),
             None => return,
         };
-        if let Some(at) = slot.filter(|&at| at <= next && self.deadlines.contains(&(at, link))) {
-            let _ = at;
+        if slot.is_some_and(|at| at <= next && self.deadlines.contains(&(at, link))) {
             return;
         }
         if let Some(at) = slot.replace(next) {
@@ -393,3 +391,6 @@ impl Links {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,7 +217,6 @@ impl Member {
         me: HostId,
     ) {
         for patch in self.patches.values_mut().filter(|patch| patch.multicast == Some(link)) {
-            patch.tags.insert(contact.host.tag(), contact.host);
             if patch.peers.get(contact.host).is_none() {
                 patch.learn(now, me, contact.clone());
             }
@@ -235,6 +234,13 @@ impl Member {
         self.settle(env);
     }
 
+    /// There is no stream to a host any more, whoever needed it.
+    pub(super) fn on_unlinked(&mut self, host: HostId) {
+        self.repair.forget(host);
+        self.patches.values_mut().for_each(|patch| patch.unlinked(host));
+    }
+
+    /// There is no stream any more to a host that was needed.
     pub(super) fn on_down(
         &mut self,
         env: &mut Env<'_>,
@@ -242,16 +248,13 @@ impl Member {
         need: Need,
         cause: LinkError,
     ) {
-        self.repair.forget(host);
         match need {
             Need::Patch(_, id) => {
-                if let Some(patch) = self.patches.get_mut(&id) {
-                    patch.unlinked(host);
-                    if patch.needs.remove(&host) {
-                        self.call(env, id, |protocol, lent| {
-                            protocol.on_disconnected(lent, host, cause);
-                        });
-                    }
+                let patch = self.patches.get_mut(&id);
+                if patch.is_some_and(|patch| patch.needs.remove(&host)) {
+                    self.call(env, id, |protocol, lent| {
+                        protocol.on_disconnected(lent, host, cause);
+                    });
                 }
             }
             Need::Relay(..) => self.on_fellow_lost(env, host),
@@ -277,9 +280,12 @@ impl Member {
 
     pub(super) fn on_foreign_version(&mut self, env: &mut Env<'_>, version: u8, from: SocketAddr) {
         if self.stage == Stage::Joining && from == self.client.at() {
-            self.reject(env, RejectCause::ForeignVersion { version });
-        } else {
-            self.notices.push_back(Notice::Degraded(Trouble::ForeignVersion { version, from }));
+            return self.reject(env, RejectCause::ForeignVersion { version });
+        }
+        // Whoever forges addresses fills no queue that the application does not read.
+        let notice = Notice::Degraded(Trouble::ForeignVersion { version, from });
+        if !self.notices.contains(&notice) {
+            self.notices.push_back(notice);
         }
     }
 
@@ -323,8 +329,9 @@ impl Member {
                 self.notices.push_back(Notice::Writable);
             }
         }
-        self.report_if_due(env);
         self.settle(env);
+        // Behind everything that may make it due at once.
+        self.report_if_due(env);
         if let Stage::Leaving { since, look } = self.stage
             && look <= now
         {
@@ -458,8 +465,11 @@ impl Member {
             }
             Effect::SendFragment(host, fragment) => {
                 let data = DataRef { group, patch: id, fragment };
-                if env.links.send_fragment(host, data, Urgency::Fresh) {
-                    self.notices.push_back(Notice::SlowPeer { host });
+                let notice = Notice::SlowPeer { host };
+                if env.links.send_fragment(host, data, Urgency::Fresh)
+                    && !self.notices.contains(&notice)
+                {
+                    self.notices.push_back(notice);
                 }
             }
             Effect::HoldBack(host) => env.links.hold_back(host, group, id),

@@ -31,7 +31,7 @@ pub(super) struct Patch {
     pub(super) representatives: Vec<HostId>,
     pub(super) needs: BTreeSet<HostId>,
     pub(super) multicast: Option<LinkId>,
-    /// Who is behind the tags heard on the multicast address.
+    /// Who is behind a tag heard on the multicast address: each of `peers` has its own here.
     pub(super) tags: BTreeMap<HostTag, HostId>,
     pub(super) peers: Peers,
     pub(super) wants_contacts: bool,
@@ -132,7 +132,6 @@ impl Patch {
         if host == me || contact.addresses.is_empty() {
             return false;
         }
-        self.tags.insert(host.tag(), host);
         if let Some(peer) = self.peers.0.get_mut(&host) {
             if peer.contact.incarnation <= contact.incarnation {
                 peer.contact = contact;
@@ -146,6 +145,7 @@ impl Patch {
             };
             self.forget(oldest);
         }
+        self.tags.insert(host.tag(), host);
         self.peers.0.insert(host, Peer { contact, linked: false, rtt: None, heard: now });
         true
     }

@@ -4,7 +4,7 @@ use super::links::Links;
 use super::window::Window;
 use crate::counters::Counter;
 use crate::wire::{Frame, Held, Pull, Wanted};
-use crate::{FragmentId, GroupId, HostId, PatchId, Seq, Source, Time};
+use crate::{FragmentId, GroupId, HostId, Limits, PatchId, Seq, Source, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -21,6 +21,8 @@ const STANDBY_GRACE: Duration = Duration::from_millis(300);
 /// Whoever was asked has at least this long to answer, and twice as long after each time that it
 /// was not long enough: a busy host is not to be asked for more of the same.
 const MIN_PATIENCE: Duration = Duration::from_millis(200);
+/// And at first no longer than this, however far away it says it is.
+const MAX_PATIENCE: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 4;
 /// Fragments that are asked for at once, of all neighbours.
 const MAX_ASKED: usize = 512;
@@ -86,14 +88,17 @@ impl Repair {
         host: HostId,
         patch: PatchId,
         sources: Vec<Held>,
-        max_sources: usize,
+        limits: &Limits,
     ) {
+        if self.words.len() >= limits.links && !self.words.contains_key(&host) {
+            return;
+        }
         let word = self.words.entry(host).or_insert_with(|| Word::new(patch));
         word.patch = patch;
         for held in sources {
             let source = Source { host: held.host.tag(), incarnation: held.incarnation };
             word.denied.retain(|(denied, _)| *denied != source);
-            if word.sources.len() < max_sources || word.sources.contains_key(&source) {
+            if word.sources.len() < limits.sources || word.sources.contains_key(&source) {
                 word.sources.insert(source, held);
             }
         }
@@ -211,7 +216,7 @@ impl Repair {
             let Some((host, patch)) = self.supplier(now, first, links, neighbours) else { return };
             let rtt = links.rtt(host).unwrap_or_default();
             let late = self.words.get(&host).map_or(0, |word| word.late.min(MAX_DOUBLINGS));
-            let patience = rtt.saturating_mul(4).max(MIN_PATIENCE);
+            let patience = rtt.saturating_mul(4).clamp(MIN_PATIENCE, MAX_PATIENCE);
             let until = now + patience.saturating_mul(1_u32.wrapping_shl(late));
             let room = self.words.get(&host).map_or(1, Word::room).max(1);
             let mut end = index;
@@ -313,5 +318,30 @@ impl Word {
 
     fn room(&self) -> usize {
         MAX_ASKED_OF_ONE.saturating_sub(self.asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Incarnation;
+
+    fn held(n: u8) -> Held {
+        let (host, incarnation) = (HostId([n; 32]), Incarnation(1));
+        Held { host, incarnation, low: Seq(0), next: Seq(1), missing: [].into_iter().collect() }
+    }
+
+    #[test]
+    fn words_are_kept_of_no_more_hosts_than_there_are_links_and_go_with_the_stream() {
+        let limits = Limits { links: 4, sources: 2, ..Limits::default() };
+        let mut repair = Repair::default();
+        for n in 0..9 {
+            let sources = (0..9).map(held).collect();
+            repair.on_word(HostId([n; 32]), PatchId(1), sources, &limits);
+        }
+        assert_eq!(repair.words.len(), 4);
+        assert!(repair.words.values().all(|word| word.sources.len() == 2));
+        (0..9).for_each(|n| repair.forget(HostId([n; 32])));
+        assert!(repair.words.is_empty());
     }
 }

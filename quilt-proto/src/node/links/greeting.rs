@@ -35,12 +35,23 @@ impl Links {
             // Who the service is does not matter: it is known by its address.
             return;
         }
+        let was_open = stream.phase() == Phase::Open;
         if host == self.me.host || !stream.greeted(self.now, hello) {
             self.counters.bump(Counter::Misbehaviour);
             return self.drop_link(link, LinkError::Refused);
         }
+        if was_open {
+            return;
+        }
         if stream.is_accepted() && stream.greet(&Frame::Hello(self.me.clone())) {
             self.look(link);
+        }
+        let life = |stream: &Stream| stream.greeting().map(|known| known.incarnation);
+        if self.stream_to(host).and_then(life).is_some_and(|known| known < hello.incarnation)
+            && let Some(known) = self.hosts.link(host)
+        {
+            // The host starts anew, and what is left of its earlier life is not heard of any more.
+            self.drop_link(known, LinkError::Reset);
         }
         match self.hosts.link(host) {
             Some(known) if known == link => self.inbox.push_back(Inbound::Up(host)),
@@ -67,11 +78,14 @@ impl Links {
             Some(Link::Stream(stream)) => stream.retire(self.now),
             _ => None,
         };
+        let is_needed = self.hosts.is_needed(host);
         if let (Some(queued), Some(Link::Stream(stream))) = (queued, self.links.get_mut(&kept)) {
             stream.queue_mut().append(queued);
+            stream.serve(self.now, is_needed);
         }
         self.hosts.set_link(host, kept);
         self.look(kept);
+        self.schedule(kept);
         self.schedule(retired);
         if !known_is_up {
             self.inbox.push_back(Inbound::Up(host));

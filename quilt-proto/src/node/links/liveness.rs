@@ -15,6 +15,8 @@ const MAX_BEAT: Duration = Duration::from_secs(5);
 /// So much later than three announced beats, the other side is dead. Guess: a host of a loaded
 /// machine may not run for that long.
 const GRACE: Duration = Duration::from_secs(1);
+/// A longer round trip is no measurement: by then a stream counts as dead.
+const MAX_RTT: Duration = Duration::from_secs(4);
 
 /// The beats of one stream.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl Liveness {
         self.stamp = Some((beat.stamp, now));
         if beat.echo != 0 {
             let sample = now.since(Time::from_nanos(beat.echo));
-            let sample = sample.saturating_sub(Duration::from_nanos(beat.held));
+            let sample = sample.saturating_sub(Duration::from_nanos(beat.held)).min(MAX_RTT);
             // Smoothed as RFC 6298 does it, with a gain of an eighth.
             self.rtt = Some(match self.rtt {
                 None => sample,

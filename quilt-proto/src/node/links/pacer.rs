@@ -76,7 +76,9 @@ impl Pacer {
 
     /// When there will be room again; asked for while something waits.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        (!self.may_send()).then(|| self.refilled + TICK)
+        let missing = (MAX_DATAGRAM_BYTES as u64).saturating_sub(self.tokens);
+        let nanos = missing.saturating_mul(1_000_000_000).div_ceil(self.bytes_per_second);
+        (missing > 0).then(|| self.refilled + TICK.max(Duration::from_nanos(nanos)))
     }
 
     pub(super) fn scheduled_mut(&mut self) -> &mut Option<Time> {
@@ -87,6 +89,18 @@ impl Pacer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_pacer_is_woken_when_a_datagram_is_earned_and_not_before() {
+        let mut pacer = Pacer::new(100);
+        while pacer.may_send() {
+            pacer.spend(1_200);
+        }
+        let at = pacer.next_deadline().expect("it ran dry");
+        assert_eq!(at, Time::from_millis(12_000));
+        pacer.refill(at);
+        assert!(pacer.may_send());
+    }
 
     #[test]
     fn a_pacer_lets_its_rate_pass_and_never_more_than_a_burst_at_once() {

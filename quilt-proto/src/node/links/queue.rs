@@ -148,15 +148,12 @@ impl Queue {
     /// Fills a packet behind its header; false if there is nothing to say.
     pub(super) fn fill(&mut self, transmit: &mut Transmit, fill: &mut dyn Fill) -> bool {
         let before = transmit.len();
-        while let Some((group, patch)) = self.words.pop_first() {
-            self.control.extend(fill.word(group, patch).iter().map(encoded));
-        }
-        while let Some(frame) = self.control.front() {
+        while let Some(frame) = self.next_control(fill) {
             if transmit.len().saturating_add(frame.len()) > self.max_packet {
+                self.control.push_front(frame);
                 return true;
             }
-            transmit.push_head(frame);
-            self.control.pop_front();
+            transmit.push_head(&frame);
         }
         while transmit.payload_count() < Transmit::PAYLOADS {
             let room = self.max_packet.saturating_sub(transmit.len());
@@ -165,6 +162,16 @@ impl Queue {
             }
         }
         transmit.len() > before
+    }
+
+    /// Takes out the next control frame. Words are fetched one at a time and behind what waits
+    /// already, so that they take no room from it.
+    fn next_control(&mut self, fill: &mut dyn Fill) -> Option<Bytes> {
+        while self.control.is_empty() {
+            let (group, patch) = self.words.pop_first()?;
+            self.control.extend(fill.word(group, patch).iter().map(encoded));
+        }
+        self.control.pop_front()
     }
 
     /// Adds the next fragment if it fits `room`; false if it does not, or if there is none.

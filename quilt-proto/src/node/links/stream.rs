@@ -172,10 +172,11 @@ impl Stream {
     }
 
     /// Moves on to the host's next address, if the stream is still being dialled.
-    pub(super) fn next_address(&mut self) -> Option<SocketAddr> {
+    pub(super) fn next_address(&mut self, now: Time) -> Option<SocketAddr> {
         if self.phase != Phase::Dialling || self.others.is_empty() {
             return None;
         }
+        self.patience = Some(now + DIAL_TIMEOUT);
         self.address = self.others.remove(0);
         Some(self.address)
     }
@@ -260,6 +261,13 @@ impl Stream {
         } else {
             self.closes.get_or_insert(now + LINGER);
         }
+    }
+
+    /// This stream serves the host, although another one may have done so before.
+    pub(super) fn serve(&mut self, now: Time, needed: bool) {
+        self.retired = false;
+        self.closes = None;
+        self.set_needed(now, needed);
     }
 
     /// Another stream serves the host; what waits is handed over.

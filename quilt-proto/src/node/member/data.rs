@@ -103,8 +103,7 @@ impl Member {
         for held in &sources {
             news |= self.window.note_head(env.now, held, meeting);
         }
-        let max_sources = env.host.config.limits.sources;
-        self.repair.on_word(host, id, sources, max_sources);
+        self.repair.on_word(host, id, sources, &env.host.config.limits);
         if news {
             self.news(env.now);
         }
