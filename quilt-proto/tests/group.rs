@@ -4,7 +4,9 @@
 
 mod world;
 
-use quilt_proto::{Counter, Group, GroupId, Notice, ProtocolId, RejectCause, Role, Trouble};
+use quilt_proto::{
+    Action, Counter, Group, GroupId, Machine, Notice, ProtocolId, RejectCause, Role, Trouble,
+};
 use std::collections::BTreeSet;
 use world::{Site, World, bootstrap, service_address};
 
@@ -203,6 +205,34 @@ fn two_groups_share_one_stream_and_leaving_one_does_not_disturb_the_other() {
     world.publish(0, 5_000);
     world.run(1_000);
     assert!(matches!(world.told[1][..], [Notice::Message(_)]), "{:?}", world.told[1]);
+}
+
+#[test]
+fn a_payload_exists_once_however_many_links_carry_it() {
+    let mut world = World::new(13, &[Site::plain(7), Site::plain(2)]);
+    world.join_all();
+    let body = bytes::Bytes::from(vec![7; 20_000]);
+    let inside = body.as_ptr_range();
+    let group = world.group;
+    // Nothing of this reaches the network: the test is the adapter here.
+    let copies = world.net.call(world.hosts[0], |node, now| {
+        node.publish(now, group, body.clone()).expect("room");
+        let mut copies = 0;
+        while let Some(action) = node.poll_action() {
+            let Action::Look { link } = action else { continue };
+            let mut payload = 0;
+            while let Some(transmit) = node.poll_transmit(link) {
+                let slices = transmit.slices().filter(|slice| slice.len() > 700);
+                for slice in slices {
+                    assert!(inside.contains(&slice.as_ptr()), "a copy of a payload");
+                    payload += slice.len();
+                }
+            }
+            copies += payload / 19_000;
+        }
+        copies
+    });
+    assert!(copies >= 3, "{copies} links carried it");
 }
 
 #[test]
