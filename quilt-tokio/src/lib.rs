@@ -54,3 +54,8 @@ pub use options::Options;
 pub use quilt_proto as proto;
 pub use quilt_proto::{BootstrapConfig, Counters, Message, Notice, Place, PublishError};
 pub use url::{Url, UrlError};
+
+/// The README's example is compiled with the crate's other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
