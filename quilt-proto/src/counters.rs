@@ -43,7 +43,7 @@ counters! {
     FragmentsServed => "fragments_served",
     /// Messages delivered to the application.
     MessagesDelivered => "messages_delivered",
-    /// Messages that were given up; each lies in one gap.
+    /// Messages that the application was told of as gaps.
     MessagesGapped => "messages_gapped",
     /// Dropped packets: shorter than their header, or of a length no packet has.
     DroppedTruncated => "dropped_truncated",

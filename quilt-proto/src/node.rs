@@ -173,6 +173,7 @@ impl Node {
             let member = self.members.get_mut(&group);
             let notice = member.and_then(Member::poll_notice);
             if let Some(notice) = notice {
+                self.count(&notice);
                 return Some((group, notice));
             }
             self.noticed.remove(&group);
@@ -186,6 +187,16 @@ impl Node {
     /// What was counted so far.
     pub fn counters(&self) -> &Counters {
         &self.links.counters
+    }
+
+    fn count(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Message(_) => self.links.counters.bump(Counter::MessagesDelivered),
+            Notice::Gap { from, to, .. } => {
+                self.links.counters.add(Counter::MessagesGapped, to.next().distance(*from));
+            }
+            _ => {}
+        }
     }
 
     /// Hands what came in over the links to whom it is for.

@@ -293,3 +293,17 @@ fn a_long_transfer_goes_at_the_pace_that_is_set() {
         world.check_all_delivered();
     }
 }
+
+#[test]
+fn delivered_and_gapped_messages_are_counted_as_the_application_hears_of_them() {
+    let mut world = World::new(21, &[Site::plain(3)]);
+    world.join_all();
+    for _ in 0..7 {
+        world.publish(0, 3_000);
+        world.run(20);
+    }
+    world.run(500);
+    world.check_all_delivered();
+    assert_eq!(world.sum(Counter::MessagesDelivered), 2 * 7);
+    assert_eq!(world.sum(Counter::MessagesGapped), 0);
+}

@@ -89,7 +89,7 @@ impl Client {
         let turn = self.tries.checked_rem(TCP_EVERY).unwrap_or(0);
         self.by_tcp = self.prefers_tcp != (turn == TCP_EVERY.saturating_sub(1));
         if self.by_tcp {
-            links.send_to_service(self.at, frame);
+            links.send_to_service(self.at, frame, self.tries > SILENT_AFTER);
         } else {
             links.send_datagram(self.at, frame, self.cookie == 0);
         }

@@ -28,6 +28,8 @@ const MAX_DOUBLINGS: u32 = 4;
 const MAX_ASKED: usize = 512;
 /// Fragments that are asked for at once, of one neighbour.
 const MAX_ASKED_OF_ONE: usize = 128;
+/// Holes that are looked at in one go; the others have their turn the next time.
+const MAX_LOOKED: usize = 1_024;
 /// Fragments of one message that one entry of a request brings at most.
 pub(super) const MAX_SERVED: u16 = 64;
 /// The first pause before somebody is asked who did not say that he has it, doubled each time.
@@ -42,6 +44,8 @@ pub(super) struct Repair {
     guesses: BTreeMap<(Source, Seq), Guess>,
     grace: Duration,
     next: Option<Time>,
+    /// The message whose holes are looked at first the next time; none, if that is the oldest.
+    turn: Option<(Source, Seq)>,
 }
 
 /// A host's latest word on what it holds.
@@ -77,6 +81,7 @@ impl Default for Repair {
             guesses: BTreeMap::new(),
             grace: MIN_GRACE,
             next: None,
+            turn: None,
         }
     }
 }
@@ -182,7 +187,13 @@ impl Repair {
         self.forget_unanswered(now);
         let grace = if standby { self.grace.max(STANDBY_GRACE) } else { self.grace };
         let mut requests: BTreeMap<(HostId, PatchId), Vec<Wanted>> = BTreeMap::new();
-        window.holes(now, grace, |hole| {
+        let mut looked = 0_usize;
+        window.holes(now, grace, self.turn.take(), |hole| {
+            looked = looked.saturating_add(1);
+            if looked > MAX_LOOKED {
+                self.turn = Some((hole.first.source, hole.first.seq));
+                return false;
+            }
             self.plan(now, hole, links, neighbours, &mut requests);
             self.asked.len() < MAX_ASKED
         });
@@ -325,6 +336,28 @@ impl Word {
 mod tests {
     use super::*;
     use crate::Incarnation;
+    use crate::node::window::Meeting;
+    use crate::wire::Hello;
+
+    #[test]
+    fn of_many_holes_each_has_its_turn() {
+        let (me, incarnation) = (HostId([0; 32]), Incarnation(1));
+        let hello = Hello { host: me, incarnation, addresses: [].into_iter().collect() };
+        let mut links = Links::new(hello, Limits::default());
+        let mut window = Window::new(Limits::default(), me, incarnation);
+        for n in 1..3 {
+            let held = Held { next: Seq(3_000), ..held(n) };
+            window.note_head(Time::ZERO, &held, Meeting::Present);
+        }
+        let mut repair = Repair::default();
+        for run in 1..=6 {
+            let now = Time::from_millis(100 + 10 * run);
+            repair.wake(Time::ZERO);
+            repair.run(now, GroupId(1), &window, &mut links, &BTreeMap::new(), false);
+            let looked = (run as usize * MAX_LOOKED).min(6_000);
+            assert_eq!(repair.guesses.len(), looked, "in run {run}");
+        }
+    }
 
     fn held(n: u8) -> Held {
         let (host, incarnation) = (HostId([n; 32]), Incarnation(1));

@@ -200,11 +200,20 @@ impl Window {
     }
 
     /// Hands each hole that is older than `grace` to `visit`, the oldest message of a stream
-    /// first, until it answers false.
-    pub(crate) fn holes(&self, now: Time, grace: Duration, mut visit: impl FnMut(Wanted) -> bool) {
-        for source in &self.holed {
+    /// first, until it answers false; those before message `from` are left out.
+    pub(crate) fn holes(
+        &self,
+        now: Time,
+        grace: Duration,
+        from: Option<(Source, Seq)>,
+        mut visit: impl FnMut(Wanted) -> bool,
+    ) {
+        let lowest = Source { host: HostTag(0), incarnation: Incarnation(0) };
+        let (first, seq) = from.unwrap_or((lowest, Seq(0)));
+        for source in self.holed.range(first..) {
             let Some(stream) = self.streams.get(source) else { continue };
-            if !stream.holes(*source, now, grace, &mut visit) {
+            let from = if *source == first { seq } else { Seq(0) };
+            if !stream.holes(*source, from, now, grace, &mut visit) {
                 return;
             }
         }

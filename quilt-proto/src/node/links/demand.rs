@@ -219,8 +219,12 @@ impl Links {
         }
     }
 
-    /// Sends a frame to a bootstrap service over a stream, which is dialled if there is none.
-    pub(in crate::node) fn send_to_service(&mut self, at: SocketAddr, frame: &Frame) {
+    /// Sends a frame to a bootstrap service over a stream, which is dialled if there is none, or
+    /// if the one that there is brings no answers: it has no beats that would tell.
+    pub(in crate::node) fn send_to_service(&mut self, at: SocketAddr, frame: &Frame, anew: bool) {
+        if let Some(link) = self.service_link(at).filter(|_| anew) {
+            self.drop_link(link, LinkError::TimedOut);
+        }
         let link = match self.service_link(at) {
             Some(link) => link,
             None => {

@@ -183,3 +183,17 @@ fn a_forged_echo_makes_no_endless_round_trip() {
     carry(Time::from_millis(3_600_000), &mut b, far, &mut a, near);
     assert!(a.rtt(host(2)).is_some_and(|rtt| rtt <= Duration::from_secs(4)));
 }
+
+#[test]
+fn a_service_that_does_not_answer_over_its_stream_is_dialled_anew() {
+    let mut a = links(1, 1);
+    let frame = Frame::Cookie { group: GROUP, cookie: 1 };
+    a.send_to_service(address(9), &frame, false);
+    let (first, _) = dialled(&mut a).expect("a dial");
+    a.opened(Time::from_millis(1), first);
+    a.send_to_service(address(9), &frame, false);
+    assert_eq!(dialled(&mut a), None);
+    a.send_to_service(address(9), &frame, true);
+    assert_eq!(a.poll_action(), Some(Action::Close { link: first }));
+    assert!(dialled(&mut a).is_some_and(|(link, _)| link != first));
+}

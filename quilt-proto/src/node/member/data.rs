@@ -175,11 +175,10 @@ impl Member {
         let neighbours: BTreeMap<HostId, PatchId> = neighbours.collect();
         self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, standby);
         let (repair, links) = (&self.repair, &env.links);
-        let gone = self.window.give_up(env.now, |source, seq| {
+        self.window.give_up(env.now, |source, seq| {
             let near = neighbours.keys().filter(|&&host| links.is_up(host));
             near.into_iter().any(|&host| repair.may_hold(host, source, seq))
         });
-        env.links.counters.add(Counter::MessagesGapped, gone);
     }
 
     /// Whether nothing may be published just now: the pacer is full, or links that serve at least

@@ -24,6 +24,10 @@ impl Member {
                 self.start(env, assignment);
             }
         }
+        if self.stage == Stage::Joining && self.region().is_none() {
+            // Nothing of it can be done here, and an answer without an end is none.
+            return self.reject(env, RejectCause::NoProtocol);
+        }
         self.choose_forwarders(env);
         self.look_for_fellows(env);
         self.note_place();

@@ -208,18 +208,19 @@ impl Stream {
         self.slot(seq).filter(|slot| slot.end().is_none()).map(Slot::touched)
     }
 
-    /// Hands holes to `visit` until it answers false, and then answers false.
+    /// Hands holes from message `from` on to `visit` until it answers false, and then answers false.
     pub(super) fn holes(
         &self,
         source: Source,
+        from: Seq,
         now: Time,
         grace: Duration,
         visit: &mut impl FnMut(Wanted) -> bool,
     ) -> bool {
-        let from = self.cursor.distance(self.base);
+        let from = self.cursor.max(self.base).max(from);
+        let Some(at) = self.index(from) else { return true };
         let mut left = self.holed;
-        let seqs = (self.base.0..).map(Seq);
-        for (slot, seq) in self.slots.iter().zip(seqs).skip(from as usize) {
+        for (slot, seq) in self.slots.range(at..).zip((from.0..).map(Seq)) {
             if left == 0 {
                 break;
             }

@@ -84,7 +84,7 @@ fn the_last_sequence_numbers_there_are_overflow_nothing() {
     assert_eq!(keep(&mut window, 0, u64::MAX, 0, 1), Kept::Late);
     assert_eq!(keep(&mut window, 0, u64::MAX - 1, 0, 1), Kept::New);
     let mut holes = 0;
-    window.holes(Time::from_millis(1_000), Duration::ZERO, |_| {
+    window.holes(Time::from_millis(1_000), Duration::ZERO, None, |_| {
         holes += 1;
         true
     });
@@ -199,7 +199,7 @@ fn a_head_shows_that_the_last_message_was_lost() {
     assert!(!window.has_holes());
     assert!(window.note_head(Time::from_millis(5), &head(2), Meeting::Present));
     let mut holes = Vec::new();
-    window.holes(Time::from_millis(30), Duration::from_millis(20), |hole| {
+    window.holes(Time::from_millis(30), Duration::from_millis(20), None, |hole| {
         holes.push(hole);
         true
     });
@@ -215,7 +215,7 @@ fn holes_are_named_once_they_are_old_enough() {
     }
     let holes = |window: &Window, at| {
         let mut holes = Vec::new();
-        window.holes(Time::from_millis(at), Duration::from_millis(20), |hole| {
+        window.holes(Time::from_millis(at), Duration::from_millis(20), None, |hole| {
             holes.push((hole.first.index, hole.last));
             true
         });
