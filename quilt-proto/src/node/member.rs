@@ -2,6 +2,7 @@
 
 mod data;
 mod orders;
+mod protocols;
 mod sewing;
 
 use super::bootstrap::{Client, Due};
@@ -65,12 +66,16 @@ pub(super) struct Member {
     broken: Broken,
     /// Fellow representatives that are out of reach, and when they are tried again.
     lost: BTreeMap<HostId, Time>,
+    /// Fellow representatives whose addresses are not known, and since when.
+    unmet: BTreeMap<HostId, Time>,
     /// The regions between which and the inter-patch patch this host forwards.
     forwarded: BTreeSet<PatchId>,
     /// Through whom all of the inter-patch patch's fragments pass.
     hub: Option<HostId>,
     place: Option<Place>,
+    admitted: bool,
     notices: VecDeque<Notice>,
+    parting: Option<Notice>,
     /// Until when what was published so far takes at the rate.
     paced: Time,
     /// When a publisher that was put off is looked at again.
@@ -102,10 +107,13 @@ impl Member {
             repair: Repair::default(),
             broken: Broken::new(),
             lost: BTreeMap::new(),
+            unmet: BTreeMap::new(),
             forwarded: BTreeSet::new(),
             hub: None,
             place: None,
+            admitted: false,
             notices: VecDeque::new(),
+            parting: None,
             paced: now,
             put_off: None,
             served: now,
@@ -171,10 +179,9 @@ impl Member {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
         }
-        match self.stage {
-            Stage::Joined | Stage::Leaving { .. } => self.window.poll_notice(),
-            Stage::Joining | Stage::Over => None,
-        }
+        // What was received before the end is told before it.
+        let notice = if self.admitted { self.window.poll_notice() } else { None };
+        notice.or_else(|| self.parting.take())
     }
 
     // What comes over links.
@@ -417,163 +424,6 @@ impl Member {
         }
     }
 
-    // Protocols.
-
-    /// Calls a handler of a patch's protocol and carries out its effects.
-    fn call(
-        &mut self,
-        env: &mut Env<'_>,
-        id: PatchId,
-        handler: impl FnOnce(&mut dyn ErasedProtocol, Lent<'_>),
-    ) {
-        let Some(patch) = self.patches.get_mut(&id) else { return };
-        patch.call(env.now, env.host.config.host, &mut self.effects, handler);
-        self.carry_out(env, id);
-    }
-
-    fn carry_out(&mut self, env: &mut Env<'_>, id: PatchId) {
-        let mut effects = core::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
-            self.apply(env, id, effect);
-        }
-        self.effects = effects;
-        if id == PatchId::INTER_PATCH {
-            let hub = self.patches.get(&id).and_then(Patch::hub);
-            if core::mem::replace(&mut self.hub, hub) != hub {
-                self.choose_forwarders(env);
-            }
-        }
-    }
-
-    fn apply(&mut self, env: &mut Env<'_>, id: PatchId, effect: Effect) {
-        let (now, me, group) = (env.now, env.host.config.host, self.id);
-        let Some(patch) = self.patches.get_mut(&id) else { return };
-        match effect {
-            Effect::Need(host) => {
-                let known = patch.peers.get(host).map(|peer| peer.contact.addresses.clone());
-                if patch.needs.insert(host) && env.links.is_up(host) {
-                    self.calls.push_back((id, Call::Connected(host)));
-                }
-                env.links.need(host, Need::Patch(group, id), &known.unwrap_or_default());
-            }
-            Effect::Release(host) => {
-                patch.needs.remove(&host);
-                env.links.release(host, Need::Patch(group, id));
-            }
-            Effect::Send(host, body) => {
-                env.links.send(host, &Frame::Protocol { group, patch: id, body });
-            }
-            Effect::SendFragment(host, fragment) => {
-                let data = DataRef { group, patch: id, fragment };
-                let notice = Notice::SlowPeer { host };
-                if env.links.send_fragment(host, data, Urgency::Fresh)
-                    && !self.notices.contains(&notice)
-                {
-                    self.notices.push_back(notice);
-                }
-            }
-            Effect::HoldBack(host) => env.links.hold_back(host, group, id),
-            Effect::Multicast(body) => {
-                if let Some(link) = patch.multicast {
-                    env.links.introduce_on(link, &Frame::Protocol { group, patch: id, body });
-                }
-            }
-            Effect::MulticastFragment(fragment) => {
-                if let Some(link) = patch.multicast {
-                    let data = DataRef { group, patch: id, fragment };
-                    env.links.send_fragment_on(link, data, Urgency::Fresh);
-                }
-            }
-            Effect::JoinMulticast { address, interface, ttl, bytes_per_second } => {
-                let link = env.links.join_multicast(address, interface, ttl, bytes_per_second);
-                patch.multicast = Some(link);
-            }
-            Effect::Learn(contact) => {
-                patch.learn(now, me, contact);
-            }
-            Effect::Forget(host) => patch.forget(host),
-            Effect::AskContacts => {
-                patch.wants_contacts = true;
-                if !self.client.is_asking() {
-                    self.client.hurry(now);
-                }
-            }
-            Effect::Announce => patch.news(now),
-            Effect::Unusable(reason) => {
-                let protocol = patch.protocol;
-                if self.broken.insert(protocol, reason).is_none() {
-                    let trouble = Trouble::ProtocolUnusable { protocol, reason };
-                    self.notices.push_back(Notice::Degraded(trouble));
-                    self.client.hurry(now);
-                }
-            }
-            Effect::Misbehaved(..) => env.links.counters.bump(Counter::Misbehaviour),
-            Effect::Count(counter) => env.links.counters.bump(counter),
-        }
-    }
-
-    /// Calls the handlers that effects asked for, until there is none left; then sees whether the
-    /// host is admitted.
-    fn settle(&mut self, env: &mut Env<'_>) {
-        while let Some((id, call)) = self.calls.pop_front() {
-            let Some(patch) = self.patches.get_mut(&id) else { continue };
-            patch.look_at_links(env.links);
-            match call {
-                Call::Connected(host) => {
-                    // Both sides tell each other at once what they hold.
-                    let pull = Pull { group: self.id, patch: id, wanted: Vec::new() };
-                    env.links.send(host, &Frame::Pull(pull));
-                    env.links.send_word(host, self.id, id);
-                    self.call(env, id, |protocol, lent| protocol.on_connected(lent, host));
-                }
-                Call::Contacts(hosts) => {
-                    self.call(env, id, |protocol, lent| protocol.on_contacts(lent, &hosts));
-                }
-            }
-        }
-        self.admit(env);
-    }
-
-    fn on_protocol(&mut self, env: &mut Env<'_>, from: From, id: PatchId, body: &Bytes) {
-        let Some(host) = self.sender(env, from, id) else { return };
-        let Some(patch) = self.patches.get_mut(&id) else { return };
-        patch.heard(env.now, host);
-        let me = env.host.config.host;
-        let decoded = patch.call(env.now, me, &mut self.effects, |protocol, lent| {
-            protocol.on_frame(lent, host, body)
-        });
-        if decoded.is_err() {
-            env.links.counters.bump(Counter::DroppedMalformed);
-            self.effects.push(Effect::Misbehaved(host, Fault::MalformedFrame));
-        }
-        self.carry_out(env, id);
-    }
-
-    /// Who sent a frame of a patch. A host that is not among its members yet becomes one.
-    fn sender(&mut self, env: &mut Env<'_>, from: From, id: PatchId) -> Option<HostId> {
-        let me = env.host.config.host;
-        let Some(patch) = self.patches.get_mut(&id) else {
-            env.links.counters.bump(Counter::DroppedUnknownPatch);
-            return None;
-        };
-        let host = match from {
-            From::Host(host) => Some(host),
-            From::Multicast(_, tag) => patch.tags.get(&tag).copied(),
-            From::Service(_) => None,
-        };
-        let Some(host) = host else {
-            env.links.counters.bump(Counter::DroppedUnexpected);
-            return None;
-        };
-        if patch.peers.get(host).is_none()
-            && let Some(contact) = env.links.greeting(host).map(super::contact)
-        {
-            patch.learn(env.now, me, contact);
-            patch.look_at_links(env.links);
-        }
-        Some(host)
-    }
-
     fn is_service(&self, from: From) -> bool {
         matches!(from, From::Service(at) if at == self.client.at())
     }
@@ -598,15 +448,18 @@ impl Member {
             cookie: self.client.cookie(),
         };
         self.client.send(env.now, &mut env.host.rng, env.links, &farewell);
-        env.links.close_service(self.client.at());
-        self.stage = Stage::Over;
-        self.notices.push_back(Notice::Left);
+        self.end(env, Notice::Left);
     }
 
     fn reject(&mut self, env: &mut Env<'_>, cause: RejectCause) {
+        self.end(env, Notice::Rejected { cause });
+    }
+
+    /// Is over; `parting` is the last that the application is told.
+    fn end(&mut self, env: &mut Env<'_>, parting: Notice) {
         self.leave_patches(env, |_| true);
         env.links.close_service(self.client.at());
         self.stage = Stage::Over;
-        self.notices.push_back(Notice::Rejected { cause });
+        self.parting = Some(parting);
     }
 }

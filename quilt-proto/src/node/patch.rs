@@ -4,7 +4,7 @@ use super::Host;
 use super::links::Links;
 use crate::protocol::{Effect, ErasedProtocol, Lent, Peer, Peers, Setup};
 use crate::wire::{Assignment, Contact, Membership, Scope};
-use crate::{GroupId, HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Time, Unusable};
+use crate::{HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Time, Unusable};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -19,6 +19,9 @@ const WORD_SPACING: Duration = Duration::from_millis(100);
 const MAX_WORD_INTERVAL: Duration = Duration::from_secs(10);
 /// A host that no member told of the sources' heads by then counts as admitted all the same.
 const FIRST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Losses within this time count as one (the pacer reacts as often).
+const LOSS_WINDOW: Duration = Duration::from_millis(50);
 
 /// A running patch.
 pub(super) struct Patch {
@@ -37,6 +40,9 @@ pub(super) struct Patch {
     pub(super) wants_contacts: bool,
     /// This host forwards between this region and the inter-patch patch.
     pub(super) forwards: bool,
+    /// Who missed something lately.
+    losses: BTreeSet<HostId>,
+    losses_since: Time,
     instance: Box<dyn ErasedProtocol>,
     rng: Rng,
     /// Until when the first word of a member is waited for; `None` once it came.
@@ -49,12 +55,7 @@ pub(super) struct Patch {
 
 impl Patch {
     /// The patch that an assignment asks for; `None` if this host has not the protocol.
-    pub(super) fn new(
-        now: Time,
-        host: &mut Host,
-        group: GroupId,
-        assignment: &Assignment,
-    ) -> Option<Self> {
+    pub(super) fn new(now: Time, host: &mut Host, assignment: &Assignment) -> Option<Self> {
         let plugin = host.config.registry.get(assignment.protocol)?;
         let nic = host.config.nics.get(usize::from(assignment.nic))?;
         let setup = Setup {
@@ -84,11 +85,10 @@ impl Patch {
             peers: Peers::default(),
             wants_contacts: false,
             forwards: false,
+            losses: BTreeSet::new(),
+            losses_since: Time::ZERO,
             instance,
-            rng: host.rng.fork(match group {
-                _ if assignment.scope == Scope::InterPatch => "inter-patch",
-                _ => "regional",
-            }),
+            rng: host.rng.fork("patch"),
             first_word: None,
             word_due: None,
             word_interval: WORD_DELAY,
@@ -181,6 +181,19 @@ impl Patch {
     /// Whether the host has been told of the sources that were there before it.
     pub(super) fn is_admitted(&self, now: Time) -> bool {
         self.first_word.is_none_or(|until| until <= now)
+    }
+
+    /// A member missed something that was just sent. The multicast address to slow down, if at
+    /// least half of the members missed something within a short time: a few that are slow, or
+    /// badly connected, slow nobody else.
+    pub(super) fn on_loss(&mut self, now: Time, host: HostId) -> Option<LinkId> {
+        if now.since(self.losses_since) > LOSS_WINDOW {
+            self.losses_since = now;
+            self.losses.clear();
+        }
+        self.losses.insert(host);
+        let half = self.peers.len().div_ceil(2).max(1);
+        self.multicast.filter(|_| self.losses.len() >= half)
     }
 
     /// A member told all that it holds.

@@ -103,6 +103,9 @@ impl Repair {
         for held in sources {
             let source = Source { host: held.host.tag(), incarnation: held.incarnation };
             word.denied.retain(|(denied, _)| *denied != source);
+            let outlived =
+                |life: &Source| life.host == source.host && life.incarnation < source.incarnation;
+            word.sources.retain(|life, _| !outlived(life));
             if word.sources.len() < limits.sources || word.sources.contains_key(&source) {
                 word.sources.insert(source, held);
             }

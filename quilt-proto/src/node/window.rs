@@ -23,6 +23,9 @@ pub(crate) const REPAIR_DEADLINE: Duration = Duration::from_secs(3);
 /// How often messages are looked through for their age.
 const AGING: Duration = Duration::from_secs(1);
 
+/// See [`Window::is_recent`].
+const RECENT: Duration = Duration::from_secs(1);
+
 /// What became of a fragment that was offered to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
@@ -67,6 +70,9 @@ pub(crate) struct Window {
     streams: BTreeMap<Source, Stream>,
     /// The latest incarnation met of each host.
     lives: BTreeMap<HostTag, Incarnation>,
+    /// Where streams stood that had to make room for others, the latest last: should one go on,
+    /// nothing of it is delivered again.
+    past: VecDeque<(Source, Seq)>,
     /// Messages in the order in which their first fragment came: who goes first when room is
     /// needed.
     order: VecDeque<(Source, Seq)>,
@@ -93,6 +99,7 @@ impl Window {
             incarnation,
             streams: BTreeMap::new(),
             lives: BTreeMap::new(),
+            past: VecDeque::new(),
             order: VecDeque::new(),
             bytes: 0,
             slots: 0,
@@ -219,22 +226,21 @@ impl Window {
         }
     }
 
-    /// Gives up the messages whose repair deadline has passed, unless `obtainable`. Returns how
-    /// many.
-    pub(crate) fn give_up(
-        &mut self,
-        now: Time,
-        mut obtainable: impl FnMut(Source, Seq) -> bool,
-    ) -> u64 {
-        let mut gone = 0_u64;
+    /// Gives up the messages whose repair deadline has passed, unless `obtainable`.
+    pub(crate) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Source, Seq) -> bool) {
         for source in self.holed.clone() {
             let Some(stream) = self.streams.get_mut(&source) else { continue };
-            let (messages, bytes) = stream.give_up(now, |seq| obtainable(source, seq));
-            gone = gone.saturating_add(messages);
+            let bytes = stream.give_up(now, |seq| obtainable(source, seq));
             self.bytes = self.bytes.saturating_sub(bytes);
             self.look_at(source);
         }
-        gone
+    }
+
+    /// Whether a message came, or became known, within the last second: asking for it says
+    /// something of the network as it is now.
+    pub(crate) fn is_recent(&self, now: Time, source: Source, seq: Seq) -> bool {
+        let slot = self.streams.get(&source).and_then(|stream| stream.slot(seq));
+        slot.is_some_and(|slot| now < slot.touched() + RECENT)
     }
 
     /// Forgets what has been here, whole and delivered, for longer than the window's time.
@@ -303,7 +309,9 @@ impl Window {
         if self.streams.contains_key(&source) || source.host == self.me.tag() {
             return true;
         }
-        if self.streams.len() >= self.limits.sources {
+        let full = self.streams.len() >= self.limits.sources && !self.retire();
+        // Lives that follow each other faster than the application is told of them wait.
+        if full || self.notices.len() >= self.limits.sources {
             return false;
         }
         match self.lives.get(&source.host).copied() {
@@ -313,7 +321,36 @@ impl Window {
             None => {}
         }
         self.lives.insert(source.host, source.incarnation);
-        self.streams.insert(source, Stream::met(host));
+        let mut stream = Stream::met(host);
+        if let Some(at) = self.past.iter().position(|(past, _)| *past == source)
+            && let Some((_, cursor)) = self.past.remove(at)
+        {
+            stream.resume(cursor);
+        }
+        self.streams.insert(source, stream);
+        true
+    }
+
+    /// Takes out the stream that was silent for longest, of those of which nothing is missing and
+    /// nothing waits; false if there is none.
+    fn retire(&mut self) -> bool {
+        let idle = self.streams.iter().filter(|(_, stream)| stream.is_idle());
+        let Some((&source, _)) = idle.min_by_key(|(_, stream)| stream.touched()) else {
+            return false;
+        };
+        if let Some(mut stream) = self.streams.remove(&source) {
+            self.slots = self.slots.saturating_sub(stream.count_slots().0);
+            self.bytes = self.bytes.saturating_sub(stream.bytes());
+            if !stream.is_unplaced() {
+                self.past.push_back((source, stream.cursor()));
+            }
+        }
+        if self.past.len() > self.limits.sources.saturating_mul(4)
+            && let Some((forgotten, _)) = self.past.pop_front()
+            && self.lives.get(&forgotten.host) == Some(&forgotten.incarnation)
+        {
+            self.lives.remove(&forgotten.host);
+        }
         true
     }
 

@@ -124,7 +124,12 @@ impl Member {
             return env.links.send_word(host, self.id, pull.patch);
         }
         self.served = env.now;
-        if let Some(link) = self.patches.get(&pull.patch).and_then(|patch| patch.multicast) {
+        let recent = pull
+            .wanted
+            .iter()
+            .any(|wanted| self.window.is_recent(env.now, wanted.first.source, wanted.first.seq));
+        let patch = self.patches.get_mut(&pull.patch).filter(|_| recent);
+        if let Some(link) = patch.and_then(|patch| patch.on_loss(env.now, host)) {
             env.links.on_multicast_loss(link);
         }
         let mut not_held = Vec::new();

@@ -53,10 +53,7 @@ impl Member {
     }
 
     fn evict(&mut self, env: &mut Env<'_>, cause: EvictCause) {
-        self.leave_patches(env, |_| true);
-        env.links.close_service(self.client.at());
-        self.stage = Stage::Over;
-        self.notices.push_back(Notice::Evicted { cause });
+        self.end(env, Notice::Evicted { cause });
     }
 
     /// Tells the application that the host is admitted, once its region has told it what was there
@@ -68,12 +65,13 @@ impl Member {
             && let Some(place) = &self.place
         {
             self.stage = Stage::Joined;
+            self.admitted = true;
             self.notices.push_back(Notice::Joined(place.clone()));
         }
     }
 
     fn start(&mut self, env: &mut Env<'_>, assignment: &Assignment) {
-        let Some(patch) = Patch::new(env.now, env.host, self.id, assignment) else {
+        let Some(patch) = Patch::new(env.now, env.host, assignment) else {
             let trouble = Trouble::UnknownProtocol { protocol: assignment.protocol };
             return self.notices.push_back(Notice::Degraded(trouble));
         };

@@ -6,6 +6,9 @@ use super::*;
 /// A fellow representative that is out of reach is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A fellow representative whose address is not known for so long counts as out of reach.
+const UNMET_PATIENCE: Duration = Duration::from_secs(3);
+
 impl Member {
     /// Decides anew for which regions this host forwards, and tells the protocols.
     pub(super) fn choose_forwarders(&mut self, env: &mut Env<'_>) {
@@ -47,6 +50,7 @@ impl Member {
         let lost = self.lost.len();
         let is_fellow = |host: &HostId| fellows.iter().any(|(_, fellow)| fellow == host);
         self.lost.retain(|host, _| is_fellow(host) && !env.links.is_up(*host));
+        self.unmet.retain(|host, _| is_fellow(host) && !env.links.is_up(*host));
         if self.lost.len() < lost {
             self.choose_forwarders(env);
         }
@@ -57,11 +61,26 @@ impl Member {
             if let Some(retry) = self.lost.get_mut(&host) {
                 *retry = now + RETRY;
             }
-            let peers = self.patches.values().find_map(|patch| patch.peers.get(host));
-            if let Some(peer) = peers {
-                let need = Need::Relay(self.id, region);
-                env.links.need(host, need, &peer.contact.addresses);
+            let peer = self.patches.values().find_map(|patch| patch.peers.get(host));
+            match peer {
+                Some(peer) => {
+                    let need = Need::Relay(self.id, region);
+                    env.links.need(host, need, &peer.contact.addresses);
+                }
+                None => self.ask_for_fellow(env, region, host),
             }
+        }
+    }
+
+    /// A fellow representative that nobody told the address of: the service is asked, and if that
+    /// does not help for long, it counts as out of reach.
+    fn ask_for_fellow(&mut self, env: &mut Env<'_>, region: PatchId, host: HostId) {
+        if let Some(patch) = self.patches.get_mut(&region) {
+            patch.wants_contacts = true;
+        }
+        let since = *self.unmet.entry(host).or_insert(env.now);
+        if since + UNMET_PATIENCE <= env.now {
+            self.on_fellow_lost(env, host);
         }
     }
 

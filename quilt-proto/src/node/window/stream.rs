@@ -84,6 +84,12 @@ impl Stream {
         self.cursor = at;
     }
 
+    /// Goes on where the stream stood when it had to make room for others.
+    pub(super) fn resume(&mut self, at: Seq) {
+        self.place(at);
+        self.begun = true;
+    }
+
     /// The message that comes next, as far as it is known here.
     pub(super) fn head(&self) -> Seq {
         Seq(self.base.0.saturating_add(self.slots.len() as u64))
@@ -91,6 +97,16 @@ impl Stream {
 
     pub(super) fn touched(&self) -> Time {
         self.touched
+    }
+
+    /// What the application gets next.
+    pub(super) fn cursor(&self) -> Seq {
+        self.cursor
+    }
+
+    /// Nothing of it is missing, and nothing waits for the application.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.own && !self.is_holed() && !self.is_ready()
     }
 
     pub(super) fn slot(&self, seq: Seq) -> Option<&Slot> {
@@ -238,13 +254,9 @@ impl Stream {
         true
     }
 
-    /// Turns holes that are too old into gaps, unless obtainable; how many, and the bytes freed.
-    pub(super) fn give_up(
-        &mut self,
-        now: Time,
-        mut obtainable: impl FnMut(Seq) -> bool,
-    ) -> (u64, usize) {
-        let (mut messages, mut bytes) = (0_u64, 0_usize);
+    /// Turns holes that are too old into gaps, unless obtainable; the bytes freed.
+    pub(super) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Seq) -> bool) -> usize {
+        let mut bytes = 0_usize;
         for (slot, seq) in self.slots.iter_mut().zip((self.base.0..).map(Seq)) {
             let still = now.since(slot.touched());
             if !slot.is_holed() || still < REPAIR_DEADLINE || (still < HOPELESS && obtainable(seq))
@@ -252,10 +264,9 @@ impl Stream {
                 continue;
             }
             bytes = bytes.saturating_add(slot.close(End::Gone(GapCause::Unrepaired)));
-            messages = messages.saturating_add(1);
             self.holed = self.holed.saturating_sub(1);
         }
-        (messages, bytes)
+        bytes
     }
 
     /// Next thing for the application.

@@ -1,0 +1,160 @@
+//! The patches' protocols: calling their handlers, and carrying out what they want.
+
+use super::*;
+
+impl Member {
+    /// Calls a handler of a patch's protocol and carries out its effects.
+    pub(super) fn call(
+        &mut self,
+        env: &mut Env<'_>,
+        id: PatchId,
+        handler: impl FnOnce(&mut dyn ErasedProtocol, Lent<'_>),
+    ) {
+        let Some(patch) = self.patches.get_mut(&id) else { return };
+        patch.call(env.now, env.host.config.host, &mut self.effects, handler);
+        self.carry_out(env, id);
+    }
+
+    pub(super) fn carry_out(&mut self, env: &mut Env<'_>, id: PatchId) {
+        let mut effects = core::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            self.apply(env, id, effect);
+        }
+        self.effects = effects;
+        if id == PatchId::INTER_PATCH {
+            let hub = self.patches.get(&id).and_then(Patch::hub);
+            if core::mem::replace(&mut self.hub, hub) != hub {
+                self.choose_forwarders(env);
+            }
+        }
+    }
+
+    pub(super) fn apply(&mut self, env: &mut Env<'_>, id: PatchId, effect: Effect) {
+        let (now, me, group) = (env.now, env.host.config.host, self.id);
+        let Some(patch) = self.patches.get_mut(&id) else { return };
+        match effect {
+            Effect::Need(host) => {
+                let known = patch.peers.get(host).map(|peer| peer.contact.addresses.clone());
+                if patch.needs.insert(host) && env.links.is_up(host) {
+                    self.calls.push_back((id, Call::Connected(host)));
+                }
+                env.links.need(host, Need::Patch(group, id), &known.unwrap_or_default());
+            }
+            Effect::Release(host) => {
+                patch.needs.remove(&host);
+                env.links.release(host, Need::Patch(group, id));
+            }
+            Effect::Send(host, body) => {
+                env.links.send(host, &Frame::Protocol { group, patch: id, body });
+            }
+            Effect::SendFragment(host, fragment) => {
+                let data = DataRef { group, patch: id, fragment };
+                let notice = Notice::SlowPeer { host };
+                if env.links.send_fragment(host, data, Urgency::Fresh)
+                    && !self.notices.contains(&notice)
+                {
+                    self.notices.push_back(notice);
+                }
+            }
+            Effect::HoldBack(host) => env.links.hold_back(host, group, id),
+            Effect::Multicast(body) => {
+                if let Some(link) = patch.multicast {
+                    env.links.introduce_on(link, &Frame::Protocol { group, patch: id, body });
+                }
+            }
+            Effect::MulticastFragment(fragment) => {
+                if let Some(link) = patch.multicast {
+                    let data = DataRef { group, patch: id, fragment };
+                    env.links.send_fragment_on(link, data, Urgency::Fresh);
+                }
+            }
+            Effect::JoinMulticast { address, interface, ttl, bytes_per_second } => {
+                let link = env.links.join_multicast(address, interface, ttl, bytes_per_second);
+                patch.multicast = Some(link);
+            }
+            Effect::Learn(contact) => {
+                patch.learn(now, me, contact);
+            }
+            Effect::Forget(host) => patch.forget(host),
+            Effect::AskContacts => {
+                patch.wants_contacts = true;
+                if !self.client.is_asking() {
+                    self.client.hurry(now);
+                }
+            }
+            Effect::Announce => patch.news(now),
+            Effect::Unusable(reason) => {
+                let protocol = patch.protocol;
+                if self.broken.insert(protocol, reason).is_none() {
+                    let trouble = Trouble::ProtocolUnusable { protocol, reason };
+                    self.notices.push_back(Notice::Degraded(trouble));
+                    self.client.hurry(now);
+                }
+            }
+            Effect::Misbehaved(..) => env.links.counters.bump(Counter::Misbehaviour),
+            Effect::Count(counter) => env.links.counters.bump(counter),
+        }
+    }
+
+    /// Calls the handlers that effects asked for, until there is none left; then sees whether the
+    /// host is admitted.
+    pub(super) fn settle(&mut self, env: &mut Env<'_>) {
+        while let Some((id, call)) = self.calls.pop_front() {
+            let Some(patch) = self.patches.get_mut(&id) else { continue };
+            patch.look_at_links(env.links);
+            match call {
+                Call::Connected(host) => {
+                    // Both sides tell each other at once what they hold.
+                    let pull = Pull { group: self.id, patch: id, wanted: Vec::new() };
+                    env.links.send(host, &Frame::Pull(pull));
+                    env.links.send_word(host, self.id, id);
+                    self.call(env, id, |protocol, lent| protocol.on_connected(lent, host));
+                }
+                Call::Contacts(hosts) => {
+                    self.call(env, id, |protocol, lent| protocol.on_contacts(lent, &hosts));
+                }
+            }
+        }
+        self.admit(env);
+    }
+
+    pub(super) fn on_protocol(&mut self, env: &mut Env<'_>, from: From, id: PatchId, body: &Bytes) {
+        let Some(host) = self.sender(env, from, id) else { return };
+        let Some(patch) = self.patches.get_mut(&id) else { return };
+        patch.heard(env.now, host);
+        let me = env.host.config.host;
+        let decoded = patch.call(env.now, me, &mut self.effects, |protocol, lent| {
+            protocol.on_frame(lent, host, body)
+        });
+        if decoded.is_err() {
+            env.links.counters.bump(Counter::DroppedMalformed);
+            self.effects.push(Effect::Misbehaved(host, Fault::MalformedFrame));
+        }
+        self.carry_out(env, id);
+    }
+
+    /// Who sent a frame of a patch. A host that is not among its members yet becomes one.
+    pub(super) fn sender(&mut self, env: &mut Env<'_>, from: From, id: PatchId) -> Option<HostId> {
+        let me = env.host.config.host;
+        let Some(patch) = self.patches.get_mut(&id) else {
+            env.links.counters.bump(Counter::DroppedUnknownPatch);
+            return None;
+        };
+        let host = match from {
+            From::Host(host) => Some(host),
+            From::Multicast(_, tag) => patch.tags.get(&tag).copied(),
+            From::Service(_) => None,
+        };
+        let Some(host) = host else {
+            env.links.counters.bump(Counter::DroppedUnexpected);
+            return None;
+        };
+        if patch.peers.get(host).is_none()
+            && let Some(contact) = env.links.greeting(host).map(crate::node::contact)
+        {
+            patch.learn(env.now, me, contact);
+            patch.look_at_links(env.links);
+        }
+        Some(host)
+    }
+}
