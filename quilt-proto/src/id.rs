@@ -136,6 +136,9 @@ impl fmt::Display for Source {
 pub struct Seq(pub u64);
 
 impl Seq {
+    /// The end of a stream: no message has this number or a higher one.
+    pub const END: Self = Self(1 << 63);
+
     /// The sequence number after this one, saturating.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))

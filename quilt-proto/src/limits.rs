@@ -10,9 +10,9 @@ pub struct Limits {
     /// dropped. Default 16 MiB.
     pub message_bytes: usize,
     /// Bytes that one group's window holds, payload and 32 more for each fragment of a message that
-    /// has begun; the oldest message goes first. Default 64 MiB (reliability.md, section 3).
+    /// has begun; the oldest message goes first. Default 64 MiB.
     pub window_bytes: usize,
-    /// How long a message stays in the window after it is whole. Default 30 s (as above).
+    /// How long a message stays in the window after it is whole. Default 30 s.
     pub window_time: Duration,
     /// Messages of one group between each source's oldest that is kept and its newest. Where there
     /// would be more, the oldest of the source that goes on go, but none has less than an equal

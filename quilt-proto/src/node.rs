@@ -1,4 +1,4 @@
-//! The container: everything that runs on one host (design.md, section 8).
+//! The container: everything that runs on one host.
 //!
 //! [`Node`] hands what comes in over the links to the memberships it is for, and lets the adapter
 //! pull what they want done. The rooms: `links`, `window`, `repair`, `relay`, `patch`, `bootstrap`

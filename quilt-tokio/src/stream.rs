@@ -14,7 +14,7 @@ use tokio::task::coop::consume_budget;
 
 /// Less room than this in a chunk, and a new one is taken.
 const SPARE_BYTES: usize = 8 << 10;
-/// What may wait in the kernel ahead of control frames (design, section 8).
+/// What may wait in the kernel ahead of control frames.
 #[cfg(target_os = "linux")]
 const NOTSENT_LOWAT_BYTES: u32 = 16 << 10;
 

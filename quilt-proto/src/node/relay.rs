@@ -24,7 +24,7 @@ pub(crate) fn onward(
 
 /// The one of a region's live representatives that forwards: the hub of the inter-patch patch, if it
 /// is among them; else the winner of a rendezvous hash, so that views which differ by one host
-/// mostly still agree (design.md, section 8).
+/// mostly still agree.
 pub(crate) fn forwarder(
     region: PatchId,
     live: impl IntoIterator<Item = HostId>,

@@ -17,7 +17,7 @@ use slot::Slot;
 use stream::{Next, Stream};
 
 /// A hole that neither filled nor moved for this long, and that nobody near can fill, becomes a
-/// gap (design.md, section 8).
+/// gap.
 pub(crate) const REPAIR_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How often messages are looked through for their age.

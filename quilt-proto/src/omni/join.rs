@@ -9,8 +9,7 @@ use crate::wire::Contact;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// How many members are asked at first. Guess: enough that one of them is near (design.md: at
-/// least eight alternatives for each role).
+/// How many members are asked at first. Guess: enough that one of them is near.
 const CANDIDATES: usize = 8;
 /// How many a settled root asks for news of other trees. Guess: few, since it does so for ever.
 const SCOUTS: usize = 4;

@@ -54,7 +54,7 @@ pub(crate) fn data() -> impl Strategy<Value = Data> {
         let count = last.saturating_add(1);
         (vec(any::<u8>(), len), Just(index), Just(count))
     });
-    let names = (group(), patch(), source(), any::<u64>(), patch());
+    let names = (group(), patch(), source(), 0..=Seq::END.0, patch());
     (names, 0..=Data::MAX_HOPS, any::<bool>(), place).prop_map(
         |((group, patch, source, seq, origin), hops, solicited, (payload, index, count))| Data {
             group,
@@ -233,7 +233,7 @@ fn beat() -> impl Strategy<Value = Beat> {
 
 /// `low`, the ends of the missing ranges and `next` are one ascending row of numbers.
 fn held() -> impl Strategy<Value = Held> {
-    let ends = btree_set(any::<u64>(), 2..=2 * Held::MAX_MISSING + 2);
+    let ends = btree_set(0..=Seq::END.0, 2..=2 * Held::MAX_MISSING + 2);
     (host(), incarnation(), ends).prop_map(|(host, incarnation, ends)| {
         let ends: Vec<Seq> = ends.into_iter().map(Seq).collect();
         let (low, next) = (ends[0], ends[ends.len() - 1]);
@@ -244,7 +244,7 @@ fn held() -> impl Strategy<Value = Held> {
 }
 
 fn pull() -> impl Strategy<Value = Pull> {
-    let wanted = (source(), any::<u64>(), any::<u16>(), any::<u16>()).prop_map(
+    let wanted = (source(), 0..=Seq::END.0, any::<u16>(), any::<u16>()).prop_map(
         |(source, seq, one, other)| Wanted {
             first: FragmentId { source, seq: Seq(seq), index: one.min(other) },
             last: one.max(other),

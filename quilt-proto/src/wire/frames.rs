@@ -56,7 +56,7 @@ pub struct Data {
 }
 
 impl Data {
-    /// The most hosts that pass a fragment on (reliability.md, row 53).
+    /// The most hosts that pass a fragment on.
     pub const MAX_HOPS: u8 = 63;
     /// The bytes of its head on the wire, without extension fields.
     pub const HEAD_BYTES: usize = 44;

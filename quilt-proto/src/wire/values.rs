@@ -35,7 +35,8 @@ impl Reader<'_> {
 
     /// A sequence number.
     pub fn seq(&mut self) -> Result<Seq, DecodeError> {
-        self.u64().map(Seq)
+        let seq = Seq(self.u64()?);
+        if seq > Seq::END { Err(DecodeError::BadValue("seq")) } else { Ok(seq) }
     }
 
     /// A stream of messages: the host's tag and its life.

@@ -4,7 +4,7 @@ use crate::Time;
 use crate::wire::Beat;
 use core::time::Duration;
 
-/// A stream that carried data within this time is beaten quickly (design.md, section 8).
+/// A stream that carried data within this time is beaten quickly.
 const LIVE: Duration = Duration::from_secs(10);
 /// Silence after which a live stream is beaten.
 const LIVE_BEAT: Duration = Duration::from_millis(100);

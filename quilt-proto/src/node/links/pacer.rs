@@ -4,8 +4,7 @@ use crate::Time;
 use crate::wire::MAX_DATAGRAM_BYTES;
 use core::time::Duration;
 
-/// The most datagrams that leave in one burst (issue of the multicast plug-in: receivers' sockets
-/// take that many at once).
+/// The most that leaves in one burst: 32 datagrams, which a receiver's socket takes at once.
 const BURST_BYTES: u64 = 32 * MAX_DATAGRAM_BYTES as u64;
 
 /// How long a sleep is worth: the bucket is looked at no more often.

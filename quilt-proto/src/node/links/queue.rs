@@ -35,7 +35,7 @@ pub(in crate::node) trait Fill {
 /// A queue with more fresh fragments than this is long: its link is slow, or the source too fast.
 const LONG: usize = 1_024;
 
-/// Of four fragments on a busy link one may be a repair (design.md, section 8).
+/// Of four fragments on a busy link one may be a repair.
 const FRESH_PER_REPAIR: u8 = 3;
 
 /// The queue of one link: control frames and words first, then repairs, then fresh fragments.

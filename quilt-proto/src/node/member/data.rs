@@ -187,7 +187,7 @@ impl Member {
     }
 
     /// Whether nothing may be published just now: the pacer is full, or links that serve at least
-    /// half of those whom this host serves are (design.md, section 8).
+    /// half of those whom this host serves are.
     pub(super) fn is_full(&self, env: &Env<'_>) -> bool {
         if self.paced > env.now + PUBLISH_AHEAD {
             return true;
