@@ -212,7 +212,8 @@ impl Node {
                 Inbound::Down { host, needs, cause } => {
                     self.members.values_mut().for_each(|member| member.on_unlinked(host));
                     for need in needs {
-                        let (Need::Patch(group, _) | Need::Relay(group, _)) = need;
+                        let (Need::Patch(group, _) | Need::Relay(group, _) | Need::Help(group)) =
+                            need;
                         self.with(group, |member, env| member.on_down(env, host, need, cause));
                     }
                 }

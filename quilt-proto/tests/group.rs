@@ -68,6 +68,19 @@ fn what_the_network_loses_is_repaired_without_a_gap() {
 }
 
 #[test]
+fn where_nearly_every_multicast_is_lost_everything_arrives_all_the_same() {
+    let mut world = World::new(14, &[Site::multicast(40)]);
+    world.join_all();
+    world.net.set_loss_permille(930);
+    for _ in 0..20 {
+        world.publish(0, 4_000);
+        world.run(20);
+    }
+    world.run(9_000);
+    world.check_all_delivered();
+}
+
+#[test]
 fn a_representative_that_dies_in_the_middle_of_a_stream_costs_nobody_a_message() {
     for seed in 0..4 {
         let sites = [Site::multicast(6), Site::multicast(6), Site::plain(6), Site::plain(6)];

@@ -41,6 +41,8 @@ pub(super) enum Need {
     Patch(GroupId, PatchId),
     /// The other representatives of a region keep an eye on it.
     Relay(GroupId, PatchId),
+    /// Something is missing that no neighbour has.
+    Help(GroupId),
 }
 
 /// What came in over a link.

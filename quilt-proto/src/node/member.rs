@@ -1,6 +1,7 @@
 //! This host as a member of one group: its patches, its window, and what ties them together.
 
 mod data;
+mod help;
 mod orders;
 mod protocols;
 mod sewing;
@@ -25,6 +26,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
+use help::Help;
 
 /// What is published may run ahead of the rate by this much.
 const PUBLISH_AHEAD: Duration = Duration::from_millis(20);
@@ -63,6 +65,7 @@ pub(super) struct Member {
     patches: BTreeMap<PatchId, Patch>,
     window: Window,
     repair: Repair,
+    help: Help,
     broken: Broken,
     /// Fellow representatives that are out of reach, and when they are tried again.
     lost: BTreeMap<HostId, Time>,
@@ -105,6 +108,7 @@ impl Member {
             patches: BTreeMap::new(),
             window: Window::new(limits, host.config.host, host.config.incarnation),
             repair: Repair::default(),
+            help: Help::default(),
             broken: Broken::new(),
             lost: BTreeMap::new(),
             unmet: BTreeMap::new(),
@@ -238,6 +242,7 @@ impl Member {
         let needing = self.patches.values().filter(|patch| patch.needs.contains(&host));
         let calls: Vec<_> = needing.map(|patch| (patch.id, Call::Connected(host))).collect();
         self.calls.extend(calls);
+        self.ask_for_word(env, host);
         self.settle(env);
     }
 
@@ -265,6 +270,7 @@ impl Member {
                 }
             }
             Need::Relay(..) => self.on_fellow_lost(env, host),
+            Need::Help(_) => self.on_helper_lost(host),
         }
         self.settle(env);
     }
@@ -458,6 +464,7 @@ impl Member {
     /// Is over; `parting` is the last that the application is told.
     fn end(&mut self, env: &mut Env<'_>, parting: Notice) {
         self.leave_patches(env, |_| true);
+        self.dismiss_help(env);
         env.links.close_service(self.client.at());
         self.stage = Stage::Over;
         self.parting = Some(parting);

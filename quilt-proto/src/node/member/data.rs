@@ -177,12 +177,14 @@ impl Member {
             .patches
             .values()
             .flat_map(|patch| patch.neighbours().into_iter().map(|host| (host, patch.id)));
-        let neighbours: BTreeMap<HostId, PatchId> = neighbours.collect();
+        let mut neighbours: BTreeMap<HostId, PatchId> = neighbours.collect();
+        self.seek_help(env, &neighbours);
+        neighbours.extend(self.help.helpers());
         self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, standby);
         let (repair, links) = (&self.repair, &env.links);
         self.window.give_up(env.now, |source, seq| {
-            let near = neighbours.keys().filter(|&&host| links.is_up(host));
-            near.into_iter().any(|&host| repair.may_hold(host, source, seq))
+            let mut near = neighbours.keys().filter(|&&host| links.is_up(host));
+            near.any(|&host| repair.may_hold(host, source, seq))
         });
     }
 

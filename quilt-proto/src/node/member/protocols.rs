@@ -47,6 +47,8 @@ impl Member {
             Effect::Send(host, body) => {
                 env.links.send(host, &Frame::Protocol { group, patch: id, body });
             }
+            // Whoever published it has it.
+            Effect::SendFragment(host, fragment) if host.tag() == fragment.source.host => {}
             Effect::SendFragment(host, fragment) => {
                 let data = DataRef { group, patch: id, fragment };
                 let notice = Notice::SlowPeer { host };
