@@ -44,7 +44,7 @@ async fn play(args: &DemoArgs) -> Result<(), Failure> {
     demo.say_ready();
     let digest = demo.send(input).await?;
     demo.tell(format_args!("all is sent; waiting for the last receivers"));
-    while !demo.crew.receivers.iter().all(Receiver::is_complete) {
+    while !demo.crew.receivers.iter().all(Receiver::is_done) {
         demo.step().await?;
     }
     demo.finish(digest).await
@@ -200,7 +200,7 @@ impl<'a> Demo<'a> {
     fn too_late(&self) -> Failure {
         let waiting = self.crew.receivers.iter().filter_map(|r| match &r.standing {
             None => Some(format!("{} to join", r.name)),
-            Some(_) if r.is_complete() => None,
+            Some(_) if r.is_done() => None,
             Some(standing) => {
                 Some(format!("{} ({standing}, {} of {} bytes)", r.name, r.received, self.length))
             }

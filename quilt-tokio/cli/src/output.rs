@@ -2,7 +2,7 @@
 
 use crate::text::Failure;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,11 @@ impl Output {
     pub(crate) fn new(target: Option<&Path>, json: bool) -> Result<Self, Failure> {
         match target {
             Some(target) => {
+                // What is whole takes the target's name: a device or a folder would be lost.
+                if fs::metadata(target).is_ok_and(|there| !there.is_file()) {
+                    let error = io::Error::other("it is not a regular file");
+                    return Err(Failure::write(target, &error));
+                }
                 let ready = Some(Partial::create(with_suffix(target, ".partial"))?);
                 Ok(Self::File { target: target.into(), ready })
             }

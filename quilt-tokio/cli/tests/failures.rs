@@ -99,6 +99,15 @@ fn an_output_that_cannot_be_written_is_named_before_anything_is_joined() {
         &["join", &format!("quilt://{}/tea", nobody()), "--output", "/nowhere/f"],
         "cannot write /nowhere/f.partial: no such file or directory; create its folder first",
     );
+    for not_a_file in ["/", "/dev/null"] {
+        fails(
+            &["join", &format!("quilt://{}/tea", nobody()), "--output", not_a_file],
+            &format!(
+                "cannot write {not_a_file}: it is not a regular file; choose a place that can be \
+                 written"
+            ),
+        );
+    }
 }
 
 #[test]

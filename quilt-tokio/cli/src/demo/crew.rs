@@ -23,6 +23,8 @@ pub(crate) struct Receiver {
     pub(crate) standing: Option<Standing>,
     pub(crate) received: u64,
     pub(crate) complete: Option<Complete>,
+    /// It will never be whole.
+    pub(crate) broken: bool,
     output: PathBuf,
 }
 
@@ -34,6 +36,11 @@ pub(crate) struct Complete {
 }
 
 impl Receiver {
+    /// Nothing more is to be waited for.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_complete() || self.broken
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         self.complete.is_some()
     }
@@ -53,6 +60,7 @@ impl Receiver {
                 self.received = bytes;
                 self.complete = Some(Complete { duplicates_percent, latency_ms, latencies });
             }
+            Line::Incomplete { .. } => self.broken = true,
             _ => {}
         }
     }
@@ -95,8 +103,15 @@ impl Crew {
                 "--stay".into(),
             ];
             crew.processes.push(spawn(program, &join, host.into(), &sender)?);
-            let (standing, complete) = (None, None);
-            crew.receivers.push(Receiver { name, site, standing, received: 0, complete, output });
+            crew.receivers.push(Receiver {
+                name,
+                site,
+                standing: None,
+                received: 0,
+                complete: None,
+                broken: false,
+                output,
+            });
         }
         crew.processes.push(bootstrap);
         Ok((crew, url))
