@@ -5,9 +5,11 @@
 mod world;
 
 use quilt_proto::{
-    Action, Counter, Group, GroupId, Machine, Notice, ProtocolId, RejectCause, Role, Trouble,
+    Action, Bootstrap, BootstrapConfig, Counter, Group, GroupId, Machine, Notice, Policy,
+    ProtocolId, RejectCause, Role, Trouble,
 };
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use world::{Site, World, bootstrap, service_address};
 
 #[test]
@@ -188,14 +190,19 @@ fn equal_seeds_give_equal_digests() {
 }
 
 #[test]
-fn two_groups_share_one_stream_and_leaving_one_does_not_disturb_the_other() {
+fn two_protocols_share_one_stream_and_one_leaving_does_not_disturb_the_other() {
     let mut world = World::new(8, &[Site::plain(2)]);
     world.join_all();
     // Of two streams that were dialled at once, one stays.
     world.run(3_000);
     let streams = world.net.streams(world.hosts[0]);
     assert_eq!(streams, 1);
-    let sport = Group { name: "sport".into(), bootstrap: service_address(), create: true };
+    // The group of the world runs the mesh; this one runs trees, within its region too.
+    let policy = Policy { order: vec![ProtocolId::OMNI], ..Policy::default() };
+    let trees = BootstrapConfig { policy, ..BootstrapConfig::default() };
+    let trees_at = SocketAddr::from(([10, 0, 0, 2], 7_400));
+    world.net.add_bootstrap(trees_at, Bootstrap::new(trees, 8));
+    let sport = Group { name: "sport".into(), bootstrap: trees_at, create: true };
     for host in 0..2 {
         world
             .net
@@ -203,7 +210,13 @@ fn two_groups_share_one_stream_and_leaving_one_does_not_disturb_the_other() {
             .expect("a join");
     }
     world.run(3_000);
-    assert_eq!(world.net.streams(world.hosts[0]), streams, "both groups use one stream");
+    assert_eq!(world.net.streams(world.hosts[0]), streams, "both protocols use one stream");
+    let protocol = |notice: &Notice| match notice {
+        Notice::Joined(place) => Some(place.protocol),
+        _ => None,
+    };
+    let protocols: BTreeSet<_> = world.told[0].iter().filter_map(protocol).collect();
+    assert_eq!(protocols, BTreeSet::from([ProtocolId::DONET, ProtocolId::OMNI]));
     let send = |world: &mut World, body: &'static [u8]| {
         let group = GroupId::named("sport");
         world.net.call(world.hosts[0], |node, now| node.publish(now, group, body.into()))
