@@ -33,7 +33,7 @@ fn four_sites_form_their_patches_and_everybody_gets_every_message() {
 }
 
 #[test]
-fn messages_cross_a_border_once_and_duplicates_are_few() {
+fn duplicates_are_few_once_the_meshes_have_settled() {
     let mut world = World::new(2, &[Site::multicast(6), Site::plain(6), Site::plain(6)]);
     world.join_all();
     for _ in 0..20 {
@@ -301,7 +301,7 @@ fn a_machine_goes_quiet_when_nothing_happens() {
     let before = world.sum(Counter::PacketsSent);
     world.run(60_000);
     let each = (world.sum(Counter::PacketsSent) - before) / 8;
-    assert!(each < 60 * 8, "{each} packets a host in an idle minute");
+    assert!(each < 200, "{each} packets a host in an idle minute");
 }
 
 #[test]
