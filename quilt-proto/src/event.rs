@@ -166,12 +166,13 @@ impl Transmit {
     /// The most payloads that fit a packet without an allocation.
     pub(crate) const PAYLOADS: usize = 16;
 
-    pub(crate) fn new(to: Option<SocketAddr>) -> Self {
+    /// An empty packet for `to`, or for a stream.
+    pub fn new(to: Option<SocketAddr>) -> Self {
         Self { to, heads: SmallVec::new(), payloads: SmallVec::new(), len: 0 }
     }
 
     /// Adds head bytes behind what is there.
-    pub(crate) fn push_head(&mut self, bytes: &[u8]) {
+    pub fn push_head(&mut self, bytes: &[u8]) {
         self.heads.extend_from_slice(bytes);
         self.len = self.len.saturating_add(bytes.len());
     }
@@ -184,7 +185,7 @@ impl Transmit {
     }
 
     /// Adds a shared payload behind what is there.
-    pub(crate) fn push_payload(&mut self, payload: Bytes) {
+    pub fn push_payload(&mut self, payload: Bytes) {
         self.len = self.len.saturating_add(payload.len());
         let at = u16::try_from(self.heads.len()).unwrap_or(u16::MAX);
         self.payloads.push((at, payload));
@@ -205,7 +206,7 @@ impl Transmit {
         self.len == 0
     }
 
-    /// Its bytes in order: at most 33 slices, none of them empty.
+    /// Its bytes in order, in slices of which none is empty: at most 33 where the core made it.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let ends = self.payloads.iter().map(|(at, _)| usize::from(*at));
         let starts = core::iter::once(0).chain(ends.clone());

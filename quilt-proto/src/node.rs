@@ -18,7 +18,7 @@ use crate::protocol::Registry;
 use crate::wire::{Contact, Data, Frame, Hello, Nic};
 use crate::{
     Action, Counters, Event, GroupId, HostId, Incarnation, JoinError, Limits, LinkId, Machine,
-    Notice, PatchId, PublishError, Rng, Seq, Time, Transmit,
+    Notice, PatchId, Place, PublishError, Rng, Seq, Time, Transmit,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -182,6 +182,16 @@ impl Node {
             }
         }
         None
+    }
+
+    /// Who the host is.
+    pub fn host(&self) -> HostId {
+        self.host.config.host
+    }
+
+    /// Where the host stands in a group; `None` before it is admitted and after it is out.
+    pub fn place(&self, group: GroupId) -> Option<&Place> {
+        self.members.get(&group).and_then(Member::place)
     }
 
     /// What was counted so far.

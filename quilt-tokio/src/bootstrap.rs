@@ -1,9 +1,10 @@
 //! The bootstrap service on sockets.
 
-use crate::driver::{Driver, seed};
-use crate::sockets::Bound;
+use crate::driver::Driver;
+use crate::sockets::Sockets;
 use crate::{BindError, BootstrapConfig};
 use quilt_proto::{Action, Counters, Event, GroupView, LinkId, Machine, Time, Transmit};
+use quilt_sockets::{Listening, seed};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -21,9 +22,11 @@ impl Bootstrap {
     /// # Errors
     /// The address cannot be listened on.
     pub async fn bind(address: SocketAddr, config: BootstrapConfig) -> Result<Self, BindError> {
-        let bound = Bound::bind(address).await?;
-        let bootstrap = Self::new(config, bound.address);
-        bound.drive(&bootstrap.driver);
+        let listening = Listening::bind(address)?;
+        let address = listening.address;
+        let bootstrap = Self::new(config, address);
+        Sockets::drive(listening, &bootstrap.driver)
+            .map_err(|source| BindError { address, source })?;
         Ok(bootstrap)
     }
 

@@ -1,11 +1,9 @@
 //! Datagrams: what one socket takes in and sends.
 
-use crate::buffers::{CHUNK_BYTES, MAX_SLICES, fill};
 use crate::driver::Driver;
-use bytes::BytesMut;
-use quilt_proto::{Event, LinkId, Machine, Transmit};
-use socket2::SockRef;
-use std::io::{self, ErrorKind, IoSlice};
+use quilt_proto::{Event, LinkId, Machine};
+use quilt_sockets::{DatagramReader, DatagramWriter, SockRef, datagrams};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::Interest;
@@ -13,64 +11,74 @@ use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 
-/// Less room than this in a chunk, and a new one is taken. A datagram that is longer is cut, and
-/// refused by the machine for its length.
-const SPARE_BYTES: usize = 2 << 10;
+/// A datagram socket that is ready to be served.
+pub(crate) struct Datagrams {
+    socket: UdpSocket,
+    reader: DatagramReader,
+    writer: DatagramWriter,
+}
 
-/// Hands in what comes on a datagram socket, for ever.
-pub(crate) async fn receive<M: Machine + Send + 'static>(
-    driver: Arc<Driver<M>>,
+impl Datagrams {
+    pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
+        let (reader, writer) = datagrams(&SockRef::from(&socket))?;
+        Ok(Self { socket: UdpSocket::from_std(socket)?, reader, writer })
+    }
+
+    /// Serves the socket, for ever; what has no address goes to `group`.
+    pub(crate) async fn serve<M: Machine + Send + 'static>(
+        self,
+        driver: Arc<Driver<M>>,
+        link: LinkId,
+        group: Option<SocketAddr>,
+        look: Arc<Notify>,
+    ) {
+        tokio::join!(
+            receive(&driver, link, &self.socket, self.reader),
+            send(&driver, link, &self.socket, self.writer, group, &look),
+        );
+    }
+}
+
+/// Hands in what comes.
+async fn receive<M: Machine + Send + 'static>(
+    driver: &Arc<Driver<M>>,
     link: LinkId,
-    socket: Arc<UdpSocket>,
+    socket: &UdpSocket,
+    mut reader: DatagramReader,
 ) {
-    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+    let mut events = Vec::new();
     loop {
-        if chunk.capacity() < SPARE_BYTES {
-            chunk.reserve(CHUNK_BYTES);
-        }
+        let read = || {
+            let each = |from, bytes| events.push(Event::Datagram { link, from, bytes });
+            reader.read(&SockRef::from(socket), driver.calls(), each)
+        };
         // An error is word of an earlier datagram that did not arrive; the socket goes on.
-        if let Ok((_, from)) = socket.recv_buf_from(&mut chunk).await {
-            let bytes = chunk.split().freeze();
-            driver.on_link(link, Event::Datagram { link, from, bytes });
+        if socket.async_io(Interest::READABLE, read).await.is_ok() {
+            driver.on_link(link, events.drain(..));
         }
         consume_budget().await;
     }
 }
 
-/// Sends what the machine has for a datagram socket, for ever; to `group` on a multicast one.
-pub(crate) async fn send<M: Machine + Send + 'static>(
-    driver: Arc<Driver<M>>,
+/// Sends what the machine has to say, whenever it asks for a look.
+async fn send<M: Machine + Send + 'static>(
+    driver: &Arc<Driver<M>>,
     link: LinkId,
-    socket: Arc<UdpSocket>,
+    socket: &UdpSocket,
+    mut writer: DatagramWriter,
     group: Option<SocketAddr>,
-    look: Arc<Notify>,
+    look: &Notify,
 ) {
     loop {
         look.notified().await;
         loop {
-            let _ = socket.writable().await;
-            let Some(transmit) = driver.transmit(link) else { break };
-            if let Some(to) = transmit.to.or(group) {
-                send_whole(&socket, to, &transmit).await;
+            driver.pull(link, |pull| writer.fill(group, pull));
+            if writer.is_empty() {
+                break;
             }
+            let flush = || writer.flush(&SockRef::from(socket), driver.calls());
+            let _ = socket.async_io(Interest::WRITABLE, flush).await;
             consume_budget().await;
         }
     }
-}
-
-/// Sends one datagram. Whatever the system has against it, it is lost like any other.
-async fn send_whole(socket: &UdpSocket, to: SocketAddr, transmit: &Transmit) {
-    while let Err(error) = try_send(socket, to, transmit) {
-        if error.kind() != ErrorKind::WouldBlock || socket.writable().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Sends one datagram if the socket takes it at once.
-pub(crate) fn try_send(socket: &UdpSocket, to: SocketAddr, transmit: &Transmit) -> io::Result<()> {
-    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-    let slices = fill(&mut slices, transmit);
-    let send = || SockRef::from(socket).send_to_vectored(slices, &to.into());
-    socket.try_io(Interest::WRITABLE, send).map(drop)
 }

@@ -3,11 +3,12 @@
 use crate::memory::{Packet, Port};
 use crate::sockets::Sockets;
 use quilt_proto::{Event, LinkError, LinkId, Machine, Time, Transmit};
-use std::hash::{BuildHasher, RandomState};
+use quilt_sockets::{Calls, Clock};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 /// Actions carried out before the lock is given up. What is left over has a deadline of now, so
 /// the timer comes back for it.
@@ -16,9 +17,12 @@ const ACTIONS_PER_TURN: usize = 256;
 /// A machine and what carries out its actions. Tasks share it: each holds the lock for one call
 /// into the machine and the turn that follows.
 pub(crate) struct Driver<M> {
-    start: Instant,
+    clock: Clock,
+    calls: Calls,
     state: Mutex<State<M>>,
     rearm: Notify,
+    /// A link's writer has run dry.
+    dry: Notify,
 }
 
 struct State<M> {
@@ -57,7 +61,13 @@ impl<M: Machine + Send + 'static> Driver<M> {
     /// A driver that has nothing under it yet; see [`run`](Self::run).
     pub(crate) fn new(machine: M) -> Arc<Self> {
         let state = State { machine, carrier: None, armed: None };
-        Arc::new(Self { start: Instant::now(), state: Mutex::new(state), rearm: Notify::new() })
+        Arc::new(Self {
+            clock: Clock::start(),
+            calls: Calls::default(),
+            state: Mutex::new(state),
+            rearm: Notify::new(),
+            dry: Notify::new(),
+        })
     }
 
     /// Sets the driver going on `carrier`.
@@ -70,12 +80,26 @@ impl<M: Machine + Send + 'static> Driver<M> {
         self.lock().carrier = None;
     }
 
-    /// Sends the datagrams that still wait, for a machine that has nothing more to do.
-    pub(crate) fn flush(&self) {
-        let State { machine, carrier, .. } = &mut *self.lock();
-        if let Some(Carrier::Sockets(sockets)) = carrier {
-            sockets.flush(machine);
-        }
+    /// Waits until everything that the machine has said is written, for `at_most` so long.
+    pub(crate) async fn written(&self, at_most: Duration) {
+        let all = async {
+            loop {
+                let mut dry = pin!(self.dry.notified());
+                dry.as_mut().enable();
+                match &self.lock().carrier {
+                    Some(Carrier::Sockets(sockets)) if !sockets.are_idle() => {}
+                    _ => break,
+                }
+                dry.await;
+            }
+        };
+        // Whoever does not take it in time goes without.
+        let _ = tokio::time::timeout(at_most, all).await;
+    }
+
+    /// Counts the system calls.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Looks at the machine, or changes what needs no action.
@@ -87,19 +111,25 @@ impl<M: Machine + Send + 'static> Driver<M> {
     pub(crate) fn call<R>(self: &Arc<Self>, call: impl FnOnce(&mut M, Time) -> R) -> Option<R> {
         let mut state = self.lock();
         state.carrier.as_ref()?;
-        let result = call(&mut state.machine, self.now());
+        let result = call(&mut state.machine, self.clock.now());
         self.turn(&mut state);
         Some(result)
     }
 
-    /// An event of a link; false if the link was closed meanwhile, and the event dropped.
-    pub(crate) fn on_link(self: &Arc<Self>, link: LinkId, event: Event) -> bool {
+    /// Events of a link, in order; false if the link was closed meanwhile, and they are dropped.
+    pub(crate) fn on_link(
+        self: &Arc<Self>,
+        link: LinkId,
+        events: impl IntoIterator<Item = Event>,
+    ) -> bool {
         let mut state = self.lock();
-        let Some(Carrier::Sockets(sockets)) = &state.carrier else { return false };
-        if !sockets.has(link) {
-            return false;
+        let now = self.clock.now();
+        let State { machine, carrier, .. } = &mut *state;
+        match carrier {
+            Some(Carrier::Sockets(sockets)) if sockets.has(link) => {}
+            _ => return false,
         }
-        state.machine.handle(self.now(), event);
+        events.into_iter().for_each(|event| machine.handle(now, event));
         self.turn(&mut state);
         true
     }
@@ -109,7 +139,7 @@ impl<M: Machine + Send + 'static> Driver<M> {
         let mut state = self.lock();
         let Some(Carrier::Sockets(sockets)) = &mut state.carrier else { return };
         if sockets.remove(link) {
-            state.machine.handle(self.now(), Event::Closed { link, cause });
+            state.machine.handle(self.clock.now(), Event::Closed { link, cause });
             self.turn(&mut state);
         }
     }
@@ -123,7 +153,7 @@ impl<M: Machine + Send + 'static> Driver<M> {
         let mut state = self.lock();
         let State { machine, carrier, .. } = &mut *state;
         let Some(Carrier::Sockets(sockets)) = carrier else { return };
-        if let Some(link) = machine.accept(self.now(), from) {
+        if let Some(link) = machine.accept(self.clock.now(), from) {
             sockets.accept(self, link, stream);
         }
         self.turn(&mut state);
@@ -134,18 +164,33 @@ impl<M: Machine + Send + 'static> Driver<M> {
         let mut state = self.lock();
         let State { machine, carrier, .. } = &mut *state;
         let Some(Carrier::Memory(port)) = carrier else { return };
-        port.receive(machine, self.now(), packet);
+        port.receive(machine, self.clock.now(), packet);
         self.turn(&mut state);
     }
 
-    /// Next packet for `link`. An empty queue may change what the machine waits for.
-    pub(crate) fn transmit(self: &Arc<Self>, link: LinkId) -> Option<Transmit> {
+    /// Lends out the packets of `link`. That there are none left may change what the machine waits
+    /// for.
+    pub(crate) fn pull<R>(
+        self: &Arc<Self>,
+        link: LinkId,
+        take: impl FnOnce(&mut dyn FnMut() -> Option<Transmit>) -> R,
+    ) -> R {
         let mut state = self.lock();
-        let transmit = state.machine.poll_transmit(link);
-        if transmit.is_none() {
+        let machine = &mut state.machine;
+        let mut dry = false;
+        let taken = take(&mut || {
+            let transmit = machine.poll_transmit(link);
+            dry = transmit.is_none();
+            transmit
+        });
+        if dry {
+            if let Some(Carrier::Sockets(sockets)) = &mut state.carrier {
+                sockets.ran_dry(link);
+                self.dry.notify_waiters();
+            }
             self.turn(&mut state);
         }
-        transmit
+        taken
     }
 
     /// The timer: wakes the machine at its deadline, for ever.
@@ -153,8 +198,8 @@ impl<M: Machine + Send + 'static> Driver<M> {
         loop {
             let armed = self.lock().armed;
             let sleep = async {
-                match armed {
-                    Some(at) => tokio::time::sleep_until(self.start + at.since(Time::ZERO)).await,
+                match armed.and_then(|at| self.clock.instant(at)) {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
                     None => std::future::pending().await,
                 }
             };
@@ -187,18 +232,8 @@ impl<M: Machine + Send + 'static> Driver<M> {
         }
     }
 
-    fn now(&self) -> Time {
-        let nanos = self.start.elapsed().as_nanos();
-        Time::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
     /// A machine does not panic; should it all the same, the others that share it go on.
     fn lock(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A seed that nobody can guess: the standard library keys its hash maps from the system.
-pub(crate) fn seed() -> u64 {
-    RandomState::new().hash_one("seed")
 }

@@ -34,26 +34,19 @@
 //! holds no policy of its own.
 
 mod bootstrap;
-mod buffers;
 mod datagrams;
 mod driver;
-mod error;
 mod member;
 pub mod memory;
-mod multicast;
 mod node;
-mod options;
 mod sockets;
 mod stream;
-mod url;
 
 pub use bootstrap::Bootstrap;
-pub use error::{BindError, JoinError};
 pub use node::{Node, Sender};
-pub use options::Options;
 pub use quilt_proto as proto;
 pub use quilt_proto::{BootstrapConfig, Counters, Message, Notice, Place, PublishError};
-pub use url::{Url, UrlError};
+pub use quilt_sockets::{BindError, JoinError, Options, SystemCalls, Url, UrlError};
 
 /// The README's example is compiled with the crate's other examples.
 #[cfg(doctest)]

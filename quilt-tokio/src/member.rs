@@ -1,8 +1,6 @@
 //! A node's machine, and what stands between it and the application.
 
-use quilt_proto::{
-    Action, Event, LinkId, Machine, Node, Notice, Place, RejectCause, Time, Transmit,
-};
+use quilt_proto::{Action, Event, LinkId, Machine, Node, Notice, RejectCause, Time, Transmit};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,10 +22,10 @@ pub(crate) struct Member {
 }
 
 /// How far a membership has come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Joining,
-    Joined(Place),
+    Joined,
     Rejected(RejectCause),
     Over,
 }
@@ -50,7 +48,7 @@ impl Member {
 
     /// Whether no notice will follow those in the inbox.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.standing, Standing::Over)
+        self.standing == Standing::Over
     }
 
     /// Pulls notices while there is room for them.
@@ -58,10 +56,7 @@ impl Member {
         while self.inbox.len() < INBOX {
             let Some((_, notice)) = self.node.poll_notice() else { break };
             match &notice {
-                Notice::Joined(place) => self.standing = Standing::Joined(place.clone()),
-                Notice::PatchChanged { place, .. } => {
-                    self.standing = Standing::Joined(place.clone())
-                }
+                Notice::Joined(_) => self.standing = Standing::Joined,
                 Notice::Rejected { cause } => self.standing = Standing::Rejected(cause.clone()),
                 Notice::Left | Notice::Evicted { .. } => self.standing = Standing::Over,
                 _ => {}

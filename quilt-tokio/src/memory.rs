@@ -1,6 +1,7 @@
 //! A network within one process, for examples and tests: no sockets, no loss, no latency.
 
 use crate::driver::{Carrier, Driver, Task};
+use crate::node::resolve;
 use crate::{Bootstrap, BootstrapConfig, JoinError, Node, Options, Url};
 use bytes::Bytes;
 use quilt_proto::{Action, Event, Group, LinkError, LinkId, Machine, Time};
@@ -45,8 +46,7 @@ impl Network {
     /// # Errors
     /// The group does not take the host in.
     pub async fn join(&self, url: &Url, options: Options) -> Result<Node, JoinError> {
-        let resolve = |source| JoinError::Resolve { url: url.clone(), source };
-        let bootstrap = url.resolve().await.map_err(resolve)?;
+        let bootstrap = resolve(url).await?;
         let address = self.next_address();
         let create = options.create;
         let node = Node::new(options, address);

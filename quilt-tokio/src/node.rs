@@ -1,19 +1,20 @@
 //! A host in a group, for an application.
 
-use crate::driver::{Driver, seed};
+use crate::driver::Driver;
 use crate::member::{Member, Standing};
-use crate::sockets::Bound;
-use crate::{JoinError, Options, Url};
+use crate::sockets::Sockets;
+use crate::{BindError, JoinError, Options, SystemCalls, Url};
 use bytes::Bytes;
-use quilt_proto::wire::Nic;
-use quilt_proto::{
-    Config, Counters, Group, GroupId, HostId, Notice, Place, PublishError, Rng, Seq,
-};
+use quilt_proto::{Counters, Group, GroupId, HostId, Notice, Place, PublishError, Seq};
+use quilt_sockets::{Listening, seed};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::UdpSocket;
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// How long the last packets of a host that leaves may take to be written.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A host that is in one group, until it leaves or is dropped.
 pub struct Node {
@@ -32,36 +33,22 @@ impl Node {
     /// The host's name cannot be resolved, its own address is taken, or the group does not take
     /// it in. Nothing is left open.
     pub async fn join(url: &Url, options: Options) -> Result<Self, JoinError> {
-        let resolve = |source| JoinError::Resolve { url: url.clone(), source };
-        let bootstrap = url.resolve().await.map_err(resolve)?;
-        let bound = Bound::bind(options.bind).await?;
-        let mut address = bound.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(local_address_to(bootstrap).await.unwrap_or(address.ip()));
-        }
+        let bootstrap = resolve(url).await?;
+        let listening = Listening::bind(options.bind)?;
+        let (bound, receive_buffer) = (listening.address, listening.receive_buffer_bytes);
         let create = options.create;
-        let mut node = Self::new(options, address);
-        node.receive_buffer = bound.receive_buffer;
-        bound.drive(node.driver());
+        let mut node = Self::new(options, listening.address_towards(bootstrap));
+        node.receive_buffer = receive_buffer;
+        Sockets::drive(listening, node.driver())
+            .map_err(|source| BindError { address: bound, source })?;
         node.admit(Group { name: url.group().into(), bootstrap, create }).await
     }
 
     /// A node that is in no group and has nothing under it yet.
     pub(crate) fn new(options: Options, address: SocketAddr) -> Self {
-        let seed = seed();
-        let host =
-            options.host.unwrap_or_else(|| HostId::random(&mut Rng::new(seed).fork("host id")));
-        let nic = Nic { address: address.ip(), euid: options.surroundings };
-        let config = Config {
-            host,
-            incarnation: options.incarnation,
-            addresses: [address].into_iter().collect(),
-            nics: std::iter::once(nic).chain(options.more_nics).collect(),
-            registry: options.registry,
-            limits: options.limits,
-            publish_bytes_per_second: options.publish_bytes_per_second,
-        };
-        let member = Member::new(quilt_proto::Node::new(config, seed));
+        let node = options.node(address, seed());
+        let host = node.host();
+        let member = Member::new(node);
         let (readable, writable) = (member.readable.clone(), member.writable.clone());
         let sender = Sender { driver: Driver::new(member), group: None, writable };
         Self { sender, readable, host, address, receive_buffer: 0 }
@@ -75,7 +62,7 @@ impl Node {
             match self.driver().peek(|member| member.standing().clone()) {
                 Standing::Joining => self.readable.notified().await,
                 Standing::Rejected(cause) => return Err(JoinError::Rejected(cause)),
-                Standing::Joined(_) | Standing::Over => return Ok(self),
+                Standing::Joined | Standing::Over => return Ok(self),
             }
         }
     }
@@ -114,17 +101,15 @@ impl Node {
                 member.pump();
             });
             while self.next().await.is_some() {}
-            // The farewell to the bootstrap service is among them.
-            self.driver().flush();
+            // The farewell to the bootstrap service is among what waits to be written.
+            self.driver().written(FAREWELL).await;
         }
     }
 
     /// Where the host stands: its patch, what runs there, and its role.
     pub fn place(&self) -> Option<Place> {
-        self.driver().peek(|member| match member.standing() {
-            Standing::Joined(place) => Some(place.clone()),
-            _ => None,
-        })
+        let group = self.sender.group?;
+        self.driver().peek(|member| member.node.place(group).cloned())
     }
 
     /// Who the host is.
@@ -145,6 +130,11 @@ impl Node {
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.driver().peek(|member| member.node.counters().clone())
+    }
+
+    /// The system calls that moved packets so far.
+    pub fn system_calls(&self) -> SystemCalls {
+        self.driver().calls().snapshot()
     }
 
     pub(crate) fn driver(&self) -> &Arc<Driver<Member>> {
@@ -190,21 +180,10 @@ impl Sender {
     }
 }
 
-/// The local address from which the system would send to `remote`.
-async fn local_address_to(remote: SocketAddr) -> io::Result<IpAddr> {
-    let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(remote).await?;
-    Ok(socket.local_addr()?.ip())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_address_that_others_are_told_is_the_one_that_leads_to_the_service() {
-        let address = local_address_to(([127, 0, 0, 1], 9).into()).await.unwrap();
-        assert_eq!(address, IpAddr::from([127, 0, 0, 1]));
-    }
+/// The address of a group's bootstrap service.
+pub(crate) async fn resolve(url: &Url) -> Result<SocketAddr, JoinError> {
+    let name = url.clone();
+    let resolved = tokio::task::spawn_blocking(move || name.resolve()).await;
+    let resolved = resolved.unwrap_or_else(|error| Err(io::Error::other(error)));
+    resolved.map_err(|source| JoinError::Resolve { url: url.clone(), source })
 }

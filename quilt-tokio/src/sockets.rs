@@ -1,96 +1,50 @@
 //! The system's sockets under a driver: one task for each.
 
+use crate::datagrams::Datagrams;
 use crate::driver::{Carrier, Driver, Task};
-use crate::error::{BindError, link_error};
-use crate::{datagrams, multicast, stream};
+use crate::stream;
 use quilt_proto::{Action, Event, LinkId, Machine};
-use socket2::SockRef;
+use quilt_sockets::{ACCEPT_PAUSE, Listening, Membership, link_error};
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-
-/// What is asked for as receive buffer of a datagram socket; the system may grant less.
-const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
-/// How often a free port is looked for that UDP has as well as TCP.
-const BIND_ATTEMPTS: usize = 16;
-
-/// The sockets that a host listens on, TCP and UDP on one port.
-pub(crate) struct Bound {
-    tcp: TcpListener,
-    udp: UdpSocket,
-    /// The address with the port in it.
-    pub(crate) address: SocketAddr,
-    /// The receive buffer that the system granted.
-    pub(crate) receive_buffer: usize,
-}
-
-impl Bound {
-    /// Listens on `address`; port 0 takes any that is free for both.
-    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let mut attempt = 1;
-        loop {
-            match Self::bind_once(address).await {
-                Ok(bound) => return Ok(bound),
-                Err(error)
-                    if error.kind() == ErrorKind::AddrInUse
-                        && address.port() == 0
-                        && attempt < BIND_ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
-                Err(source) => return Err(BindError { address, source }),
-            }
-        }
-    }
-
-    async fn bind_once(address: SocketAddr) -> io::Result<Self> {
-        let tcp = TcpListener::bind(address).await?;
-        let address = tcp.local_addr()?;
-        let udp = UdpSocket::bind(address).await?;
-        let receive_buffer = ask_receive_buffer(&SockRef::from(&udp));
-        Ok(Self { tcp, udp, address, receive_buffer })
-    }
-
-    /// Sets `driver` going on these sockets.
-    pub(crate) fn drive<M: Machine + Send + 'static>(self, driver: &Arc<Driver<M>>) {
-        let (udp, look) = (Arc::new(self.udp), Arc::new(Notify::new()));
-        let listening = vec![
-            Task::spawn(driver.clone().keep_time()),
-            Task::spawn(accept(driver.clone(), self.tcp)),
-            Task::spawn(datagrams::receive(driver.clone(), LinkId::UDP, udp.clone())),
-        ];
-        let send = datagrams::send(driver.clone(), LinkId::UDP, udp.clone(), None, look.clone());
-        let task = Task::spawn(send);
-        let links = BTreeMap::from([(LinkId::UDP, Link { look, _task: task })]);
-        driver.run(Carrier::Sockets(Sockets { links, udp, _listening: listening }));
-    }
-}
-
-/// Asks for a large receive buffer, and gives back what was granted.
-pub(crate) fn ask_receive_buffer(socket: &SockRef<'_>) -> usize {
-    // A refusal leaves the system's default, which works as well, only with more repair.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
-    socket.recv_buffer_size().unwrap_or(0)
-}
 
 /// All open links.
 pub(crate) struct Sockets {
     links: BTreeMap<LinkId, Link>,
-    udp: Arc<UdpSocket>,
     _listening: Vec<Task>,
 }
 
 struct Link {
     /// Wakes the link's writer.
     look: Arc<Notify>,
+    /// The writer was woken, and has not run dry since.
+    busy: bool,
     _task: Task,
 }
 
 impl Sockets {
+    /// Sets `driver` going on the sockets that a host listens on.
+    ///
+    /// # Errors
+    /// The runtime has no room for them.
+    pub(crate) fn drive<M: Machine + Send + 'static>(
+        listening: Listening,
+        driver: &Arc<Driver<M>>,
+    ) -> io::Result<()> {
+        let Listening { tcp, udp, .. } = listening;
+        let (tcp, udp) = (TcpListener::from_std(tcp)?, Datagrams::new(udp)?);
+        let tasks =
+            vec![Task::spawn(driver.clone().keep_time()), Task::spawn(accept(driver.clone(), tcp))];
+        let mut sockets = Self { links: BTreeMap::new(), _listening: tasks };
+        let serving = driver.clone();
+        sockets.open(LinkId::UDP, |look| udp.serve(serving, LinkId::UDP, None, look));
+        driver.run(Carrier::Sockets(sockets));
+        Ok(())
+    }
+
     pub(crate) fn has(&self, link: LinkId) -> bool {
         self.links.contains_key(&link)
     }
@@ -100,13 +54,16 @@ impl Sockets {
         self.links.remove(&link).is_some()
     }
 
-    /// Sends the datagrams that wait, as far as the socket takes them.
-    pub(crate) fn flush(&self, machine: &mut impl Machine) {
-        while let Some(transmit) = machine.poll_transmit(LinkId::UDP) {
-            if let Some(to) = transmit.to {
-                let _ = datagrams::try_send(&self.udp, to, &transmit);
-            }
+    /// The writer of a link has written all there was.
+    pub(crate) fn ran_dry(&mut self, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.busy = false;
         }
+    }
+
+    /// Whether no writer has anything to write.
+    pub(crate) fn are_idle(&self) -> bool {
+        self.links.values().all(|link| !link.busy)
     }
 
     pub(crate) fn accept<M: Machine + Send + 'static>(
@@ -130,14 +87,15 @@ impl Sockets {
                 self.open(link, |look| stream::dial(driver, link, to, from, look));
             }
             Action::JoinMulticast { link, address, interface, ttl } => {
-                let membership = multicast::Membership { address, interface, ttl };
+                let membership = Membership { address, interface, ttl };
                 self.open(link, |look| join_multicast(driver, link, membership, look));
             }
             Action::Close { link } => {
                 self.remove(link);
             }
             Action::Look { link } => {
-                if let Some(link) = self.links.get(&link) {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.busy = true;
                     link.look.notify_one();
                 }
             }
@@ -150,7 +108,7 @@ impl Sockets {
     {
         let look = Arc::new(Notify::new());
         let task = Task::spawn(serve(look.clone()));
-        self.links.insert(link, Link { look, _task: task });
+        self.links.insert(link, Link { look, busy: false, _task: task });
     }
 }
 
@@ -159,8 +117,7 @@ async fn accept<M: Machine + Send + 'static>(driver: Arc<Driver<M>>, listener: T
     loop {
         match listener.accept().await {
             Ok((stream, from)) => driver.on_accepted(stream, from),
-            // Out of descriptors, mostly: those who wait keep waiting until some are free.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
@@ -169,18 +126,15 @@ async fn accept<M: Machine + Send + 'static>(driver: Arc<Driver<M>>, listener: T
 async fn join_multicast<M: Machine + Send + 'static>(
     driver: Arc<Driver<M>>,
     link: LinkId,
-    membership: multicast::Membership,
+    membership: Membership,
     look: Arc<Notify>,
 ) {
-    let group = Some(membership.address);
-    let socket = match membership.join() {
-        Ok(socket) => Arc::new(socket),
-        Err(error) => return driver.on_closed(link, link_error(&error)),
-    };
-    if driver.on_link(link, Event::Opened { link }) {
-        tokio::join!(
-            datagrams::receive(driver.clone(), link, socket.clone()),
-            datagrams::send(driver, link, socket, group, look),
-        );
+    match membership.join().and_then(Datagrams::new) {
+        Ok(socket) => {
+            if driver.on_link(link, [Event::Opened { link }]) {
+                socket.serve(driver, link, Some(membership.address), look).await;
+            }
+        }
+        Err(error) => driver.on_closed(link, link_error(&error)),
     }
 }

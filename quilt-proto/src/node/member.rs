@@ -179,6 +179,10 @@ impl Member {
         }
     }
 
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref().filter(|_| self.admitted && self.stage != Stage::Over)
+    }
+
     pub(super) fn poll_notice(&mut self) -> Option<Notice> {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);

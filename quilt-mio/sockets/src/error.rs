@@ -48,7 +48,7 @@ pub enum JoinError {
 }
 
 /// What a system error means to a machine.
-pub(crate) fn link_error(error: &io::Error) -> LinkError {
+pub fn link_error(error: &io::Error) -> LinkError {
     match error.kind() {
         ErrorKind::ConnectionRefused => return LinkError::Refused,
         ErrorKind::ConnectionReset
@@ -65,11 +65,11 @@ pub(crate) fn link_error(error: &io::Error) -> LinkError {
         ErrorKind::OutOfMemory => return LinkError::NoRoom,
         _ => {}
     }
-    // The standard library has no names for these: ENODEV, ENFILE, EMFILE, and ENOBUFS of Linux
-    // and of the BSDs.
     match error.raw_os_error() {
-        Some(19) => LinkError::NoSuchInterface,
-        Some(23 | 24 | 55 | 105) => LinkError::NoRoom,
+        #[cfg(unix)]
+        Some(libc::ENODEV) => LinkError::NoSuchInterface,
+        #[cfg(unix)]
+        Some(libc::ENFILE | libc::EMFILE | libc::ENOBUFS) => LinkError::NoRoom,
         code => LinkError::Other(code.unwrap_or(0)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// Where a group's bootstrap service is, and how the group is called: `quilt://HOST:PORT/GROUP`.
@@ -27,13 +27,13 @@ impl Url {
         &self.group
     }
 
-    /// The address of the bootstrap service. Of several, the first IPv4 one.
+    /// The address of the bootstrap service. Of several, the first IPv4 one. Waits for the system's
+    /// resolver, unless the host is an address.
     ///
     /// # Errors
     /// The host's name cannot be resolved.
-    pub async fn resolve(&self) -> io::Result<SocketAddr> {
-        let addresses: Vec<_> =
-            tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
+    pub fn resolve(&self) -> io::Result<SocketAddr> {
+        let addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
         let preferred = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
         preferred.copied().ok_or_else(|| io::Error::other("the name has no address"))
     }
@@ -130,9 +130,9 @@ mod tests {
         assert_eq!(format!("quilt://a:1/{}", "x".repeat(256)).parse::<Url>(), Err(UrlError::Group));
     }
 
-    #[tokio::test]
-    async fn an_address_resolves_to_itself() {
+    #[test]
+    fn an_address_resolves_to_itself() {
         let url = Url::new(([127, 0, 0, 1], 7400).into(), "tea").unwrap();
-        assert_eq!(url.resolve().await.unwrap(), ([127, 0, 0, 1], 7400).into());
+        assert_eq!(url.resolve().unwrap(), ([127, 0, 0, 1], 7400).into());
     }
 }

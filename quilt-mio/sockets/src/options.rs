@@ -1,9 +1,10 @@
 //! How a host joins.
 
-use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, Transport};
+use quilt_proto::euid::Euid;
 use quilt_proto::protocol::Registry;
 use quilt_proto::wire::Nic;
-use quilt_proto::{HostId, Incarnation, Limits};
+use quilt_proto::{Config, HostId, Incarnation, Limits, Node, Rng};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
@@ -34,16 +35,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let reachable = |transport| Connectivity {
-            transport,
-            direction: Direction::Both,
-            barrier: Barrier::None,
-        };
-        let connectivity = [Transport::Tcp, Transport::Udp].map(reachable).into();
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             bind: (Ipv4Addr::UNSPECIFIED, 0).into(),
-            surroundings: Euid { connectivity, ..Euid::default() },
+            surroundings: Euid::reachable(),
             more_nics: Vec::new(),
             host: None,
             incarnation: Incarnation(u32::try_from(clock.as_secs()).unwrap_or(u32::MAX)),
@@ -53,4 +48,28 @@ impl Default for Options {
             create: true,
         }
     }
+}
+
+impl Options {
+    /// A node as they describe it, which others reach at `address`. What is random in it follows
+    /// from `seed`.
+    pub fn node(self, address: SocketAddr, seed: u64) -> Node {
+        let random = || HostId::random(&mut Rng::new(seed).fork("host id"));
+        let nic = Nic { address: address.ip(), euid: self.surroundings };
+        let config = Config {
+            host: self.host.unwrap_or_else(random),
+            incarnation: self.incarnation,
+            addresses: [address].into_iter().collect(),
+            nics: std::iter::once(nic).chain(self.more_nics).collect(),
+            registry: self.registry,
+            limits: self.limits,
+            publish_bytes_per_second: self.publish_bytes_per_second,
+        };
+        Node::new(config, seed)
+    }
+}
+
+/// A seed that nobody can guess: the standard library keys its hash maps from the system.
+pub fn seed() -> u64 {
+    RandomState::new().hash_one("seed")
 }
