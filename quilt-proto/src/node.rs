@@ -189,6 +189,11 @@ impl Node {
         self.host.config.host
     }
 
+    /// Whether the host waits to be admitted to a group.
+    pub fn is_joining(&self, group: GroupId) -> bool {
+        self.members.get(&group).is_some_and(Member::is_joining)
+    }
+
     /// Where the host stands in a group; `None` before it is admitted and after it is out.
     pub fn place(&self, group: GroupId) -> Option<&Place> {
         self.members.get(&group).and_then(Member::place)

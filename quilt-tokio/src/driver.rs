@@ -93,7 +93,7 @@ impl<M: Machine + Send + 'static> Driver<M> {
                 dry.await;
             }
         };
-        // Whoever does not take it in time goes without.
+        // There is nothing more to do about those who do not take it in time.
         let _ = tokio::time::timeout(at_most, all).await;
     }
 

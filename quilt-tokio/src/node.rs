@@ -6,15 +6,11 @@ use crate::sockets::Sockets;
 use crate::{BindError, JoinError, Options, SystemCalls, Url};
 use bytes::Bytes;
 use quilt_proto::{Counters, Group, GroupId, HostId, Notice, Place, PublishError, Seq};
-use quilt_sockets::{Listening, seed};
+use quilt_sockets::{FAREWELL, Listening, seed};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Notify;
-
-/// How long the last packets of a host that leaves may take to be written.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A host that is in one group, until it leaves or is dropped.
 pub struct Node {

@@ -1,7 +1,14 @@
-//! The system's clock in the core's terms.
+//! The system's clock in the core's terms, and how long an adapter waits by it.
 
 use quilt_proto::Time;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long to leave a listener alone that fails to accept: out of descriptors, mostly, and those
+/// who wait keep waiting until some are free.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the last packets of a host that leaves may take to be written. Whoever does not take
+/// them in time goes without.
+pub const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Where a machine's time starts.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +37,6 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_and_instants_agree() {

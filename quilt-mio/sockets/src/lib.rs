@@ -20,10 +20,10 @@ mod stream;
 mod url;
 
 pub use calls::{Calls, SystemCalls};
-pub use clock::Clock;
+pub use clock::{ACCEPT_PAUSE, Clock, FAREWELL};
 pub use datagrams::{DatagramReader, DatagramWriter, datagrams};
 pub use error::{BindError, JoinError, link_error};
-pub use listen::{ACCEPT_PAUSE, Listening};
+pub use listen::Listening;
 pub use multicast::Membership;
 pub use options::{Options, seed};
 pub use socket2::SockRef;

@@ -4,16 +4,11 @@ use crate::BindError;
 use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::time::Duration;
 
 /// What is asked for as receive buffer of a datagram socket; the system may grant less.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// How often a free port is looked for that UDP has as well as TCP.
 const BIND_ATTEMPTS: usize = 16;
-
-/// How long to leave a listener alone that fails to accept: out of descriptors, mostly, and those
-/// who wait keep waiting until some are free.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The sockets that a host listens on: TCP and UDP on one port, non-blocking.
 #[derive(Debug)]

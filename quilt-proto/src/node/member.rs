@@ -179,6 +179,10 @@ impl Member {
         }
     }
 
+    pub(super) fn is_joining(&self) -> bool {
+        self.stage == Stage::Joining
+    }
+
     pub(super) fn place(&self) -> Option<&Place> {
         self.place.as_ref().filter(|_| self.admitted && self.stage != Stage::Over)
     }
