@@ -157,7 +157,7 @@ impl Links {
                 Ok(None) => return self.schedule(link),
                 Ok(Some(packet)) => self.stream_packet(link, from, packet),
                 Err(_) => {
-                    self.counters.bump(Counter::DroppedMalformed);
+                    self.counters.bump(Counter::DroppedTruncated);
                     return self.drop_link(link, LinkError::Reset);
                 }
             }
@@ -361,8 +361,7 @@ impl Links {
                 self.counters.bump(match error {
                     wire::DecodeError::UnknownVersion(_) => Counter::DroppedVersion,
                     wire::DecodeError::UnknownSuite(_) => Counter::DroppedSuite,
-                    wire::DecodeError::Truncated { .. } => Counter::DroppedTruncated,
-                    _ => Counter::DroppedMalformed,
+                    _ => Counter::DroppedTruncated,
                 });
                 None
             }

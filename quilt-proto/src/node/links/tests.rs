@@ -197,3 +197,20 @@ fn a_service_that_does_not_answer_over_its_stream_is_dialled_anew() {
     assert_eq!(a.poll_action(), Some(Action::Close { link: first }));
     assert!(dialled(&mut a).is_some_and(|(link, _)| link != first));
 }
+
+#[test]
+fn lengths_that_no_packet_has_are_counted_alike_on_streams_and_datagrams() {
+    let mut links = links(1, 1);
+    let now = Time::from_millis(1);
+    for bytes in [&[0xff; 8], &[0; 8]] {
+        let link = a_stream(&mut links, 2);
+        links.received(now, link, Bytes::from_static(bytes));
+        assert!(core::iter::from_fn(|| links.poll_action()).any(|a| a == Action::Close { link }));
+    }
+    let header = Header { suite: wire::SUITE_OPEN, key_epoch: 0, sender: host(3).tag(), number: 0 };
+    let mut long = header.encode().to_vec();
+    long.resize(wire::MAX_STREAM_PACKET_BYTES + 1, 0);
+    links.datagram(now, LinkId::UDP, address(3), long.into());
+    links.datagram(now, LinkId::UDP, address(3), Bytes::new());
+    assert_eq!(links.counters.get(Counter::DroppedTruncated), 4);
+}
