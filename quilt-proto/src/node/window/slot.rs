@@ -23,6 +23,9 @@ pub(super) struct Slot {
     fragments: Vec<Option<Bytes>>,
     /// When the latest fragment came, or when the message became known.
     touched: Time,
+    /// The same without those that came because they were asked for: they do not show that more
+    /// are under way.
+    pushed: Time,
     /// Since when a fragment before the highest one is missing.
     holed: Option<Time>,
     end: Option<End>,
@@ -48,6 +51,7 @@ impl Slot {
             hops: 0,
             fragments: Vec::new(),
             touched: now,
+            pushed: now,
             holed: None,
             end: None,
         }
@@ -87,6 +91,9 @@ impl Slot {
         self.have = self.have.saturating_add(1);
         self.highest = self.highest.max(index);
         self.touched = self.touched.max(now);
+        if !data.solicited {
+            self.pushed = self.pushed.max(now);
+        }
         let contiguous = self.have > self.highest;
         self.holed = if contiguous { None } else { self.holed.or(Some(now)) };
         (Kept::New, bytes)
@@ -150,10 +157,10 @@ impl Slot {
     }
 
     /// The ranges of fragments that are missing for longer than `grace`: those before the highest
-    /// one since a later one came, those behind it since nothing came any more. With no fragment
-    /// at all the range is `(0, u16::MAX)`.
+    /// one since a later one came, those behind it since nothing came unasked any more. With no
+    /// fragment at all the range is `(0, u16::MAX)`.
     pub(super) fn holes(&self, now: Time, grace: Duration) -> impl Iterator<Item = (u16, u16)> {
-        let stale = self.touched + grace <= now;
+        let stale = self.pushed + grace <= now;
         let unknown = (self.have == 0 && stale).then_some((0, u16::MAX));
         let inner = self.have > 0 && self.holed.is_some_and(|since| since + grace <= now);
         let from = if inner { 0 } else { self.highest.saturating_add(1) };

@@ -226,6 +226,10 @@ fn holes_are_named_once_they_are_old_enough() {
     // While fragments still come, what lies behind the latest one is not missing.
     keep(&mut window, 25, 0, 7, 9);
     assert_eq!(holes(&window, 30), [(2, 3), (5, 5)]);
+    // What was asked for says nothing of what is under way: the rest need not wait for it.
+    let pulled = Data { solicited: true, ..data(0, 5, 9) };
+    window.keep(Time::from_millis(44), &pulled, Meeting::Present);
+    assert_eq!(holes(&window, 45), [(2, 3), (8, 8)]);
 }
 
 #[test]
