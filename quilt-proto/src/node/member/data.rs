@@ -194,6 +194,8 @@ impl Member {
         if self.paced > env.now + PUBLISH_AHEAD {
             return true;
         }
+        // A host that is a neighbour in two patches has one link all the same.
+        let mut hosts = BTreeSet::new();
         let (mut links, mut slow) = (0_usize, 0_usize);
         let mut count = |is_slow: bool| {
             links = links.saturating_add(1);
@@ -205,9 +207,10 @@ impl Member {
             }
             match patch.multicast {
                 Some(link) => count(env.links.is_slow_on(link)),
-                None => patch.neighbours().iter().for_each(|&host| count(env.links.is_slow(host))),
+                None => hosts.extend(patch.neighbours()),
             }
         }
+        hosts.iter().for_each(|&host| count(env.links.is_slow(host)));
         links > 0 && slow.saturating_mul(2) >= links
     }
 
