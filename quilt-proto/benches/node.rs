@@ -10,6 +10,7 @@ mod star;
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use quilt_proto::Limits;
 use star::Star;
 
 const LINKS: [usize; 3] = [1, 8, 64];
@@ -21,12 +22,12 @@ fn publish(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for bytes in BYTES {
         for links in LINKS {
-            let mut star = Star::new(links);
+            let mut star = Star::new(links, &Limits::default());
             let body = Bytes::from(vec![7; bytes]);
-            star.publish(&body);
+            star.publish(&body, 1);
             assert_eq!(star.packets, links as u64, "every link carries it");
             let id = BenchmarkId::new(format!("{bytes} B"), links);
-            group.bench_function(id, |b| b.iter(|| star.publish(&body)));
+            group.bench_function(id, |b| b.iter(|| star.publish(&body, 1)));
         }
     }
 }
@@ -37,15 +38,15 @@ fn receive(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for bytes in BYTES {
         for links in LINKS {
-            let mut star = Star::new(links);
+            let mut star = Star::new(links, &Limits::default());
             let mut messages = star.messages(bytes);
-            star.receive(messages.next().expect("endless"));
+            star.receive(&[messages.next().expect("endless")]);
             assert_eq!((star.packets, star.delivered), (links as u64 - 1, 1), "it goes on");
             let id = BenchmarkId::new(format!("{bytes} B"), links);
             group.bench_function(id, |b| {
                 b.iter_batched(
                     || messages.next().expect("endless"),
-                    |message| star.receive(message),
+                    |message| star.receive(&[message]),
                     BatchSize::SmallInput,
                 );
             });

@@ -43,8 +43,8 @@ pub(crate) struct Star {
 
 impl Star {
     /// A node at the root of a tree of `peers` children, in one group.
-    pub(crate) fn new(peers: usize) -> Self {
-        let mut hosts = Hosts::new(peers);
+    pub(crate) fn new(peers: usize, limits: &Limits) -> Self {
+        let mut hosts = Hosts::new(peers, limits);
         let group = hosts.join(0, "news");
         hosts.run(Duration::from_secs(1));
         for host in 1..=peers {
@@ -58,7 +58,8 @@ impl Star {
 
     /// A node that is in `groups` groups, alone in each.
     pub(crate) fn of_groups(groups: usize) -> Self {
-        let mut hosts = Hosts::new(0);
+        let limits = Limits { groups, ..Limits::default() };
+        let mut hosts = Hosts::new(0, &limits);
         let mut last = GroupId(0);
         for number in 0..groups {
             last = hosts.join(0, &format!("group {number}"));
@@ -87,17 +88,23 @@ impl Star {
         self.drain();
     }
 
-    /// Publishes a message, and pulls all that follows from it.
-    pub(crate) fn publish(&mut self, body: &Bytes) {
-        self.pass(PACE);
-        self.node.publish(self.now, self.group, body.clone()).expect("room to publish");
+    /// Publishes messages one after the other, and then pulls all that follows from them.
+    pub(crate) fn publish(&mut self, body: &Bytes, messages: usize) {
+        self.pass(PACE * messages as u32);
+        for _ in 0..messages {
+            self.node.publish(self.now, self.group, body.clone()).expect("room to publish");
+        }
         self.drain();
     }
 
-    /// Hands over what came in on the first link, and pulls all that follows from it.
-    pub(crate) fn receive(&mut self, bytes: Bytes) {
-        self.pass(PACE);
-        self.node.handle(self.now, Event::Received { link: self.links[0], bytes });
+    /// Hands over what came in on the first link, and then pulls all that follows from it.
+    pub(crate) fn receive(&mut self, pieces: &[Bytes]) {
+        let link = self.links[0];
+        self.pass(PACE * pieces.len() as u32);
+        for bytes in pieces {
+            let bytes = bytes.clone();
+            self.node.handle(self.now, Event::Received { link, bytes });
+        }
         self.drain();
         while let Some((_, notice)) = self.node.poll_notice() {
             self.delivered += u64::from(matches!(notice, Notice::Message(_)));
@@ -209,7 +216,7 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn new(peers: usize) -> Self {
+    fn new(peers: usize, limits: &Limits) -> Self {
         let policy = Policy {
             order: vec![ProtocolId::OMNI],
             representatives_min: 1,
@@ -217,7 +224,7 @@ impl Hosts {
             ..Policy::default()
         };
         let config = BootstrapConfig { policy, ..BootstrapConfig::default() };
-        let nodes = (0..=peers).map(|host| Node::new(config_of(host), host as u64));
+        let nodes = (0..=peers).map(|host| Node::new(config_of(host, limits), host as u64));
         Self {
             now: Time::ZERO,
             service: Bootstrap::new(config, 1),
@@ -316,7 +323,7 @@ impl Hosts {
         let mut star = Star {
             now: self.now,
             links: streams.map(|(&(_, link), _)| link).collect(),
-            peer: config_of(peer).host,
+            peer: id(peer),
             group,
             patch: joined.expect("the node joined"),
             service_at: address(self.nodes.len()),
@@ -332,12 +339,14 @@ impl Hosts {
     }
 }
 
-fn config_of(host: usize) -> Config {
-    let mut id = [0; 32];
-    id[0] = host as u8;
-    let mut config = Config::new(HostId(id), Incarnation(1), address(host));
+fn id(host: usize) -> HostId {
+    HostId([host as u8; 32])
+}
+
+fn config_of(host: usize, limits: &Limits) -> Config {
+    let mut config = Config::new(id(host), Incarnation(1), address(host));
     config.registry = config.registry.with(quilt_proto::omni::Omni { degree: u8::MAX });
-    config.limits = Limits { groups: usize::MAX, ..Limits::default() };
+    config.limits = limits.clone();
     // What is measured is the work, not the rate that an application asks for.
     config.publish_bytes_per_second = u64::MAX;
     config
