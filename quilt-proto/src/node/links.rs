@@ -7,11 +7,12 @@ mod hosts;
 mod lanes;
 mod liveness;
 mod multicast;
-
 mod pacer;
 mod packets;
 mod queue;
+mod spares;
 mod stream;
+mod waiting;
 
 use crate::counters::{Counter, Counters};
 use crate::wire::{self, Frame, Frames, Header, Hello};

@@ -1,8 +1,10 @@
 //! The fragments that wait for one socket, by name.
 
 use super::DataRef;
+use super::spares::Spares;
+use super::waiting::Waiting;
 use crate::{FragmentId, GroupId, PatchId};
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 
 /// Fragments in lanes, one lane a patch; the lanes take turns. A fragment waits in one lane at
 /// most, since one copy is enough for whoever is at the other end.
@@ -10,7 +12,8 @@ use alloc::collections::{BTreeSet, VecDeque};
 pub(super) struct Lanes {
     lanes: VecDeque<Lane>,
     /// What waits. Whatever else still lies in a lane is not wanted any more.
-    waiting: BTreeSet<(GroupId, FragmentId)>,
+    waiting: Waiting,
+    spares: Spares<DataRef>,
     max: usize,
 }
 
@@ -31,27 +34,31 @@ impl Lanes {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.len() == 0
     }
 
     pub(super) fn holds(&self, group: GroupId) -> bool {
-        self.waiting.iter().any(|(of, _)| *of == group)
+        self.waiting.holds(group)
     }
 
     /// Whether a fragment waits.
     pub(super) fn contains(&self, group: GroupId, fragment: FragmentId) -> bool {
-        self.waiting.contains(&(group, fragment))
+        self.waiting.contains(group, fragment)
     }
 
     /// Takes a fragment in; false if the oldest one of the longest lane was dropped to make room.
     pub(super) fn push(&mut self, data: DataRef) -> bool {
-        if !self.waiting.insert((data.group, data.fragment)) {
+        if !self.waiting.insert(data.group, data.fragment) {
             return true;
         }
         let of = (data.group, data.patch);
         match self.lanes.iter_mut().find(|lane| lane.of == of) {
             Some(lane) => lane.queue.push_back(data),
-            None => self.lanes.push_back(Lane { of, queue: VecDeque::from([data]) }),
+            None => {
+                let mut queue = self.spares.take();
+                queue.push_back(data);
+                self.lanes.push_back(Lane { of, queue });
+            }
         }
         let room = self.waiting.len() <= self.max;
         if !room {
@@ -63,14 +70,14 @@ impl Lanes {
 
     /// The other end has a fragment: it waits no more.
     pub(super) fn forget(&mut self, group: GroupId, fragment: FragmentId) {
-        self.waiting.remove(&(group, fragment));
+        self.waiting.remove(group, fragment);
     }
 
     /// Nothing of a patch waits any more.
     pub(super) fn clear(&mut self, group: GroupId, patch: PatchId) {
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.of == (group, patch)) {
-            for data in core::mem::take(&mut lane.queue) {
-                self.waiting.remove(&(data.group, data.fragment));
+            for data in lane.queue.drain(..) {
+                self.waiting.remove(data.group, data.fragment);
             }
         }
     }
@@ -79,11 +86,15 @@ impl Lanes {
     pub(super) fn next(&mut self) -> Option<DataRef> {
         while let Some(lane) = self.lanes.front_mut() {
             match lane.queue.front() {
-                Some(data) if self.waiting.contains(&(data.group, data.fragment)) => {
+                Some(data) if self.waiting.contains(data.group, data.fragment) => {
                     return Some(*data);
                 }
                 Some(_) => drop(lane.queue.pop_front()),
-                None => drop(self.lanes.pop_front()),
+                None => {
+                    if let Some(lane) = self.lanes.pop_front() {
+                        self.spares.put(lane.queue);
+                    }
+                }
             }
         }
         None
@@ -92,7 +103,7 @@ impl Lanes {
     /// Takes out the fragment whose turn it is; the next lane is on.
     pub(super) fn pop(&mut self) -> Option<DataRef> {
         let data = self.next()?;
-        self.waiting.remove(&(data.group, data.fragment));
+        self.waiting.remove(data.group, data.fragment);
         if let Some(mut lane) = self.lanes.pop_front() {
             lane.queue.pop_front();
             self.lanes.push_back(lane);
@@ -103,7 +114,7 @@ impl Lanes {
     fn drop_oldest(&mut self) {
         if let Some(lane) = self.lanes.iter_mut().max_by_key(|lane| lane.queue.len()) {
             while let Some(data) = lane.queue.pop_front() {
-                if self.waiting.remove(&(data.group, data.fragment)) {
+                if self.waiting.remove(data.group, data.fragment) {
                     return;
                 }
             }
@@ -117,7 +128,7 @@ impl Lanes {
         if lying > self.max.saturating_mul(2) {
             let waiting = &self.waiting;
             for lane in &mut self.lanes {
-                lane.queue.retain(|data| waiting.contains(&(data.group, data.fragment)));
+                lane.queue.retain(|data| waiting.contains(data.group, data.fragment));
             }
         }
     }
