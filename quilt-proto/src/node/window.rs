@@ -117,10 +117,8 @@ impl Window {
         let source = Source { host: self.me.tag(), incarnation: self.incarnation };
         let stream = self.streams.entry(source).or_insert_with(|| Stream::own(self.me));
         let seq = stream.head();
-        let fragments = fragments(body);
-        let count = u16::try_from(fragments.len()).unwrap_or(u16::MAX);
-        let slot = Slot::published(now, origin, fragments);
-        let bytes = slot.bytes();
+        let slot = Slot::published(now, origin, fragments(body));
+        let (bytes, count) = (slot.bytes(), slot.count());
         stream.publish(slot, self.limits.window_messages);
         self.bytes = self.bytes.saturating_add(bytes).saturating_sub(stream.take_freed());
         self.order.push_back((source, seq));
@@ -432,14 +430,9 @@ fn set(of: &mut BTreeSet<Source>, source: Source, is_in: bool) {
 }
 
 /// A message cut on the grid that all protocols share; an empty one has one empty fragment.
-fn fragments(body: &Bytes) -> Vec<Bytes> {
-    if body.is_empty() {
-        return alloc::vec![Bytes::new()];
-    }
-    let starts = (0..body.len()).step_by(FRAGMENT_BYTES);
-    starts
-        .map(|from| body.slice(from..from.saturating_add(FRAGMENT_BYTES).min(body.len())))
-        .collect()
+fn fragments(body: &Bytes) -> impl Iterator<Item = Bytes> {
+    let starts = (0..body.len().max(1)).step_by(FRAGMENT_BYTES);
+    starts.map(|from| body.slice(from..from.saturating_add(FRAGMENT_BYTES).min(body.len())))
 }
 
 /// The most bytes of a message that the fragment's numbers can tell.

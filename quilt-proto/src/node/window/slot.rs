@@ -3,10 +3,10 @@
 use super::{Fragments, Kept};
 use crate::wire::Data;
 use crate::{GapCause, PatchId, Time};
-use alloc::vec::Vec;
 use bytes::Bytes;
 use core::mem::size_of;
 use core::time::Duration;
+use smallvec::SmallVec;
 
 /// What a fragment takes beside its payload.
 const PLACE_BYTES: usize = size_of::<Option<Bytes>>();
@@ -20,7 +20,8 @@ pub(super) struct Slot {
     highest: u16,
     origin: PatchId,
     hops: u8,
-    fragments: Vec<Option<Bytes>>,
+    /// The only one of a short message takes no memory of its own.
+    fragments: SmallVec<[Option<Bytes>; 1]>,
     /// When the latest fragment came, or when the message became known.
     touched: Time,
     /// The same without those that came because they were asked for: they do not show that more
@@ -49,7 +50,7 @@ impl Slot {
             highest: 0,
             origin: PatchId::INTER_PATCH,
             hops: 0,
-            fragments: Vec::new(),
+            fragments: SmallVec::new(),
             touched: now,
             pushed: now,
             holed: None,
@@ -58,9 +59,13 @@ impl Slot {
     }
 
     /// A message of this host's own.
-    pub(super) fn published(now: Time, origin: PatchId, fragments: Vec<Bytes>) -> Self {
+    pub(super) fn published(
+        now: Time,
+        origin: PatchId,
+        fragments: impl Iterator<Item = Bytes>,
+    ) -> Self {
+        let fragments: SmallVec<_> = fragments.map(Some).collect();
         let count = u16::try_from(fragments.len()).unwrap_or(u16::MAX);
-        let fragments = fragments.into_iter().map(Some).collect();
         let highest = count.saturating_sub(1);
         Self { count, have: count, highest, origin, fragments, ..Self::missing(now) }
     }
@@ -151,7 +156,7 @@ impl Slot {
     /// Ends the message and lets its bytes go; returns how many.
     pub(super) fn close(&mut self, end: End) -> usize {
         let bytes = self.bytes();
-        self.fragments = Vec::new();
+        self.fragments = SmallVec::new();
         self.end = Some(end);
         bytes
     }

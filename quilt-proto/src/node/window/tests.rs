@@ -310,7 +310,7 @@ fn aging_always_moves_its_own_deadline() {
 #[test]
 fn a_message_is_cut_into_slices_of_its_own_bytes() {
     let body = Bytes::from(alloc::vec![1; 3 * FRAGMENT_BYTES + 1]);
-    let cut = fragments(&body);
+    let cut: Vec<Bytes> = fragments(&body).collect();
     assert_eq!(cut.iter().map(Bytes::len).collect::<Vec<_>>(), [1_100, 1_100, 1_100, 1]);
     let inside = body.as_ptr_range();
     assert!(cut.iter().all(|part| inside.contains(&part.as_ptr())));
