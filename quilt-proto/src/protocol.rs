@@ -13,8 +13,8 @@ use crate::rule::Rule;
 use crate::wire::{Contact, DecodeError, Reader, Writer};
 use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId};
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// A protocol's own frame: what its instances on different hosts say to each other beside
 /// messages. It travels inside [`wire::Frame::Protocol`](crate::wire::Frame), at most 1,024 bytes.
@@ -105,8 +105,9 @@ pub trait Protocol: Send + 'static {
     }
 
     /// The hosts whose word on what they hold is worth having, and who shall be told what is held
-    /// here: tree neighbours, mesh partners. Asked for whenever that word is due.
-    fn neighbours(&self) -> Vec<HostId>;
+    /// here: tree neighbours, mesh partners. Asked for whenever that word is due, and whenever
+    /// something is published.
+    fn neighbours(&self) -> SmallVec<[HostId; 16]>;
 
     /// The host through which all of the patch's fragments pass, if there is one: of a region's
     /// representatives it had best be the one that forwards, since it gets every copy anyway.

@@ -11,6 +11,7 @@ use crate::{FragmentId, HostId, HostTag, LinkError, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
+use smallvec::SmallVec;
 
 pub(super) type Cx<'a> = Context<'a, Timer>;
 
@@ -345,7 +346,7 @@ impl Protocol for Mesh {
         }
     }
 
-    fn neighbours(&self) -> Vec<HostId> {
+    fn neighbours(&self) -> SmallVec<[HostId; 16]> {
         self.partners.keys().copied().collect()
     }
 

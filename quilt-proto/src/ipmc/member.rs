@@ -11,6 +11,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use smallvec::SmallVec;
 
 pub(super) type Cx<'a> = Context<'a, Timer>;
 
@@ -361,7 +362,7 @@ impl Protocol for Member {
         }
     }
 
-    fn neighbours(&self) -> Vec<HostId> {
+    fn neighbours(&self) -> SmallVec<[HostId; 16]> {
         self.links.iter().filter(|(_, link)| link.agreed).map(|(&host, _)| host).collect()
     }
 

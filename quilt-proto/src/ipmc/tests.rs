@@ -151,7 +151,7 @@ fn a_beacon_introduces_a_member_which_is_attached_to_while_there_are_places() {
     assert_eq!(beacon(&mut bench, 3), [Effect::Learn(contact(3))]);
     assert!(bench.protocol.neighbours().is_empty());
     frame(&mut bench, 1, Frame::Attached);
-    assert_eq!(bench.protocol.neighbours(), [host(1)]);
+    assert_eq!(bench.protocol.neighbours()[..], [host(1)]);
 }
 
 #[test]

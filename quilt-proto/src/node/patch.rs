@@ -10,6 +10,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
+use smallvec::SmallVec;
 
 /// A word on what is held follows news after this.
 const WORD_DELAY: Duration = Duration::from_millis(20);
@@ -114,7 +115,7 @@ impl Patch {
         handler(&mut **instance, Lent { now, me, patch: *id, peers, rng, effects })
     }
 
-    pub(super) fn neighbours(&self) -> Vec<HostId> {
+    pub(super) fn neighbours(&self) -> SmallVec<[HostId; 16]> {
         self.instance.neighbours()
     }
 

@@ -8,8 +8,8 @@ use crate::wire::Contact;
 use crate::{FragmentId, HostId, LinkError, PatchId, Time};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use core::time::Duration;
+use smallvec::SmallVec;
 
 pub(super) type Cx<'a> = protocol::Cx<'a, Timer>;
 
@@ -242,7 +242,7 @@ impl Protocol for Tree {
         self.match_mode(cx);
     }
 
-    fn neighbours(&self) -> Vec<HostId> {
+    fn neighbours(&self) -> SmallVec<[HostId; 16]> {
         let parent = self.parent().map(|parent| parent.host);
         parent.into_iter().chain(self.children.keys().copied()).collect()
     }

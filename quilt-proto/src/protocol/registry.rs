@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use smallvec::SmallVec;
 
 /// The protocols that a host has. The bootstrap service is built with the same registry, since it
 /// needs their rules.
@@ -78,7 +79,7 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_disconnected(&mut self, lent: Lent<'_>, host: HostId, cause: LinkError);
     fn on_multicast(&mut self, lent: Lent<'_>, joined: Result<(), LinkError>);
     fn on_forwarder(&mut self, lent: Lent<'_>, forwarder: bool);
-    fn neighbours(&self) -> Vec<HostId>;
+    fn neighbours(&self) -> SmallVec<[HostId; 16]>;
     fn hub(&self) -> Option<HostId>;
     fn announces(&self) -> bool;
     fn leave(&mut self, lent: Lent<'_>);
@@ -147,7 +148,7 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
         self.call(lent, |protocol, cx| protocol.on_forwarder(cx, forwarder));
     }
 
-    fn neighbours(&self) -> Vec<HostId> {
+    fn neighbours(&self) -> SmallVec<[HostId; 16]> {
         self.protocol.neighbours()
     }
 

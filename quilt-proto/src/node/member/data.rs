@@ -6,6 +6,7 @@ use super::super::window::{Kept, Meeting};
 use super::*;
 use crate::FragmentId;
 use crate::wire::{Held, Wanted};
+use smallvec::SmallVec;
 
 impl Member {
     pub(super) fn on_data(&mut self, env: &mut Env<'_>, from: From, data: Data) {
@@ -65,7 +66,7 @@ impl Member {
                 protocol.on_fragment(lent, arrival, fragment);
             });
         }
-        let onward: Vec<PatchId> =
+        let onward: SmallVec<[PatchId; 2]> =
             relay::onward(data.origin, data.patch, &self.forwarded).collect();
         for into in onward {
             self.inject(env, into, fragment);
