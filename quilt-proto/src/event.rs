@@ -1,5 +1,6 @@
 //! What goes into a machine and what comes out of it.
 
+use crate::wire::{Data, Header, PREFIX_BYTES};
 use crate::{LinkId, Time};
 use bytes::Bytes;
 use core::fmt;
@@ -157,14 +158,17 @@ pub enum Action {
 pub struct Transmit {
     /// Where to send a datagram; `None` on a stream.
     pub to: Option<SocketAddr>,
-    heads: SmallVec<[u8; 704]>,
-    payloads: SmallVec<[(u16, Bytes); 16]>,
+    heads: SmallVec<[u8; Self::HEAD_BYTES]>,
+    payloads: SmallVec<[(u16, Bytes); Self::PAYLOADS]>,
     len: usize,
 }
 
 impl Transmit {
     /// The most payloads that fit a packet without an allocation.
     pub(crate) const PAYLOADS: usize = 16;
+
+    /// The heads of a packet on a stream with so many.
+    const HEAD_BYTES: usize = PREFIX_BYTES + Header::BYTES + Self::PAYLOADS * Data::HEAD_BYTES;
 
     /// An empty packet for `to`, or for a stream.
     pub fn new(to: Option<SocketAddr>) -> Self {
