@@ -5,7 +5,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a benchmark may panic")]
 
 use bytes::Bytes;
-use quilt_proto::wire::{Assembler, Beat, Data, Frame, Header, Held, SUITE_OPEN};
+use quilt_proto::wire::{Assembler, Beat, Data, FRAGMENT_BYTES, Frame, Header, Held, SUITE_OPEN};
 use quilt_proto::{
     Action, Bootstrap, BootstrapConfig, Config, Event, FragmentId, Group, GroupId, HostId, HostTag,
     Incarnation, Limits, LinkError, LinkId, Machine, Node, Notice, PatchId, Policy, ProtocolId,
@@ -159,27 +159,28 @@ impl Star {
         }
     }
 
-    /// Messages of one fragment that a peer sends, each the bytes of a packet on a stream, as
-    /// slices of larger pieces of memory.
+    /// Messages of `len` bytes that the first peer sends, at most 15 kB: each the bytes of one
+    /// packet on a stream, and a slice of a larger piece of memory.
     pub(crate) fn messages(&self, len: usize) -> impl Iterator<Item = Bytes> + use<> {
         const AT_ONCE: u64 = 64;
         let (group, patch) = (self.group, self.patch);
         let source = Source { host: self.peer.tag(), incarnation: Incarnation(1) };
-        let payload = Bytes::from(vec![7; len]);
+        let body = vec![7; len];
         let packet = move |seq| {
-            let fragment = FragmentId { source, seq: Seq(seq), index: 0 };
-            let (payload, origin) = (payload.clone(), patch);
-            let data = Data {
+            let parts = body.chunks(FRAGMENT_BYTES);
+            let count = parts.len() as u16;
+            let data = |(index, part): (u16, &[u8])| Data {
                 group,
                 patch,
-                fragment,
-                count: 1,
-                origin,
+                fragment: FragmentId { source, seq: Seq(seq), index },
+                count,
+                origin: patch,
                 hops: 1,
                 solicited: false,
-                payload,
+                payload: Bytes::copy_from_slice(part),
             };
-            stream_packet(&[Frame::Data(data)])
+            let frames: Vec<Frame> = (0..).zip(parts).map(data).map(Frame::Data).collect();
+            stream_packet(&frames)
         };
         (0..).step_by(AT_ONCE as usize).flat_map(move |first| {
             let packets: Vec<Vec<u8>> = (first..first + AT_ONCE).map(&packet).collect();

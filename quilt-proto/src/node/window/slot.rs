@@ -143,7 +143,12 @@ impl Slot {
 
     /// The message, if it is whole.
     pub(super) fn body(&self) -> Option<Fragments> {
-        self.fragments.iter().cloned().collect::<Option<Fragments>>().filter(|_| self.is_whole())
+        if !self.is_whole() {
+            return None;
+        }
+        let mut body = Fragments::with_capacity(self.fragments.len());
+        body.extend(self.fragments.iter().flatten().cloned());
+        Some(body)
     }
 
     /// What it takes, the places of fragments that have not come included: whoever announces a
