@@ -90,11 +90,7 @@ impl Lanes {
                     return Some(*data);
                 }
                 Some(_) => drop(lane.queue.pop_front()),
-                None => {
-                    if let Some(lane) = self.lanes.pop_front() {
-                        self.spares.put(lane.queue);
-                    }
-                }
+                None => self.drop_lane(),
             }
         }
         None
@@ -102,13 +98,24 @@ impl Lanes {
 
     /// Takes out the fragment whose turn it is; the next lane is on.
     pub(super) fn pop(&mut self) -> Option<DataRef> {
-        let data = self.next()?;
-        self.waiting.remove(data.group, data.fragment);
-        if let Some(mut lane) = self.lanes.pop_front() {
-            lane.queue.pop_front();
-            self.lanes.push_back(lane);
+        while let Some(lane) = self.lanes.front_mut() {
+            match lane.queue.pop_front() {
+                Some(data) if self.waiting.remove(data.group, data.fragment) => {
+                    self.lanes.rotate_left(1);
+                    return Some(data);
+                }
+                Some(_) => {}
+                None => self.drop_lane(),
+            }
         }
-        Some(data)
+        None
+    }
+
+    /// Takes out the lane in front, which is empty.
+    fn drop_lane(&mut self) {
+        if let Some(lane) = self.lanes.pop_front() {
+            self.spares.put(lane.queue);
+        }
     }
 
     fn drop_oldest(&mut self) {
