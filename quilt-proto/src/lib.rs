@@ -8,7 +8,8 @@
 //! Nothing here opens a socket, reads a clock or draws a random number of its own. A [`Node`] is a
 //! host, a [`Bootstrap`] the service that tells hosts of each other; both are a [`Machine`]: it is
 //! handed an [`Event`] with the time, and asked for what follows. Adapters do the rest
-//! (`quilt-tokio` is one); [`memory`] has the smallest, a network in memory:
+//! (`quilt-tokio` and `quilt-mio` are two, `examples/by_hand.rs` writes the least of one out);
+//! [`memory`] has a network in memory:
 //!
 //! ```
 //! use quilt_proto::memory::Network;
