@@ -57,6 +57,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! `examples/own_loop.rs` has such a loop with a socket and a timer of its own.
+//!
 //! A host works only while its loop calls it: one that is not called for a few seconds is taken
 //! for dead by its neighbours.
 //!
