@@ -30,6 +30,9 @@
 //! # }
 //! ```
 //!
+//! `examples/hello.rs` does so in one process, `examples/service.rs` puts a text service of its
+//! own in front of a group.
+//!
 //! This crate is thin. It moves bytes between sockets and the machines of [`quilt_proto`], and
 //! holds no policy of its own.
 
