@@ -2,12 +2,13 @@
 //!
 //! An adapter knows *when* a socket is ready; this crate knows *how* to use it: how to listen,
 //! dial and join a multicast address ([`Listening`], [`dial`], [`Membership`]), and how to move
-//! many packets with few system calls ([`datagrams`], [`StreamReader`], [`StreamWriter`]). All sockets are non-blocking, and nothing here waits, starts a thread or
-//! decides what is sent. What a host is told before it joins ([`Options`], [`Url`]) and what can
-//! go wrong ([`JoinError`], [`BindError`]) is the same for all adapters.
+//! many packets with few system calls ([`datagrams`], [`StreamReader`], [`StreamWriter`]). All
+//! sockets are non-blocking, and nothing here waits, starts a thread or decides what is sent. What
+//! a host is told before it joins ([`Options`], [`Url`]) and what can go wrong ([`JoinError`],
+//! [`BindError`]) is the same for all adapters.
 //!
 //! Applications use an adapter (`quilt-tokio`, `quilt-mio`); this crate is for those who write
-//! one.
+//! one: `examples/poll.rs` is one in a single file, around `poll(2)`.
 
 mod calls;
 mod clock;
