@@ -169,3 +169,6 @@ impl<M: Machine> Driver<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
