@@ -6,6 +6,7 @@ use quilt_proto::Transmit;
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::SockRef;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +35,6 @@ pub fn datagrams(socket: &SockRef<'_>) -> io::Result<(DatagramReader, DatagramWr
 }
 
 /// Receives the datagrams of one socket.
-#[derive(Debug)]
 pub struct DatagramReader {
     state: Arc<UdpSocketState>,
     slots: Box<[u8]>,
@@ -75,6 +75,13 @@ impl DatagramReader {
     }
 }
 
+/// Not the memory: it is half a megabyte.
+impl fmt::Debug for DatagramReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatagramReader").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 /// How many datagrams a slot holds; an empty one is a datagram too.
 fn datagrams_of(meta: &RecvMeta) -> usize {
     meta.len.div_ceil(meta.stride.max(1)).max(1)
@@ -86,7 +93,6 @@ const MAX_WAITING: usize = 64;
 const MAX_RUN_BYTES: usize = 65_507;
 
 /// Sends the datagrams of one socket. It holds those that the socket did not take.
-#[derive(Debug)]
 pub struct DatagramWriter {
     state: Arc<UdpSocketState>,
     /// The bytes of all that wait, one datagram after the other.
@@ -168,6 +174,15 @@ impl DatagramWriter {
             }
         }
         Some((to, stride, count))
+    }
+}
+
+/// Not the bytes that wait: they are up to 64 KiB.
+impl fmt::Debug for DatagramWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { state, waiting, .. } = self;
+        let mut writer = f.debug_struct("DatagramWriter");
+        writer.field("state", state).field("waiting", waiting).finish_non_exhaustive()
     }
 }
 
@@ -256,6 +271,14 @@ mod tests {
         here.send(&[nowhere, there.address], &[10, 10]);
         assert_eq!(here.calls.snapshot().datagrams_refused, 1);
         assert_eq!(there.receive().len(), 1);
+    }
+
+    #[test]
+    fn what_is_printed_of_a_socket_is_short_whatever_it_has_received() {
+        let (mut here, mut there) = (End::new(), End::new());
+        here.send(&[there.address], &[1_200; 8]);
+        there.receive();
+        assert!(format!("{:?}{:?}", there.reader, there.writer).len() < 1_000);
     }
 
     #[test]
