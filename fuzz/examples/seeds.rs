@@ -4,11 +4,12 @@
 use bytes::Bytes;
 use quilt_fuzz::{Op, address, packet};
 use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
+use quilt_proto::survey::{self, Parent, Representative};
 use quilt_proto::wire::*;
 use quilt_proto::{
     FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Role, Seq, Source,
 };
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, time::Duration};
 
 /// Where the bootstrap service is, as the node's target has it.
 const SERVICE: u8 = 255;
@@ -51,6 +52,9 @@ fn life_of_a_node(protocol: ProtocolId) -> Vec<u8> {
     op(1, 2, &encode(&[Frame::Data(data(2))]));
     op(7, 50, &[]);
     op(0xf1, 0, b"a message of its own");
+    op(0xf3, 0, &[]);
+    let part = SurveyPart { from: PatchId::INTER_PATCH, ..survey_part() };
+    op(1, SERVICE, &encode(&[Frame::SurveyPart(part)]));
     op(9, 0, &[]);
     op(3, 2, &encode(&[Frame::Pull(pull())]));
     op(6, 0, &[]);
@@ -73,6 +77,7 @@ fn life_of_a_service() -> Vec<u8> {
     op(4, 4, &[]);
     op(3, 4, &encode(&[Frame::Report(Box::new(report(4)))]));
     let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
+    op(0xf0, 2, &encode(&[Frame::Survey { group: group(), cookie: 0, from: PatchId::INTER_PATCH }]));
     op(0xf0, 1, &encode(&[Frame::Depart { group: group(), host, incarnation, cookie: 0 }]));
     for _ in 0..8 {
         op(8, 10, &[]);
@@ -96,6 +101,8 @@ fn all_frames() -> Vec<Frame> {
         Frame::Orders(Box::new(orders(ProtocolId::DONET))),
         Frame::Refused { group, refusal: Refusal::Full },
         Frame::Depart { group, host, incarnation, cookie: 7 },
+        Frame::Survey { group, cookie: 7, from: PatchId(1) },
+        Frame::SurveyPart(survey_part()),
     ]
 }
 
@@ -146,6 +153,7 @@ fn report(n: u8) -> Report {
         protocols: [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI].into_iter().collect(),
         memberships: [].into_iter().collect(),
         lost: [].into_iter().collect(),
+        parent: None,
     }
 }
 
@@ -166,6 +174,19 @@ fn orders(protocol: ProtocolId) -> Orders {
     let wide_area = assignment(PatchId::INTER_PATCH, Scope::InterPatch, ProtocolId::OMNI);
     let assignments = [region, wide_area].into_iter().collect();
     Orders { group: group(), epoch: 1, assignments }
+}
+
+fn survey_part() -> SurveyPart {
+    let round_trip = Some(Duration::from_micros(1_500));
+    let parent = Some(Parent { host: HostTag(1), round_trip });
+    let patch = survey::Patch {
+        patch: PatchId(9),
+        scope: Scope::Regional,
+        protocol: ProtocolId::IPMC,
+        members: 3,
+        representatives: vec![Representative { host: source().host, forwards: true, parent }],
+    };
+    SurveyPart { group: group(), from: PatchId(1), hosts: 3, more: true, patches: vec![patch] }
 }
 
 fn contact(n: u8) -> Contact {

@@ -29,7 +29,7 @@ fn proved(proof: u64, bytes: &[u8]) -> Vec<u8> {
     for mut frame in frames {
         match &mut frame {
             Frame::Report(report) => report.cookie = proof,
-            Frame::Depart { cookie, .. } => *cookie = proof,
+            Frame::Depart { cookie, .. } | Frame::Survey { cookie, .. } => *cookie = proof,
             _ => {}
         }
         frame.encode(&mut proved);

@@ -23,6 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
                 let body = Bytes::copy_from_slice(op.payload);
                 let _ = driver.machine.publish(driver.now, id, body);
             }
+            0xf3 => drop(driver.machine.survey(driver.now, id)),
             0xf2 => driver.machine.leave(driver.now, id),
             _ => driver.apply(&op),
         }

@@ -9,6 +9,7 @@ mod orders;
 mod outbox;
 mod representatives;
 mod service;
+mod survey;
 #[cfg(test)]
 mod tests;
 

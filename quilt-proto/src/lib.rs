@@ -65,6 +65,7 @@ pub mod omni;
 pub mod policy;
 pub mod protocol;
 pub mod rule;
+pub mod survey;
 pub mod wire;
 
 pub use bootstrap::{Bootstrap, BootstrapConfig, GroupView, PatchView};

@@ -15,6 +15,7 @@ mod window;
 use crate::counters::Counter;
 use crate::euid::Euid;
 use crate::protocol::Registry;
+use crate::survey::NotMember;
 use crate::wire::{Contact, Data, Frame, Hello, Nic};
 use crate::{
     Action, Counters, Event, GroupId, HostId, Incarnation, JoinError, Limits, LinkId, Machine,
@@ -166,6 +167,18 @@ impl Node {
         self.hand_out();
     }
 
+    /// Asks the bootstrap service how the whole group is put together: its patches, who represents
+    /// them, and the tree between them. [`Notice::Surveyed`] follows, or [`Notice::NotSurveyed`]
+    /// once a part of the answer was asked for five times within 3.1 seconds. One answer may serve
+    /// several calls. If the membership ends before, none follows.
+    ///
+    /// # Errors
+    /// This host is not a member of the group; nothing has changed.
+    pub fn survey(&mut self, now: Time, group: GroupId) -> Result<(), NotMember> {
+        self.now = self.now.max(now);
+        self.with(group, |member, env| member.survey(env)).unwrap_or(Err(NotMember))
+    }
+
     /// Next thing for the application. Pull it only while the application can take more: messages
     /// wait in the window until then.
     pub fn poll_notice(&mut self) -> Option<(GroupId, Notice)> {
@@ -251,8 +264,9 @@ impl Node {
             | Frame::Refused { group, .. } => *group,
             Frame::Pull(pull) | Frame::NotHeld(pull) => pull.group,
             Frame::Orders(orders) => orders.group,
+            Frame::SurveyPart(part) => part.group,
             Frame::Hello(hello) => return self.on_introduction(from, &contact(hello)),
-            Frame::Beat(_) | Frame::Report(_) | Frame::Depart { .. } => {
+            Frame::Beat(_) | Frame::Report(_) | Frame::Depart { .. } | Frame::Survey { .. } => {
                 return self.links.counters.bump(Counter::DroppedUnexpected);
             }
         };

@@ -1,5 +1,6 @@
 //! What the application is told.
 
+use crate::survey::Survey;
 use crate::{GroupId, HostId, HostTag, Incarnation, LinkError, PatchId, ProtocolId, Seq, Source};
 use alloc::string::String;
 use bytes::{Buf, Bytes, BytesMut};
@@ -70,6 +71,13 @@ pub enum Notice {
     Rejected {
         /// Why.
         cause: RejectCause,
+    },
+    /// How the whole group is put together, as the application asked.
+    Surveyed(Survey),
+    /// What the application asked for is not known: the bootstrap service does not answer.
+    NotSurveyed {
+        /// Its address.
+        at: SocketAddr,
     },
     /// `publish` would be granted again after a [`PublishError::WouldBlock`].
     Writable,

@@ -115,6 +115,12 @@ pub trait Protocol: Send + 'static {
         None
     }
 
+    /// The member from which this host gets what starts elsewhere, where the protocol builds a
+    /// tree: its parent there. It is told to whoever surveys the group, and nothing follows from it.
+    fn parent(&self) -> Option<HostId> {
+        None
+    }
+
     /// Whether this host's word on what it holds goes out by multicast.
     fn announces(&self) -> bool {
         false

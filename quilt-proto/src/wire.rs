@@ -16,6 +16,7 @@ mod host;
 mod packet;
 mod service;
 mod stream;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -24,7 +25,7 @@ pub use codec::{Reader, Writer};
 pub use error::DecodeError;
 pub use frames::{
     Assignment, Beat, Contact, Data, Held, Hello, Membership, Nic, Orders, Pull, Range, Refusal,
-    Report, Scope, Wanted,
+    Report, Scope, SurveyPart, Wanted,
 };
 pub use packet::{Frames, Header, padding};
 pub use stream::{Assembler, PREFIX_BYTES};
@@ -122,4 +123,15 @@ pub enum Frame {
         /// The proof of its address.
         cookie: u64,
     },
+    /// To the bootstrap service: how is the group put together?
+    Survey {
+        /// The group.
+        group: GroupId,
+        /// The proof of the address.
+        cookie: u64,
+        /// The first patch that the answer shall tell of, if it is there; else the next one.
+        from: PatchId,
+    },
+    /// From the bootstrap service: a part of that.
+    SurveyPart(SurveyPart),
 }

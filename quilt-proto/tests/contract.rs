@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use quilt_proto::wire::{
     Assembler, Beat, Data, Frame, Frames, Header, Held, Hello, PREFIX_BYTES, Pull, Range,
-    SUITE_OPEN, Wanted,
+    SUITE_OPEN, SurveyPart, Wanted,
 };
 use quilt_proto::{
     Action, Config, Event, FragmentId, Group, GroupId, HostId, Incarnation, Limits, LinkError,
@@ -119,6 +119,7 @@ impl Wire {
         let now = self.now;
         let node = self.hosts[host].machine.node().expect("a node");
         let _ = node.publish(now, GroupId::named(world::GROUP), vec![1; len].into());
+        let _ = node.survey(now, GroupId::named(world::GROUP));
         self.settle(host);
     }
 
@@ -298,7 +299,11 @@ impl Wire {
         let count = 1 + self.rng.below(3) as u16;
         let index = self.rng.below(u64::from(count)) as u16;
         let fragment = FragmentId { source, seq: low, index };
-        match self.rng.below(7) {
+        match self.rng.below(8) {
+            6 => {
+                let (from, hosts) = (PatchId(self.rng.below(2) as u32), a as u32);
+                Frame::SurveyPart(SurveyPart { group, from, hosts, more: false, patches: vec![] })
+            }
             0 => Frame::Hello(Hello { host, incarnation, addresses: [].into_iter().collect() }),
             1 => {
                 let needed = b % 2 == 0;

@@ -76,6 +76,7 @@ impl Group {
     ) -> Result<bool, Refusal> {
         (host.path, host.heard, host.suspect, host.unresponsive) = (path, now, false, false);
         host.addresses.clone_from(&report.addresses);
+        host.parent = report.parent;
         let changed = host.nics != report.nics || host.protocols != report.protocols;
         if changed {
             host.nics.clone_from(&report.nics);
@@ -184,8 +185,9 @@ impl Group {
         let regions: SmallVec<[PatchId; 2]> = self.patches_of(report.host).collect();
         let regions = regions.iter().filter_map(|patch| self.patches.get(patch));
         let duties = regions.flat_map(|patch| &patch.representatives).map(|duty| duty.host);
-        let lost: SmallVec<_> =
-            duties.filter(|host| *host != report.host && report.lost.contains(host)).collect();
+        let lost: SmallVec<_> = duties
+            .filter(|host| *host != report.host && report.lost.contains(&host.tag()))
+            .collect();
         for host in &lost {
             if let Some(host) = self.hosts.get_mut(host) {
                 host.suspect = true;
@@ -194,12 +196,12 @@ impl Group {
         lost
     }
 
-    /// Notes which of a host's appointments have reached it.
+    /// Notes which of a host's appointments have reached it, and for which regions it forwards.
     fn confirm(&mut self, id: HostId, memberships: &[Membership]) {
         for said in memberships.iter().filter(|said| said.role == Role::Representative) {
             let Some(patch) = self.patches.get_mut(&said.patch) else { continue };
             for duty in patch.representatives.iter_mut().filter(|duty| duty.host == id) {
-                duty.confirmed = true;
+                (duty.confirmed, duty.forwards) = (true, said.forwards);
             }
         }
     }

@@ -58,6 +58,10 @@ impl Directory {
         self.groups.values()
     }
 
+    pub(super) fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
     /// Counts everything that [`groups`](Self::groups) could show anew.
     pub(super) fn changes(&self) -> u64 {
         self.changes

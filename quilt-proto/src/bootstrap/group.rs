@@ -4,6 +4,7 @@ use super::{
     BootstrapConfig, DEAD_AFTER, MEMBER_REPORT, REPRESENTATIVE_REPORT, SUSPECT_DEAD_AFTER,
 };
 use crate::euid::Euid;
+use crate::survey::Parent;
 use crate::wire::{Nic, Report, Scope};
 use crate::{GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Time};
 use alloc::collections::BTreeMap;
@@ -46,6 +47,8 @@ pub(super) struct Host {
     pub(super) suspect: bool,
     /// It was appointed and has not reported since.
     pub(super) unresponsive: bool,
+    /// Who is above it in the inter-patch patch, as it last said.
+    pub(super) parent: Option<Parent>,
 }
 
 /// Where one interface of a host stands.
@@ -88,6 +91,8 @@ pub(super) struct Representative {
     pub(super) appointed: Time,
     /// It has reported that it is one, and so reports more often from then on.
     pub(super) confirmed: bool,
+    /// It is the one that forwards, as it last said.
+    pub(super) forwards: bool,
 }
 
 impl Host {
@@ -105,6 +110,7 @@ impl Host {
             reported: SmallVec::new(),
             suspect: false,
             unresponsive: false,
+            parent: report.parent,
         }
     }
 

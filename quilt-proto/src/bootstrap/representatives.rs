@@ -90,7 +90,12 @@ impl Group {
         let plugin = config.registry.get(config.policy.inter_patch);
         let (Some(host), Some(plugin)) = (self.hosts.get_mut(&id), plugin) else { return };
         let Some(region) = self.patches.get_mut(&patch) else { return };
-        region.representatives.push(Representative { host: id, appointed: now, confirmed: false });
+        region.representatives.push(Representative {
+            host: id,
+            appointed: now,
+            confirmed: false,
+            forwards: false,
+        });
         if host.sews.is_none() {
             let Some(euid) = host.nic(nic).map(|nic| &nic.euid) else { return };
             let inter = self.patches.entry(PatchId::INTER_PATCH).or_insert_with(|| {

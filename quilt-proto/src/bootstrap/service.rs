@@ -142,6 +142,12 @@ impl Bootstrap {
             (Frame::Depart { group, host, incarnation, .. }, _) if host.tag() == sender => {
                 self.directory.on_depart(self.now, group, host, incarnation);
             }
+            (Frame::Survey { group, from, .. }, _) => {
+                match self.directory.survey(group, sender, from) {
+                    Some(part) => self.send(path, &Frame::SurveyPart(part)),
+                    None => self.counters.bump(Counter::DroppedUnexpected),
+                }
+            }
             (Frame::Hello(_) | Frame::Beat(_), Path::Stream(_)) => {}
             _ => self.counters.bump(Counter::DroppedUnexpected),
         }
@@ -204,7 +210,9 @@ impl Bootstrap {
 fn request(frame: &Frame) -> Option<(GroupId, u64)> {
     match frame {
         Frame::Report(report) => Some((report.group, report.cookie)),
-        Frame::Depart { group, cookie, .. } => Some((*group, *cookie)),
+        Frame::Depart { group, cookie, .. } | Frame::Survey { group, cookie, .. } => {
+            Some((*group, *cookie))
+        }
         _ => None,
     }
 }

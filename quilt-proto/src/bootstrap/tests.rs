@@ -5,3 +5,4 @@ mod hosts;
 mod representatives;
 mod restart;
 mod service;
+mod survey;

@@ -86,8 +86,7 @@ impl Client {
 
     /// Sends a report, or a farewell, and waits for the answer.
     pub(super) fn send(&mut self, now: Time, rng: &mut Rng, links: &mut Links, frame: &Frame) {
-        let turn = self.tries.checked_rem(TCP_EVERY).unwrap_or(0);
-        self.by_tcp = self.prefers_tcp != (turn == TCP_EVERY.saturating_sub(1));
+        self.by_tcp = self.goes_by_tcp(self.tries);
         if self.by_tcp {
             links.send_to_service(self.at, frame, self.tries > SILENT_AFTER);
         } else {
@@ -102,17 +101,36 @@ impl Client {
         }
     }
 
-    /// The service wants this host's address proved: the next report does it, at once.
+    /// Sends a question beside the reports, for the `tries`th time, from 0.
+    pub(super) fn ask(&self, links: &mut Links, tries: u32, question: &Frame) {
+        if self.goes_by_tcp(tries) {
+            links.send_to_service(self.at, question, false);
+        } else {
+            links.send_datagram(self.at, question, false);
+        }
+    }
+
+    fn goes_by_tcp(&self, tries: u32) -> bool {
+        let turn = tries.checked_rem(TCP_EVERY).unwrap_or(0);
+        self.prefers_tcp != (turn == TCP_EVERY.saturating_sub(1))
+    }
+
+    /// The service wants this host's address proved: the next report, or the survey that is under
+    /// way, does it, at once. False if the cookie is not taken.
     /// But not for ever, or whoever forges its address has this host send it a report for every
     /// few bytes.
-    pub(super) fn on_cookie(&mut self, now: Time, cookie: u64) {
-        if !self.is_asking() || self.challenged.is_some_and(|at| now < at + RETRY) {
-            return;
+    pub(super) fn on_cookie(&mut self, now: Time, cookie: u64, surveys: bool) -> bool {
+        let lately = self.challenged.is_some_and(|at| now < at + RETRY);
+        if lately || !(self.is_asking() || surveys) {
+            return false;
         }
         self.challenged = Some(now);
         self.cookie = cookie;
-        self.next = now;
-        self.tries = self.tries.saturating_sub(1);
+        if self.is_asking() {
+            self.next = now;
+            self.tries = self.tries.saturating_sub(1);
+        }
+        true
     }
 
     /// The service answered. True if it had counted as silent.
@@ -157,12 +175,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cookie_is_taken_for_a_survey_too_and_hurries_no_report() {
+        let mut client = Client::new(Time::ZERO, ([127, 0, 0, 1], 4_000).into());
+        client.next = Time::from_millis(900);
+        assert!(!client.on_cookie(Time::ZERO, 7, false), "nothing is asked");
+        assert!(client.on_cookie(Time::ZERO, 8, true));
+        assert_eq!((client.cookie(), client.next), (8, Time::from_millis(900)));
+        assert!(!client.on_cookie(Time::from_millis(99), 9, true), "too soon");
+    }
+
+    #[test]
     fn forged_cookies_draw_few_reports() {
         let mut client = Client::new(Time::ZERO, ([127, 0, 0, 1], 4_000).into());
         client.tries = 1;
         let mut reports = 0;
         for millis in 1..=1_000 {
-            client.on_cookie(Time::from_millis(millis), millis);
+            client.on_cookie(Time::from_millis(millis), millis, false);
             if client.next <= Time::from_millis(millis) {
                 reports += 1;
                 client.tries = 1;

@@ -5,6 +5,7 @@ mod help;
 mod orders;
 mod protocols;
 mod sewing;
+mod survey;
 
 use super::bootstrap::{Client, Due};
 use super::links::{DataRef, From, Links, Need, Urgency};
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use help::Help;
+use survey::Inquiry;
 
 /// What is published may run ahead of the rate by this much.
 const PUBLISH_AHEAD: Duration = Duration::from_millis(20);
@@ -79,6 +81,7 @@ pub(super) struct Member {
     admitted: bool,
     notices: VecDeque<Notice>,
     parting: Option<Notice>,
+    survey: Option<Inquiry>,
     /// Until when what was published so far takes at the rate.
     paced: Time,
     /// When a publisher that was put off is looked at again.
@@ -118,6 +121,7 @@ impl Member {
             admitted: false,
             notices: VecDeque::new(),
             parting: None,
+            survey: None,
             paced: now,
             put_off: None,
             served: now,
@@ -215,13 +219,16 @@ impl Member {
             }
             Frame::Protocol { patch, body, .. } => self.on_protocol(env, from, patch, &body),
             Frame::Cookie { cookie, .. } if self.is_service(from) => {
-                self.client.on_cookie(env.now, cookie);
+                if self.client.on_cookie(env.now, cookie, self.survey.is_some()) {
+                    self.ask_again(env);
+                }
                 self.report_if_due(env);
             }
             Frame::Orders(orders) if self.is_service(from) => self.on_orders(env, *orders),
             Frame::Refused { refusal, .. } if self.is_service(from) => {
                 self.on_refused(env, refusal);
             }
+            Frame::SurveyPart(part) if self.is_service(from) => self.on_survey_part(env, part),
             _ => env.links.counters.bump(Counter::DroppedUnexpected),
         }
         self.settle(env);
@@ -324,7 +331,8 @@ impl Member {
         let lost = self.lost.values().copied().min();
         let client = Some(self.client.poll_timeout());
         let window = self.window.next_aging();
-        [leaving, patches, lost, client, window, self.repair.poll_timeout(), self.put_off]
+        let survey = self.survey.as_ref().map(Inquiry::poll_timeout);
+        [leaving, patches, lost, client, window, self.repair.poll_timeout(), self.put_off, survey]
             .into_iter()
             .flatten()
             .min()
@@ -351,6 +359,7 @@ impl Member {
             }
         }
         self.settle(env);
+        self.survey_timeout(env);
         // Behind everything that may make it due at once.
         self.report_if_due(env);
         if let Stage::Leaving { since, look } = self.stage
@@ -425,7 +434,8 @@ impl Member {
             nics: config.nics.clone(),
             protocols: protocols.take(Report::MAX_PROTOCOLS).collect(),
             memberships: memberships.take(Report::MAX_MEMBERSHIPS).collect(),
-            lost: self.lost.keys().copied().take(Report::MAX_LOST).collect(),
+            lost: self.lost.keys().map(HostId::tag).take(Report::MAX_LOST).collect(),
+            parent: self.parent(env),
         };
         self.client.send(env.now, &mut env.host.rng, env.links, &Frame::Report(Box::new(report)));
     }
@@ -473,6 +483,7 @@ impl Member {
     fn end(&mut self, env: &mut Env<'_>, parting: Notice) {
         self.leave_patches(env, |_| true);
         self.dismiss_help(env);
+        self.survey = None;
         env.links.close_service(self.client.at());
         self.stage = Stage::Over;
         self.parting = Some(parting);

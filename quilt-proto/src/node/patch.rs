@@ -123,6 +123,11 @@ impl Patch {
         self.instance.hub()
     }
 
+    /// The member above this host, where the protocol builds a tree.
+    pub(super) fn parent(&self) -> Option<HostId> {
+        self.instance.parent()
+    }
+
     pub(super) fn announces(&self) -> bool {
         self.instance.announces()
     }
@@ -241,6 +246,7 @@ impl Patch {
             nic: self.nic,
             parameters: self.parameters.clone(),
             wants_contacts: self.wants_contacts,
+            forwards: self.forwards,
         }
     }
 }

@@ -252,6 +252,10 @@ impl Protocol for Tree {
         Some(self.rank().root)
     }
 
+    fn parent(&self) -> Option<HostId> {
+        Tree::parent(self).map(|parent| parent.host)
+    }
+
     fn leave(&mut self, cx: &mut Cx<'_>) {
         for host in self.neighbours() {
             cx.send(host, &Frame::Detach);

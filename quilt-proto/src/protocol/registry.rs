@@ -81,6 +81,7 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_forwarder(&mut self, lent: Lent<'_>, forwarder: bool);
     fn neighbours(&self) -> SmallVec<[HostId; 16]>;
     fn hub(&self) -> Option<HostId>;
+    fn parent(&self) -> Option<HostId>;
     fn announces(&self) -> bool;
     fn leave(&mut self, lent: Lent<'_>);
     fn poll_timeout(&self) -> Option<Time>;
@@ -154,6 +155,10 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn hub(&self) -> Option<HostId> {
         self.protocol.hub()
+    }
+
+    fn parent(&self) -> Option<HostId> {
+        self.protocol.parent()
     }
 
     fn announces(&self) -> bool {

@@ -6,9 +6,11 @@ use crate::euid::{
     self, Barrier, Connectivity, Direction, Euid, Metric, Performance, RouterId, RouterStack,
     Transport,
 };
+use crate::survey::{self, Parent, Representative};
 use crate::{FragmentId, HostTag, ProtocolId, Role, Seq, Source};
 use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -43,6 +45,12 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
                 Frame::Depart { group, host, incarnation, cookie }
             }
         ),
+        (group(), any::<u64>(), patch()).prop_map(|(group, cookie, from)| Frame::Survey {
+            group,
+            cookie,
+            from
+        }),
+        survey_part().prop_map(Frame::SurveyPart),
     ]
 }
 
@@ -86,12 +94,13 @@ fn report_with(euid: impl Strategy<Value = Euid>, nics: usize) -> impl Strategy<
         small(nic, nics),
         small(protocol(), Report::MAX_PROTOCOLS),
         small(membership(), Report::MAX_MEMBERSHIPS),
-        small(host(), Report::MAX_LOST),
+        small(tag(), Report::MAX_LOST),
+        parent(),
     );
     (who, what).prop_map(
         |(
             (group, host, incarnation, cookie, create, addresses),
-            (nics, protocols, memberships, lost),
+            (nics, protocols, memberships, lost, parent),
         )| Report {
             group,
             host,
@@ -103,13 +112,14 @@ fn report_with(euid: impl Strategy<Value = Euid>, nics: usize) -> impl Strategy<
             protocols,
             memberships,
             lost,
+            parent,
         },
     )
 }
 
 fn membership() -> impl Strategy<Value = Membership> {
-    (place(), any::<bool>()).prop_map(
-        |((patch, scope, protocol, role, nic, parameters), wants_contacts)| Membership {
+    (place(), any::<bool>(), any::<bool>()).prop_map(
+        |((patch, scope, protocol, role, nic, parameters), wants_contacts, forwards)| Membership {
             patch,
             scope,
             protocol,
@@ -117,8 +127,43 @@ fn membership() -> impl Strategy<Value = Membership> {
             nic,
             parameters,
             wants_contacts,
+            forwards,
         },
     )
+}
+
+fn survey_part() -> impl Strategy<Value = SurveyPart> {
+    let representative = (tag(), any::<bool>(), parent())
+        .prop_map(|(host, forwards, parent)| Representative { host, forwards, parent });
+    let representatives = vec(representative, 0..=Assignment::MAX_REPRESENTATIVES);
+    let scope = select(&[Scope::Regional, Scope::InterPatch][..]);
+    let rest = (scope, protocol(), any::<u32>(), representatives);
+    let patches = btree_map(any::<u32>(), rest, 0..=SurveyPart::MAX_PATCHES);
+    (group(), any::<u32>(), any::<u32>(), any::<bool>(), patches).prop_map(
+        |(group, from, hosts, more, patches)| {
+            let patches: Vec<_> = patches
+                .into_iter()
+                .map(|(id, (scope, protocol, members, representatives))| survey::Patch {
+                    patch: PatchId(id),
+                    scope,
+                    protocol,
+                    members,
+                    representatives,
+                })
+                .collect();
+            let from = patches.first().map_or(from, |first| from.min(first.patch.0));
+            let more = more && !patches.is_empty();
+            SurveyPart { group, from: PatchId(from), hosts, more, patches }
+        },
+    )
+}
+
+fn parent() -> impl Strategy<Value = Option<Parent>> {
+    let parent = (tag(), any::<u32>()).prop_map(|(host, micros)| {
+        let round_trip = Some(Duration::from_micros(micros.into())).filter(|time| !time.is_zero());
+        Parent { host, round_trip }
+    });
+    proptest::option::of(parent)
 }
 
 /// Orders of which nothing is left out.
@@ -274,6 +319,10 @@ fn host() -> impl Strategy<Value = HostId> {
     any::<[u8; 32]>().prop_map(HostId)
 }
 
+fn tag() -> impl Strategy<Value = HostTag> {
+    any::<u64>().prop_map(HostTag)
+}
+
 fn incarnation() -> impl Strategy<Value = Incarnation> {
     any::<u32>().prop_map(Incarnation)
 }
@@ -283,8 +332,7 @@ fn protocol() -> impl Strategy<Value = ProtocolId> {
 }
 
 fn source() -> impl Strategy<Value = Source> {
-    (any::<u64>(), incarnation())
-        .prop_map(|(host, incarnation)| Source { host: HostTag(host), incarnation })
+    (tag(), incarnation()).prop_map(|(host, incarnation)| Source { host, incarnation })
 }
 
 fn addresses() -> impl Strategy<Value = SmallVec<[SocketAddr; 2]>> {

@@ -2,7 +2,7 @@
 
 use super::{
     Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
-    Orders, Pull, Reader, Refusal, Report, Writer,
+    Orders, Pull, Reader, Refusal, Report, SurveyPart, Writer,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -27,6 +27,8 @@ const COOKIE: u8 = 17;
 const ORDERS: u8 = 18;
 const REFUSED: u8 = 19;
 const DEPART: u8 = 20;
+const SURVEY: u8 = 21;
+const SURVEY_PART: u8 = 22;
 
 impl Frame {
     /// Appends the frame, in one piece. To send a [`Data`] without copying its payload, put the
@@ -89,6 +91,8 @@ impl Frame {
             Self::Orders(_) => ORDERS,
             Self::Refused { .. } => REFUSED,
             Self::Depart { .. } => DEPART,
+            Self::Survey { .. } => SURVEY,
+            Self::SurveyPart(_) => SURVEY_PART,
         }
     }
 
@@ -127,6 +131,12 @@ impl Frame {
                 out.incarnation(*incarnation);
                 out.u64(*cookie);
             }
+            Self::Survey { group, cookie, from } => {
+                out.group(*group);
+                out.u64(*cookie);
+                out.patch(*from);
+            }
+            Self::SurveyPart(part) => part.encode(out),
         }
     }
 
@@ -160,6 +170,11 @@ impl Frame {
                 incarnation: from.incarnation()?,
                 cookie: from.u64()?,
             },
+            SURVEY => {
+                let (group, cookie) = (from.group()?, from.u64()?);
+                Self::Survey { group, cookie, from: from.patch()? }
+            }
+            SURVEY_PART => Self::SurveyPart(SurveyPart::decode(from)?),
             unknown => return Err(DecodeError::UnknownKind(unknown)),
         })
     }

@@ -1,7 +1,8 @@
 //! What frames carry.
 
 use crate::euid::Euid;
-use crate::{FragmentId, GroupId, HostId, Incarnation, PatchId, ProtocolId, Role, Seq};
+use crate::survey::{self, Parent};
+use crate::{FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Role, Seq};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -171,7 +172,9 @@ pub struct Report {
     /// Where it stands, at most [`Report::MAX_MEMBERSHIPS`]; empty if it is in no patch yet.
     pub memberships: SmallVec<[Membership; 2]>,
     /// Representatives of its region that it found dead, at most [`Report::MAX_LOST`].
-    pub lost: SmallVec<[HostId; 2]>,
+    pub lost: SmallVec<[HostTag; 2]>,
+    /// Who is above it in the inter-patch patch, if it is there and has a parent.
+    pub parent: Option<Parent>,
 }
 
 impl Report {
@@ -211,6 +214,29 @@ pub struct Membership {
     pub parameters: Bytes,
     /// It would like to know more members.
     pub wants_contacts: bool,
+    /// It forwards between this region and the inter-patch patch.
+    pub forwards: bool,
+}
+
+/// A part of a [`Survey`](crate::survey::Survey): what fits a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyPart {
+    /// The group.
+    pub group: GroupId,
+    /// The patch from which on it was asked for.
+    pub from: PatchId,
+    /// How many hosts are in the group.
+    pub hosts: u32,
+    /// There are patches behind the last one.
+    pub more: bool,
+    /// The patches from `from` on, in the order of their ids, each once; at most
+    /// [`SurveyPart::MAX_PATCHES`], and not none if there are more.
+    pub patches: Vec<survey::Patch>,
+}
+
+impl SurveyPart {
+    /// The most patches: as many with all representatives fit a frame.
+    pub const MAX_PATCHES: usize = 7;
 }
 
 /// Where a host shall stand, in full: it leaves every patch that is not named.

@@ -24,7 +24,8 @@ impl Report {
         out.list(Self::MAX_MEMBERSHIPS, &self.memberships, |out, membership| {
             membership.encode(out)
         });
-        out.list(Self::MAX_LOST, &self.lost, |out, &host| out.host(host));
+        out.list(Self::MAX_LOST, &self.lost, |out, &host| out.tag(host));
+        out.parent(self.parent);
         out.list(Self::MAX_NICS, &self.nics, |out, nic| out.ip(nic.address));
         out.euids_before(end, self.nics.iter().take(Self::MAX_NICS).map(|nic| &nic.euid));
     }
@@ -39,7 +40,8 @@ impl Report {
             addresses: from.addresses()?,
             protocols: from.list(Self::MAX_PROTOCOLS, Reader::protocol)?,
             memberships: from.list(Self::MAX_MEMBERSHIPS, Membership::decode)?,
-            lost: from.list(Self::MAX_LOST, Reader::host)?,
+            lost: from.list(Self::MAX_LOST, Reader::tag)?,
+            parent: from.parent()?,
             nics: from.list(Self::MAX_NICS, |from| {
                 Ok(Nic { address: from.ip()?, euid: Euid::default() })
             })?,
@@ -60,6 +62,7 @@ impl Membership {
         out.u8(self.nic);
         out.bytes(Assignment::MAX_PARAMETER_BYTES, &self.parameters);
         out.bool(self.wants_contacts);
+        out.bool(self.forwards);
     }
 
     fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -71,6 +74,7 @@ impl Membership {
             nic: from.u8()?,
             parameters: from.small_bytes(Assignment::MAX_PARAMETER_BYTES)?,
             wants_contacts: from.bool("wants_contacts")?,
+            forwards: from.bool("forwards")?,
         })
     }
 }
@@ -200,7 +204,7 @@ impl Refusal {
 }
 
 impl Reader<'_> {
-    fn scope(&mut self) -> Result<Scope, DecodeError> {
+    pub(super) fn scope(&mut self) -> Result<Scope, DecodeError> {
         match self.u8()? {
             1 => Ok(Scope::Regional),
             2 => Ok(Scope::InterPatch),
@@ -218,7 +222,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    fn scope(&mut self, scope: Scope) {
+    pub(super) fn scope(&mut self, scope: Scope) {
         self.u8(match scope {
             Scope::Regional => 1,
             Scope::InterPatch => 2,

@@ -5,8 +5,10 @@ use super::arbitrary::*;
 use super::*;
 use crate::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
 use crate::euid::{Metric, Performance, Range as Figures, RouterStack};
+use crate::survey::{self, Parent, Representative};
 use crate::{FragmentId, HostTag, ProtocolId, Role, Seq, Source};
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -129,7 +131,7 @@ fn a_fragment_s_heads_have_64_bytes() {
 #[test]
 fn the_largest_frame_of_each_kind_fits() {
     // As docs/wire.md says.
-    let stated = [117, 31, 1_104, 785, 785, 1_040, 20, 13, 56];
+    let stated = [117, 31, 1_104, 785, 785, 1_040, 20, 13, 56, 24, 1_030];
     for (frame, stated) in largest_frames().into_iter().zip(stated) {
         let bytes = encode(&frame);
         assert_eq!(bytes.len(), stated, "{frame:?}");
@@ -155,7 +157,7 @@ fn a_report_always_has_room_for_one_interface_in_full() {
         panic!("not a report");
     };
     let known: Vec<bool> = report.nics.iter().map(|nic| nic.euid != Euid::default()).collect();
-    assert_eq!(known, [false; 4], "four addresses leave none for the largest EUID");
+    assert_eq!(known, [true, false, false, false], "the most important one");
     let mut one = largest_report();
     one.nics.truncate(1);
     assert_eq!(
@@ -342,6 +344,24 @@ fn missing_ranges_lie_apart_between_low_and_next() {
 }
 
 #[test]
+fn the_patches_of_a_survey_rise_from_where_it_was_asked_for() {
+    let part = |from, more, ids: &[u32]| {
+        let mut part = largest_survey_part();
+        (part.from, part.more) = (PatchId(from), more);
+        part.patches.truncate(ids.len());
+        part.patches.iter_mut().zip(ids).for_each(|(patch, &id)| patch.patch = PatchId(id));
+        decode_one(&encode(&Frame::SurveyPart(part))).map(drop)
+    };
+    assert_eq!(part(3, true, &[3, 5, 9]), Ok(()));
+    assert_eq!(part(3, false, &[]), Ok(()));
+    let bad = Err(DecodeError::BadValue("patches"));
+    assert_eq!(part(4, true, &[3, 5]), bad, "before where it was asked for");
+    assert_eq!(part(3, true, &[5, 5]), bad, "twice the same");
+    assert_eq!(part(3, true, &[9, 5]), bad, "descending");
+    assert_eq!(part(3, true, &[]), bad, "more, and no way on");
+}
+
+#[test]
 fn wanted_fragments_do_not_end_before_they_start() {
     let source = Source { host: HostTag(1), incarnation: Incarnation(1) };
     let first = FragmentId { source, seq: Seq(1), index: 5 };
@@ -479,6 +499,7 @@ fn largest_report() -> Report {
         nic: 0,
         parameters,
         wants_contacts: true,
+        forwards: true,
     };
     let nic = Nic { address: largest_ip(0), euid: largest_euid() };
     Report {
@@ -491,8 +512,26 @@ fn largest_report() -> Report {
         nics: smallvec::smallvec![nic; Report::MAX_NICS],
         protocols: smallvec::smallvec![ProtocolId::IPMC; Report::MAX_PROTOCOLS],
         memberships: smallvec::smallvec![membership; Report::MAX_MEMBERSHIPS],
-        lost: smallvec::smallvec![HostId([1; 32]); Report::MAX_LOST],
+        lost: smallvec::smallvec![HostTag(1); Report::MAX_LOST],
+        parent: largest_parent(),
     }
+}
+
+fn largest_parent() -> Option<Parent> {
+    Some(Parent { host: HostTag(1), round_trip: Some(Duration::from_micros(u32::MAX.into())) })
+}
+
+fn largest_survey_part() -> SurveyPart {
+    let one = Representative { host: HostTag(1), forwards: true, parent: largest_parent() };
+    let patch = |id| survey::Patch {
+        patch: PatchId(id),
+        scope: Scope::Regional,
+        protocol: ProtocolId::IPMC,
+        members: 1_000,
+        representatives: alloc::vec![one; Assignment::MAX_REPRESENTATIVES],
+    };
+    let patches = (0..SurveyPart::MAX_PATCHES as u32).map(patch).collect();
+    SurveyPart { group: GroupId(1), from: PatchId(0), hosts: 1_000, more: true, patches }
 }
 
 fn largest_orders() -> Orders {
@@ -518,7 +557,7 @@ fn largest_orders() -> Orders {
 }
 
 /// One frame of each other kind, with as much in it as it may hold.
-fn largest_frames() -> [Frame; 9] {
+fn largest_frames() -> [Frame; 11] {
     let (group, patch) = (GroupId(1), PatchId(2));
     let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
     let missing =
@@ -537,6 +576,8 @@ fn largest_frames() -> [Frame; 9] {
         Frame::Cookie { group, cookie: 1 },
         Frame::Refused { group, refusal: Refusal::Full },
         Frame::Depart { group, host, incarnation, cookie: 1 },
+        Frame::Survey { group, cookie: 1, from: patch },
+        Frame::SurveyPart(largest_survey_part()),
     ]
 }
 

@@ -13,6 +13,11 @@ impl Reader<'_> {
         self.array().map(HostId)
     }
 
+    /// A host's tag: 8 bytes.
+    pub fn tag(&mut self) -> Result<HostTag, DecodeError> {
+        self.u64().map(HostTag)
+    }
+
     /// A host's life.
     pub fn incarnation(&mut self) -> Result<Incarnation, DecodeError> {
         self.u32().map(Incarnation)
@@ -41,7 +46,7 @@ impl Reader<'_> {
 
     /// A stream of messages: the host's tag and its life.
     pub fn source(&mut self) -> Result<Source, DecodeError> {
-        Ok(Source { host: HostTag(self.u64()?), incarnation: self.incarnation()? })
+        Ok(Source { host: self.tag()?, incarnation: self.incarnation()? })
     }
 
     /// A fragment: stream, sequence number, index.
@@ -101,6 +106,11 @@ impl Writer<'_> {
         self.raw(&host.0);
     }
 
+    /// A host's tag: 8 bytes.
+    pub fn tag(&mut self, tag: HostTag) {
+        self.u64(tag.0);
+    }
+
     /// A host's life.
     pub fn incarnation(&mut self, incarnation: Incarnation) {
         self.u32(incarnation.0);
@@ -128,7 +138,7 @@ impl Writer<'_> {
 
     /// A stream of messages: the host's tag and its life.
     pub fn source(&mut self, source: Source) {
-        self.u64(source.host.0);
+        self.tag(source.host);
         self.incarnation(source.incarnation);
     }
 

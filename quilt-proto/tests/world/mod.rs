@@ -5,8 +5,8 @@
 use quilt_proto::euid::{Euid, RouterId};
 use quilt_proto::memory::{HostIndex, Network};
 use quilt_proto::{
-    Bootstrap, BootstrapConfig, Config, Counter, Group, GroupId, HostId, Incarnation, Notice,
-    Place, PublishError, Rng,
+    Bootstrap, BootstrapConfig, Config, Counter, Group, GroupId, HostId, Incarnation, Limits,
+    Notice, Place, PublishError, Rng,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -59,6 +59,11 @@ pub(crate) fn euid(site: usize, multicast: bool) -> Euid {
 
 impl World {
     pub(crate) fn new(seed: u64, sites: &[Site]) -> Self {
+        Self::with_limits(seed, sites, Limits::default())
+    }
+
+    /// Hosts with other limits; the service has the default ones.
+    pub(crate) fn with_limits(seed: u64, sites: &[Site], limits: Limits) -> Self {
         let mut net = Network::new(seed);
         let mut rng = Rng::new(seed);
         let service = net.add_bootstrap(service_address(), bootstrap(seed));
@@ -79,6 +84,7 @@ impl World {
                 let id = HostId::random(&mut rng);
                 let mut config = Config::new(id, Incarnation(1), address);
                 config.nics[0].euid = euid(number, site.multicast);
+                config.limits = limits.clone();
                 let node = quilt_proto::Node::new(config, rng.next_u64());
                 world.hosts.push(world.net.add_node(address, node));
                 world.ids.push(id);

@@ -67,6 +67,7 @@ pub(super) fn report(n: u8, nics: impl IntoIterator<Item = Nic>) -> Report {
         protocols: [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI].into_iter().collect(),
         memberships: SmallVec::new(),
         lost: SmallVec::new(),
+        parent: None,
     }
 }
 
@@ -174,6 +175,7 @@ impl Hosts {
                 nic: assignment.nic,
                 parameters: assignment.parameters.clone(),
                 wants_contacts: false,
+                forwards: false,
             })
             .collect();
         let sews = report.memberships.iter().any(|said| said.patch == PatchId::INTER_PATCH);

@@ -94,7 +94,7 @@ fn a_representative_found_dead_by_another_is_replaced_sooner() {
     let (mut hosts, patch) = region(5);
     hosts.run(Duration::from_millis(2_100));
     hosts.kill(2);
-    hosts.reports.get_mut(&1).unwrap().lost.push(host(2));
+    hosts.reports.get_mut(&1).unwrap().lost.push(host(2).tag());
     hosts.run(Duration::from_millis(1_500));
     assert_eq!(hosts.representatives(patch), [1, 3, 4]);
 }
@@ -102,7 +102,7 @@ fn a_representative_found_dead_by_another_is_replaced_sooner() {
 #[test]
 fn a_representative_wrongly_found_dead_stays() {
     let (mut hosts, patch) = region(5);
-    hosts.reports.get_mut(&1).unwrap().lost.push(host(2));
+    hosts.reports.get_mut(&1).unwrap().lost.push(host(2).tag());
     hosts.run(Duration::from_secs(9));
     assert_eq!(hosts.representatives(patch), [1, 2]);
 }
@@ -112,7 +112,7 @@ fn who_is_not_in_the_region_has_no_say_about_its_representatives() {
     let (mut hosts, patch) = region(2);
     hosts.run(Duration::from_millis(2_100));
     let mut stranger = report(9, [open(9, &["b"])]);
-    stranger.lost.push(host(2));
+    stranger.lost.push(host(2).tag());
     hosts.send(stranger).unwrap();
     hosts.kill(2);
     hosts.run(Duration::from_millis(1_600));

@@ -3,7 +3,9 @@ use super::hosts::{config, group, host, open, report};
 use crate::wire::{
     Assembler, Frame, Frames, Header, MAX_DATAGRAM_BYTES, PREFIX_BYTES, SUITE_OPEN, padding,
 };
-use crate::{Action, Counter, Event, Incarnation, LinkError, LinkId, Machine, Rng, Time, Transmit};
+use crate::{
+    Action, Counter, Event, Incarnation, LinkError, LinkId, Machine, PatchId, Rng, Time, Transmit,
+};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -101,9 +103,11 @@ fn the_unproven_get_no_more_bytes_than_they_sent() {
     // Several requests in one datagram get one answer.
     let depart =
         Frame::Depart { group: group(), host: host(1), incarnation: Incarnation(1), cookie: 0 };
+    let survey = Frame::Survey { group: group(), cookie: 0, from: PatchId(0) };
     let mut many = packet(1, &depart).to_vec();
     (0..9).for_each(|_| depart.encode(&mut many));
-    for bytes in [packet(1, &join(1, 0)), padded(1, &join(1, 0)), packet(1, &depart), many.into()] {
+    let requests = [join(1, 0), depart, survey].map(|request| packet(1, &request));
+    for bytes in requests.into_iter().chain([padded(1, &join(1, 0)), many.into()]) {
         let came = bytes.len();
         datagram(&mut service, 1, bytes);
         let sent: usize = drain(&mut service, LinkId::UDP).iter().map(Transmit::len).sum();
@@ -212,6 +216,25 @@ fn appointments_reach_a_host_that_did_not_ask() {
     let view = service.groups().next().unwrap();
     assert_eq!((view.hosts, view.patches[1].members), (3, 3));
     assert_eq!(view.patches[1].representatives, [host(2), host(3), host(4)]);
+}
+
+#[test]
+fn a_survey_is_for_proven_members_only() {
+    let mut service = service(config());
+    let cookies = [1, 2].map(|n| cookie(&mut service, n));
+    let survey =
+        |n: u8, cookie| packet(n, &Frame::Survey { group: group(), cookie, from: PatchId(0) });
+    datagram(&mut service, 1, packet(1, &join(1, cookies[0])));
+    drain(&mut service, LinkId::UDP);
+    datagram(&mut service, 1, survey(1, cookies[1]));
+    assert!(matches!(frames(&drain(&mut service, LinkId::UDP))[..], [Frame::Cookie { .. }]));
+    datagram(&mut service, 2, survey(2, cookies[1]));
+    assert!(drain(&mut service, LinkId::UDP).is_empty(), "not a member");
+    assert_eq!(service.counters().get(Counter::DroppedUnexpected), 1);
+    datagram(&mut service, 1, survey(1, cookies[0]));
+    let sent = frames(&drain(&mut service, LinkId::UDP));
+    let [Frame::SurveyPart(part)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((part.hosts, part.patches.len(), part.more), (1, 2, false));
 }
 
 #[test]
