@@ -5,6 +5,7 @@ use crate::member::{Member, Standing};
 use crate::sockets::Sockets;
 use crate::{BindError, JoinError, Options, SystemCalls, Url};
 use bytes::Bytes;
+use quilt_proto::survey::NotMember;
 use quilt_proto::{Counters, Group, GroupId, HostId, Notice, Place, PublishError, Seq};
 use quilt_sockets::{FAREWELL, Listening, seed};
 use std::io;
@@ -81,6 +82,16 @@ impl Node {
                 (None, false) => self.readable.notified().await,
             }
         }
+    }
+
+    /// Asks how the whole group is put together. [`Notice::Surveyed`] or [`Notice::NotSurveyed`]
+    /// follows within seconds, unless the membership ends before.
+    ///
+    /// # Errors
+    /// The host is no longer in the group.
+    pub fn survey(&self) -> Result<(), NotMember> {
+        let group = self.sender.group.ok_or(NotMember)?;
+        self.driver().call(|member, now| member.node.survey(now, group)).unwrap_or(Err(NotMember))
     }
 
     /// A handle that publishes to the same group; it can be cloned and given to other tasks.

@@ -83,3 +83,53 @@ impl Writer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Scope;
+    use crate::{GroupId, PatchId, ProtocolId};
+    use alloc::vec::Vec;
+    use bytes::Bytes;
+
+    #[test]
+    fn the_patches_of_a_survey_rise_from_where_it_was_asked_for() {
+        let patch = |&id: &u32| Patch {
+            patch: PatchId(id),
+            scope: Scope::Regional,
+            protocol: ProtocolId::IPMC,
+            members: 1,
+            representatives: Vec::new(),
+        };
+        let part = |from, more, ids: &[u32]| {
+            let (group, from) = (GroupId(1), PatchId(from));
+            let patches = ids.iter().map(patch).collect();
+            let mut bytes = Vec::new();
+            let part = SurveyPart { group, from, hosts: 9, more, patches };
+            part.encode(&mut Writer::new(&mut bytes));
+            SurveyPart::decode(&mut Reader::new(&Bytes::from(bytes)))
+                .map(|decoded| assert_eq!(decoded, part))
+        };
+        assert_eq!(part(3, true, &[3, 5, 9]), Ok(()));
+        assert_eq!(part(3, false, &[]), Ok(()));
+        let bad = Err(DecodeError::BadValue("patches"));
+        assert_eq!(part(4, true, &[3, 5]), bad, "before where it was asked for");
+        assert_eq!(part(3, true, &[5, 5]), bad, "twice the same");
+        assert_eq!(part(3, true, &[9, 5]), bad, "descending");
+        assert_eq!(part(3, true, &[]), bad, "more, and no way on");
+    }
+
+    #[test]
+    fn a_round_trip_has_whole_microseconds_and_is_never_lost() {
+        let told = |nanos| {
+            let round_trip = Some(Duration::from_nanos(nanos));
+            let mut bytes = Vec::new();
+            let parent = Some(Parent { host: crate::HostTag(1), round_trip });
+            Writer::new(&mut bytes).parent(parent);
+            Reader::new(&Bytes::from(bytes)).parent().unwrap().unwrap().round_trip
+        };
+        assert_eq!(told(7_999), Some(Duration::from_micros(7)));
+        assert_eq!(told(3), Some(Duration::from_micros(1)), "0 would say that it is not known");
+        assert_eq!(told(u64::MAX), Some(Duration::from_micros(u32::MAX.into())));
+    }
+}

@@ -344,24 +344,6 @@ fn missing_ranges_lie_apart_between_low_and_next() {
 }
 
 #[test]
-fn the_patches_of_a_survey_rise_from_where_it_was_asked_for() {
-    let part = |from, more, ids: &[u32]| {
-        let mut part = largest_survey_part();
-        (part.from, part.more) = (PatchId(from), more);
-        part.patches.truncate(ids.len());
-        part.patches.iter_mut().zip(ids).for_each(|(patch, &id)| patch.patch = PatchId(id));
-        decode_one(&encode(&Frame::SurveyPart(part))).map(drop)
-    };
-    assert_eq!(part(3, true, &[3, 5, 9]), Ok(()));
-    assert_eq!(part(3, false, &[]), Ok(()));
-    let bad = Err(DecodeError::BadValue("patches"));
-    assert_eq!(part(4, true, &[3, 5]), bad, "before where it was asked for");
-    assert_eq!(part(3, true, &[5, 5]), bad, "twice the same");
-    assert_eq!(part(3, true, &[9, 5]), bad, "descending");
-    assert_eq!(part(3, true, &[]), bad, "more, and no way on");
-}
-
-#[test]
 fn wanted_fragments_do_not_end_before_they_start() {
     let source = Source { host: HostTag(1), incarnation: Incarnation(1) };
     let first = FragmentId { source, seq: Seq(1), index: 5 };

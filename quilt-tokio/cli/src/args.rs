@@ -109,6 +109,10 @@ pub(crate) struct JoinArgs {
     /// Go on after a whole transfer, also with --output; FILE then is the latest one.
     #[arg(long, conflicts_with = "once")]
     pub(crate) stay: bool,
+    /// Draw the group's patches, and the tree between them, to FILE as SVG; drawn anew whenever
+    /// they change.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) graph: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) parent: ParentArgs,
 }
@@ -139,6 +143,9 @@ pub(crate) struct DemoArgs {
     /// Print one JSON object as the last line, and nothing else on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Draw the patches, and the tree between them, to FILE as SVG at the end.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) graph: Option<PathBuf>,
     /// Keep the received files.
     #[arg(long)]
     pub(crate) keep: bool,

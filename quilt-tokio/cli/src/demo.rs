@@ -5,6 +5,7 @@ mod site;
 mod summary;
 
 use crate::args::DemoArgs;
+use crate::graph::{Drawn, Graph};
 use crate::screen::Screen;
 use crate::send::{CHUNK_BYTES, Input};
 use crate::stop::Stop;
@@ -61,6 +62,7 @@ struct Demo<'a> {
     screen: Screen,
     crew: Crew,
     url: Url,
+    graph: Option<Graph>,
     sender: Node,
     bars: Vec<(Site, ProgressBar)>,
     deadline: Instant,
@@ -75,6 +77,7 @@ impl<'a> Demo<'a> {
         let program = own_path()?;
         // Two demos at once must not meet on one multicast address.
         let group = format!("demo-{}", std::process::id());
+        let graph = args.graph.as_deref().map(|file| Graph::new(file, &group)).transpose()?;
         let (crew, url) = Crew::start(&program, &group, args.hosts, args.keep).await?;
         let mut options = Options { create: true, ..Options::default() };
         options.bind = (Site::FIRST.sender_address(), 0).into();
@@ -91,7 +94,8 @@ impl<'a> Demo<'a> {
         });
         let bars = bars.collect();
         let sending_since = Instant::now();
-        let demo = Self { args, screen, crew, url, sender, bars, deadline, sending_since, length };
+        let demo =
+            Self { args, screen, crew, url, graph, sender, bars, deadline, sending_since, length };
         demo.tell(format_args!(
             "bootstrap service and {} receivers run as processes; join them in another terminal: \
              quilt join {}",
@@ -169,6 +173,10 @@ impl<'a> Demo<'a> {
         if !self.args.json {
             self.tell(format_args!("\n{}", summary::table(&self.crew.receivers)));
             self.tell(format_args!("{summary}; sha256 {digest}"));
+        }
+        if let Some(graph) = &mut self.graph {
+            let drawn = graph.finish(&mut self.sender, true).await;
+            drawn.into_iter().for_each(|Drawn { line, .. }| self.tell(format_args!("{line}")));
         }
         self.sender.leave().await;
         self.crew.dismiss().await;

@@ -1,6 +1,7 @@
 //! `quilt join`.
 
 use crate::args::{self, JoinArgs};
+use crate::graph::{Drawn, Graph};
 use crate::output::{Output, Sink};
 use crate::screen::{Pace, Screen};
 use crate::stop::Stop;
@@ -18,7 +19,11 @@ pub(crate) async fn run(args: JoinArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen(args.parent.exit_on_stdin_eof);
     let url = args::url(&args.url)?;
     let json = args.host.json;
+    if let Some(file) = args.graph.as_ref().filter(|file| args.output.as_ref() == Some(file)) {
+        return Err(Failure::same_file(file));
+    }
     let output = Output::new(args.output.as_deref(), json)?;
+    let mut graph = args.graph.as_deref().map(|file| Graph::new(file, url.group())).transpose()?;
     let screen = Screen::new(json, matches!(output, Output::Stdout { .. }));
     let options = args.host.options(true)?;
     let mut node = Node::join(&url, options).await.map_err(|error| Failure::join(&url, &error))?;
@@ -30,11 +35,21 @@ pub(crate) async fn run(args: JoinArgs) -> Result<(), Failure> {
         tokio::select! {
             notice = node.next() => match notice {
                 Some(Notice::Evicted { cause }) => return Err(Failure::evicted(&url, cause)),
+                Some(Notice::Surveyed(survey)) => {
+                    let drawn = graph.as_mut().and_then(|graph| graph.on_survey(&survey));
+                    receiver.tell(drawn);
+                }
                 Some(notice) => receiver.on_notice(notice, &node)?,
                 None => break,
             },
+            // It is answered by a notice; one that is put out gets that one instead.
+            () = Graph::due(&mut graph) => drop(node.survey()),
             () = stop.wait() => break,
         }
+    }
+    if let Some(graph) = &mut graph {
+        let drawn = graph.finish(&mut node, false).await;
+        receiver.tell(drawn);
     }
     node.leave().await;
     receiver.screen.say(&Line::left(&url, &node.counters()));
@@ -83,6 +98,14 @@ impl Receiver {
             _ => {}
         }
         Ok(())
+    }
+
+    fn tell(&self, drawn: Option<Drawn>) {
+        match drawn {
+            Some(Drawn { line, news: true }) => self.screen.say(&line),
+            Some(Drawn { line, .. }) => self.screen.progress(&line),
+            None => {}
+        }
     }
 
     fn on_part(&mut self, source: Source, part: Part, node: &Node) -> Result<(), Failure> {

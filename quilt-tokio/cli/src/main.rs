@@ -3,6 +3,7 @@
 mod args;
 mod bootstrap;
 mod demo;
+mod graph;
 mod join;
 mod latency;
 mod output;

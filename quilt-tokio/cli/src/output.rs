@@ -35,12 +35,7 @@ impl Output {
     pub(crate) fn new(target: Option<&Path>, json: bool) -> Result<Self, Failure> {
         match target {
             Some(target) => {
-                // What is whole takes the target's name: a device or a folder would be lost.
-                if fs::metadata(target).is_ok_and(|there| !there.is_file()) {
-                    let error = io::Error::other("it is not a regular file");
-                    return Err(Failure::write(target, &error));
-                }
-                let ready = Some(Partial::create(with_suffix(target, ".partial"))?);
+                let ready = Some(Partial::beside(target)?);
                 Ok(Self::File { target: target.into(), ready })
             }
             None if json => Ok(Self::Nowhere),
@@ -96,10 +91,7 @@ impl Output {
 impl Sink {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
-            Self::File(partial) => {
-                let written = partial.file.write_all(bytes);
-                written.map_err(|error| Failure::write(&partial.path, &error))
-            }
+            Self::File(partial) => partial.write(bytes),
             Self::Stdout => {
                 let mut stdout = io::stdout().lock();
                 let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -111,12 +103,27 @@ impl Sink {
 }
 
 impl Partial {
+    /// The partial file of `target`, beside it.
+    pub(crate) fn beside(target: &Path) -> Result<Self, Failure> {
+        // What is whole takes the target's name: a device or a folder would be lost.
+        if fs::metadata(target).is_ok_and(|there| !there.is_file()) {
+            let error = io::Error::other("it is not a regular file");
+            return Err(Failure::write(target, &error));
+        }
+        Self::create(with_suffix(target, ".partial"))
+    }
+
     fn create(path: PathBuf) -> Result<Self, Failure> {
         let file = File::create(&path).map_err(|error| Failure::write(&path, &error))?;
         Ok(Self { path, file, kept: false })
     }
 
-    fn keep(mut self, target: &Path) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.file.write_all(bytes).map_err(|error| Failure::write(&self.path, &error))
+    }
+
+    /// It is whole, and takes its target's place.
+    pub(crate) fn keep(mut self, target: &Path) -> Result<(), Failure> {
         let renamed = std::fs::rename(&self.path, target);
         self.kept = renamed.is_ok();
         renamed.map_err(|error| Failure::write(target, &error))

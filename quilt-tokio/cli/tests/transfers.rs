@@ -60,8 +60,12 @@ fn two_senders_at_once_do_not_mix() {
 fn the_demo_delivers_the_very_bytes_to_every_receiver() {
     let (folder, bytes) = (Folder::new(), noise(1_000_000, 3));
     let input = folder.file("in", &bytes);
-    let end = Quilt::start(&["demo", "--hosts", "8", "--json", "--input", &input]).end();
+    let picture = folder.path("demo.svg");
+    let args = ["demo", "--hosts", "8", "--json", "--input", &input, "--graph", &picture];
+    let end = Quilt::start(&args).end();
     assert!(end.status.success(), "{}", end.stderr);
+    assert_eq!(end.stdout.len(), 1, "{:?}", end.stdout);
+    assert!(std::fs::exists(&picture).unwrap());
     let summary: serde_json::Value = serde_json::from_str(end.stdout.last().unwrap()).unwrap();
     assert_eq!(summary["hosts"], 8);
     assert_eq!(summary["bytes"], 1_000_000);

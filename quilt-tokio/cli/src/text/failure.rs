@@ -1,5 +1,6 @@
 //! What went wrong, why, and what cures it: one line.
 
+use super::Line;
 use quilt_tokio::proto::policy::PolicyError;
 use quilt_tokio::proto::{EvictCause, LinkError, RejectCause, wire};
 use quilt_tokio::{BindError, JoinError, PublishError, Url, UrlError};
@@ -136,6 +137,18 @@ impl Failure {
         Self::new(format!("left {url}"), "stopped before a transfer was whole", cure)
     }
 
+    /// There is no picture of the group.
+    pub(crate) fn not_surveyed(file: &Path) -> Self {
+        let why = "the bootstrap service did not say what the group is like";
+        let what = format!("{} was not drawn", file.display());
+        Self::new(what, why, "see that it runs, and join again")
+    }
+
+    pub(crate) fn same_file(file: &Path) -> Self {
+        let why = "it is to hold what arrives";
+        Self::new(format!("cannot draw to {}", file.display()), why, "give --graph another file")
+    }
+
     pub(crate) fn interrupted() -> Self {
         Self::new("nothing was sent to its end", "stopped by a signal", "run the command again")
     }
@@ -153,6 +166,14 @@ impl Failure {
     pub(crate) fn demo_digest(who: &str) -> Self {
         let cure = "keep the files with --keep and compare them";
         Self::new("the received files differ from the one sent", who, cure)
+    }
+}
+
+/// What went wrong, but does not end the program.
+impl From<Failure> for Line {
+    fn from(failure: Failure) -> Self {
+        let Failure { what, why, cure } = failure;
+        Self::Degraded { trouble: format!("{what}: {why}"), cure }
     }
 }
 

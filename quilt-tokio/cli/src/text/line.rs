@@ -72,6 +72,8 @@ pub(crate) enum Line {
     Incomplete { source: String, name: String, bytes: u64, why: String },
     /// A file was published to its end.
     Sent { url: String, bytes: u64, seconds: f64, digest: String },
+    /// The group is drawn, with so many links of known round-trip time.
+    Drawn { file: PathBuf, patches: usize, representatives: usize, links: usize },
     /// The host left the group.
     Left { url: String, counters: BTreeMap<String, u64> },
     /// The bootstrap service ends.
@@ -251,6 +253,12 @@ impl fmt::Display for Line {
                  need: quilt send {url} < FILE",
                 human(*bytes),
                 human((*bytes as f64 / seconds.max(1e-9)) as u64)
+            ),
+            Self::Drawn { file, patches, representatives, .. } => write!(
+                f,
+                "the patchwork is drawn, {patches} patches and {representatives} representatives; \
+                 look at it: {}",
+                file.display()
             ),
             Self::Left { url, counters } => {
                 f.write_str("left; counted:")?;
