@@ -5,6 +5,7 @@ use crate::{BindError, Guest, JoinError, Options, SystemCalls, Url};
 use bytes::Bytes;
 use mio::Registry;
 use mio::event::Event;
+use quilt_proto::survey::NotMember;
 use quilt_proto::{Counters, Group, GroupId, HostId, Notice, Place, PublishError, Seq};
 use quilt_sockets::{Listening, seed};
 use std::net::SocketAddr;
@@ -62,6 +63,16 @@ impl Node {
     pub fn publish(&mut self, body: impl Into<Bytes>) -> Result<Seq, PublishError> {
         let now = self.driver.now();
         self.driver.machine.publish(now, self.group, body.into())
+    }
+
+    /// Asks how the whole group is put together. [`Notice::Surveyed`] or [`Notice::NotSurveyed`]
+    /// follows within seconds, unless the membership ends before.
+    ///
+    /// # Errors
+    /// The host is not in the group, or not yet; nothing has changed.
+    pub fn survey(&mut self) -> Result<(), NotMember> {
+        let now = self.driver.now();
+        self.driver.machine.survey(now, self.group)
     }
 
     /// What happened next, if anything did. Messages wait in the window until they are pulled: ask

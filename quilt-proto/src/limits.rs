@@ -37,7 +37,8 @@ pub struct Limits {
     pub directory_members: usize,
     /// Hosts of one group that the bootstrap service admits. Default 100,000.
     pub group_hosts: usize,
-    /// Patches of one group; hosts that would need another are refused. Default 4,096.
+    /// Patches of one group; hosts that would need another are refused, and a survey of more ends
+    /// there. Default 4,096.
     pub patches: usize,
 }
 

@@ -129,3 +129,18 @@ async fn foreign_datagrams_are_counted_and_disturb_nobody() {
     assert!(bob.counters().get(Counter::DroppedVersion) > 0);
     assert!(bob.receive_buffer_bytes() > 0);
 }
+
+#[tokio::test]
+async fn a_member_is_told_how_the_group_is_put_together() {
+    let (_bootstrap, url) = bootstrap().await;
+    let mut node = join(&url).await;
+    node.survey().unwrap();
+    let survey = loop {
+        if let Notice::Surveyed(survey) = node.next().await.unwrap() {
+            break survey;
+        }
+    };
+    assert_eq!((survey.hosts, survey.patches.len()), (1, 2));
+    node.leave().await;
+    assert!(node.survey().is_err());
+}
