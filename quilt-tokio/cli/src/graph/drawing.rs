@@ -84,8 +84,10 @@ fn subtitle(picture: &Picture, moment: &str) -> [String; 2] {
     let patches = count(picture.patches.len(), "patch", "patches");
     let one = count(picture.representatives, "representative", "representatives");
     let sewn = match picture.inter_patch {
-        Some(id) => format!(", sewn together by {one} ({})", protocol(id)),
-        None => String::new(),
+        Some(id) if picture.patches.len() > 1 => {
+            format!(", sewn together by {one} ({})", protocol(id))
+        }
+        _ => format!(", {one}"),
     };
     [format!("{hosts} in {patches}{sewn}"), format!("Surveyed at {moment}")]
 }
@@ -259,11 +261,20 @@ fn legend(picture: &Picture, width: f64) -> Vec<Group> {
     }
     let dot = Circle::new().set("cx", 12).set("cy", -4).set("r", 3.6);
     entries.push((Group::new().add(dot), "member".into()));
+    let any = |is_one: fn(&Seat) -> bool| {
+        picture.patches.iter().flat_map(|patch| &patch.representatives).any(is_one)
+    };
     let sign = |full| Group::new().add(diamond(centre, 7.0, full));
-    entries.push((sign(true), "representative that forwards".into()));
-    entries.push((sign(false), "representative that stands by".into()));
-    let root = Group::new().add(ring(centre, 6.0)).add(diamond(centre, 6.0, true));
-    entries.push((root, "root of the tree".into()));
+    if any(|seat| seat.forwards) {
+        entries.push((sign(true), "representative that forwards".into()));
+    }
+    if any(|seat| !seat.forwards) {
+        entries.push((sign(false), "representative that stands by".into()));
+    }
+    if any(|seat| seat.root) {
+        let root = Group::new().add(ring(centre, 6.0)).add(diamond(centre, 6.0, true));
+        entries.push((root, "root of the tree".into()));
+    }
     if picture.links.iter().any(|link| link.forwards) {
         entries.push((line("none", 2.0, LINK), "tree link, round-trip time at the child".into()));
     }

@@ -197,7 +197,7 @@ fn nothing_lies_on_anything_else() {
         let ports = || layout.cards.iter().flat_map(|card| &card.ports);
         let labels: Vec<Area> =
             ports().map(|port| Area::around(port.label, LABEL.0 - 4.0, LABEL.1 - 3.0)).collect();
-        let signs: Vec<Area> = ports().map(|port| Area::around(port.at, 10.0, 10.0)).collect();
+        let signs: Vec<Area> = ports().map(|port| Area::around(port.at, 12.0, 12.0)).collect();
         let canvas = Area {
             from: Point { x: 0.0, y: 90.0 },
             to: Point { x: layout.width, y: layout.bottom + 1.0 },
@@ -208,6 +208,10 @@ fn nothing_lies_on_anything_else() {
             assert!(cards[..nth].iter().all(|other| !card.meets(other)), "{what}: patch {nth}");
             assert!(labels.iter().all(|label| !card.meets(label)), "{what}: patch {nth}");
             assert!(canvas.holds(card.from) && canvas.holds(card.to), "{what}: patch {nth}");
+        }
+        for dot in dots(&picture) {
+            assert!(cards.iter().any(|card| card.holds(dot.from) && card.holds(dot.to)), "{what}");
+            assert!(signs.iter().all(|sign| !dot.meets(sign)), "{what}: {dot:?}");
         }
         for (nth, label) in labels.iter().enumerate() {
             assert!(signs.iter().all(|sign| !label.meets(sign)), "{what}: {label:?}");
@@ -222,6 +226,24 @@ fn nothing_lies_on_anything_else() {
             }
         }
     }
+}
+
+/// The members as they are drawn.
+fn dots(picture: &Picture) -> Vec<Area> {
+    let svg = written(picture, "now");
+    let circles = svg.split("<circle ").skip(1).filter(|circle| !circle.contains("stroke="));
+    let number = |circle: &str, name: &str| {
+        let (_, rest) = circle.split_once(&format!("{name}=\"")).unwrap();
+        rest.split_once('"').unwrap().0.parse().unwrap()
+    };
+    // The last one is the legend's.
+    let circles: Vec<&str> = circles.collect();
+    let (_, circles) = circles.split_last().unwrap();
+    let area = |circle: &&str| {
+        let at = Point { x: number(circle, "cx"), y: number(circle, "cy") };
+        Area::around(at, 2.0 * number(circle, "r"), 2.0 * number(circle, "r"))
+    };
+    circles.iter().map(area).collect()
 }
 
 fn bezier([a, b, c, d]: [Point; 4], t: f64) -> Point {
