@@ -5,6 +5,7 @@ use quilt_tokio::proto::euid::{RouterId, RouterStack};
 use quilt_tokio::proto::{ChangeCause, Counter, Source};
 use quilt_tokio::{BootstrapConfig, Notice, Options, Url};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::{Index, IndexMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -42,8 +43,7 @@ impl Group {
 
     /// A group with nobody in it, and a service made to measure.
     pub fn with(mix: Mix, config: BootstrapConfig) -> Self {
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let service = Service::bind(mix.service, any_port, config).expect("a free port");
+        let service = Service::bind(mix.service, own_address(), config).expect("a free port");
         let url = Url::new(service.address(), &named("group")).expect("a plain name");
         Self { mix, service: Some(service), url, hosts: Vec::new(), since: Vec::new() }
     }
@@ -177,9 +177,21 @@ pub fn harmless(notice: &Notice) -> bool {
 /// A name that nobody else has, in this process or in another one. IP-multicast addresses follow
 /// from a group's name.
 pub fn named(what: &str) -> String {
+    format!("{what}-{}-{}", std::process::id(), count())
+}
+
+/// A loopback address that no other group's service has, with any port: while a service is down,
+/// nobody else is given its port.
+fn own_address() -> SocketAddr {
+    let [.., pid] = std::process::id().to_be_bytes();
+    let [.., high, low] = count().to_be_bytes();
+    ([127, 100 + pid % 100, high, low], 0).into()
+}
+
+/// A number that nobody else in this process has.
+fn count() -> u32 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{what}-{}-{count}", std::process::id())
+    COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Options of a host of whose surroundings nothing is known, with an address of its own on the
