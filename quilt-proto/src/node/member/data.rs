@@ -196,7 +196,7 @@ impl Member {
             return true;
         }
         // A host that is a neighbour in two patches has one link all the same.
-        let mut hosts = BTreeSet::new();
+        let mut hosts: SmallVec<[HostId; 16]> = SmallVec::new();
         let (mut links, mut slow) = (0_usize, 0_usize);
         let mut count = |is_slow: bool| {
             links = links.saturating_add(1);
@@ -211,6 +211,8 @@ impl Member {
                 None => hosts.extend(patch.neighbours()),
             }
         }
+        hosts.sort_unstable();
+        hosts.dedup();
         hosts.iter().for_each(|&host| count(env.links.is_slow(host)));
         links > 0 && slow.saturating_mul(2) >= links
     }
