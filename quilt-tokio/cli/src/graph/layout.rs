@@ -203,12 +203,11 @@ impl Side {
         }
     }
 
-    /// Along the patch's edge, to the right or down.
+    /// Along the patch's edge, clockwise around the middle: there lie the patches that follow, and
+    /// so the links to children turn off to that side.
     fn along(self) -> Point {
-        match self.is_level() {
-            true => Point { x: 1.0, y: 0.0 },
-            false => Point { x: 0.0, y: 1.0 },
-        }
+        let Point { x, y } = self.inwards();
+        Point { x: y, y: -x }
     }
 
     fn is_level(self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::drawing::draw;
 use super::layout::{Card, LABEL, Layout, Point, curve};
-use super::picture::Picture;
+use super::picture::{Link, Picture};
 use quilt_tokio::proto::survey::{Parent, Patch, Representative, Survey};
 use quilt_tokio::proto::wire::Scope;
 use quilt_tokio::proto::{GroupId, HostTag, PatchId, ProtocolId};
@@ -228,6 +228,21 @@ fn nothing_lies_on_anything_else() {
     }
 }
 
+#[test]
+fn in_a_small_group_no_two_links_of_forwarding_representatives_cross() {
+    for survey in surveys().filter(|survey| survey.patches.len() <= 7) {
+        let picture = Picture::of("news", &survey);
+        let layout = Layout::of(&picture);
+        let port = |(patch, seat): (usize, usize)| &layout.cards[patch].ports[seat];
+        let links: Vec<_> = picture.links.iter().filter(|link| link.forwards).collect();
+        let path = |link: &Link| curve(port(link.parent), port(link.child));
+        for (nth, link) in links.iter().enumerate() {
+            let crossed = links[..nth].iter().find(|other| cross(path(link), path(other)));
+            assert_eq!(crossed, None, "{link:?} of {}", picture.patches.len());
+        }
+    }
+}
+
 /// The members as they are drawn.
 fn dots(picture: &Picture) -> Vec<Area> {
     let svg = written(picture, "now");
@@ -244,6 +259,25 @@ fn dots(picture: &Picture) -> Vec<Area> {
         Area::around(at, 2.0 * number(circle, "r"), 2.0 * number(circle, "r"))
     };
     circles.iter().map(area).collect()
+}
+
+/// Whether two curves meet elsewhere than at an end that they share.
+fn cross(one: [Point; 4], other: [Point; 4]) -> bool {
+    if one[0] == other[0] {
+        return false;
+    }
+    let pieces = |ends| {
+        let points = (0..=60).map(move |step| bezier(ends, f64::from(step) / 60.0));
+        points.collect::<Vec<_>>()
+    };
+    let side = |a: Point, b: Point, c: Point| (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
+    let (one, other) = (pieces(one), pieces(other));
+    one.windows(2).any(|a| {
+        other.windows(2).any(|b| {
+            side(a[0], a[1], b[0]) * side(a[0], a[1], b[1]) < 0.0
+                && side(b[0], b[1], a[0]) * side(b[0], b[1], a[1]) < 0.0
+        })
+    })
 }
 
 fn bezier([a, b, c, d]: [Point; 4], t: f64) -> Point {
