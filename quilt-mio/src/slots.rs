@@ -168,10 +168,8 @@ impl Slots {
 
     /// Enters a link that can get on.
     fn wake(&mut self, at: usize) {
-        if let Some(Some(slot)) = self.slots.get_mut(at)
-            && slot.can_get_on()
-            && !slot.queued
-        {
+        let Some(Some(slot)) = self.slots.get_mut(at) else { return };
+        if slot.can_get_on() && !slot.queued {
             slot.queued = true;
             self.ready.push_back(at);
         }

@@ -112,12 +112,12 @@ impl<M: Machine> Host<M> {
         if self.machine.poll_timeout().is_some_and(|at| at <= now) {
             self.machine.handle(now, Event::Timeout);
         }
-        if listener.is_some_and(|ready| !ready.is_empty())
-            && let Ok((stream, from)) = self.listener.accept()
-            && let Some(link) = self.machine.accept(now, from)
-        {
-            let opened = stream.set_nonblocking(true).map(|()| Socket::stream(stream, true));
-            self.open(now, link, opened);
+        let knocked = listener.filter(|ready| !ready.is_empty());
+        if let Some(Ok((stream, from))) = knocked.map(|_| self.listener.accept()) {
+            if let Some(link) = self.machine.accept(now, from) {
+                let opened = stream.set_nonblocking(true).map(|()| Socket::stream(stream, true));
+                self.open(now, link, opened);
+            }
         }
         self.act(now);
         for (link, ready) in links {

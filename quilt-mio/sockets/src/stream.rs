@@ -124,10 +124,9 @@ impl StreamWriter {
             if whole {
                 self.partly = None;
             }
-            if let Err(error) = result
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                return Err(error);
+            match result {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
             }
         }
         Ok(())

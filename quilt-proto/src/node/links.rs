@@ -297,10 +297,11 @@ impl Links {
     /// The same stream under a new name: each name is dialled once.
     fn rename(&mut self, from: LinkId, to: LinkId) {
         if let Some(entry) = self.links.remove(&from) {
-            if let Link::Stream(stream) = &entry
-                && let Some(host) = stream.host()
-                && self.hosts.link(host) == Some(from)
-            {
+            let host = match &entry {
+                Link::Stream(stream) => stream.host(),
+                Link::Multicast(_) => None,
+            };
+            if let Some(host) = host.filter(|&host| self.hosts.link(host) == Some(from)) {
                 self.hosts.set_link(host, to);
             }
             self.insert(to, entry);

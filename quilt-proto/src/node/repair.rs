@@ -117,9 +117,8 @@ impl Repair {
         for wanted in wanted {
             let FragmentId { source, seq, .. } = wanted.first;
             self.answered(host, wanted.first, true);
-            if let Some(word) = self.words.get_mut(&host)
-                && word.denied.len() < MAX_ASKED
-            {
+            let word = self.words.get_mut(&host).filter(|word| word.denied.len() < MAX_ASKED);
+            if let Some(word) = word {
                 word.denied.insert((source, seq));
             }
         }

@@ -320,9 +320,8 @@ impl Window {
         }
         self.lives.insert(source.host, source.incarnation);
         let mut stream = Stream::met(host);
-        if let Some(at) = self.past.iter().position(|(past, _)| *past == source)
-            && let Some((_, cursor)) = self.past.remove(at)
-        {
+        let past = self.past.iter().position(|(past, _)| *past == source);
+        if let Some((_, cursor)) = past.and_then(|at| self.past.remove(at)) {
             stream.resume(cursor);
         }
         self.streams.insert(source, stream);
@@ -343,11 +342,11 @@ impl Window {
                 self.past.push_back((source, stream.cursor()));
             }
         }
-        if self.past.len() > self.limits.sources.saturating_mul(4)
-            && let Some((forgotten, _)) = self.past.pop_front()
-            && self.lives.get(&forgotten.host) == Some(&forgotten.incarnation)
-        {
-            self.lives.remove(&forgotten.host);
+        let too_many = self.past.len() > self.limits.sources.saturating_mul(4);
+        if let Some((forgotten, _)) = too_many.then(|| self.past.pop_front()).flatten() {
+            if self.lives.get(&forgotten.host) == Some(&forgotten.incarnation) {
+                self.lives.remove(&forgotten.host);
+            }
         }
         true
     }

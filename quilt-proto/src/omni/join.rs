@@ -188,14 +188,15 @@ impl Tree {
         mode: Mode,
         lineage: Lineage,
     ) {
-        if let Place::Under(parent) = &mut self.place
-            && parent.host == from
-        {
-            parent.mode = mode;
-            if mode == self.mode() {
-                return self.end_search(cx);
+        match &mut self.place {
+            Place::Under(parent) if parent.host == from => {
+                parent.mode = mode;
+                if mode == self.mode() {
+                    return self.end_search(cx);
+                }
+                return self.match_mode(cx);
             }
-            return self.match_mode(cx);
+            _ => {}
         }
         let Some(search) = self.search.as_mut().filter(|search| search.pending == Some(from))
         else {

@@ -47,9 +47,8 @@ impl Links {
             self.look(link);
         }
         let life = |stream: &Stream| stream.greeting().map(|known| known.incarnation);
-        if self.stream_to(host).and_then(life).is_some_and(|known| known < hello.incarnation)
-            && let Some(known) = self.hosts.link(host)
-        {
+        let former = self.stream_to(host).and_then(life).filter(|&life| life < hello.incarnation);
+        if let Some(known) = former.and_then(|_| self.hosts.link(host)) {
             // The host starts anew, and what is left of its earlier life is not heard of any more.
             self.drop_link(known, LinkError::Reset);
         }

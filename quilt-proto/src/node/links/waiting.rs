@@ -46,10 +46,9 @@ impl Waiting {
         let Ok(at) = find(queue, fragment) else { return false };
         queue.remove(at);
         self.len = self.len.saturating_sub(1);
-        if queue.is_empty()
-            && let Some(queue) = self.sources.remove(&(group, fragment.source))
-        {
-            self.spares.put(queue);
+        if queue.is_empty() {
+            let emptied = self.sources.remove(&(group, fragment.source));
+            emptied.into_iter().for_each(|queue| self.spares.put(queue));
         }
         true
     }

@@ -60,10 +60,8 @@ impl Member {
     /// before it.
     pub(super) fn admit(&mut self, env: &Env<'_>) {
         let ready = |patch: &Patch| patch.is_admitted(env.now);
-        if self.stage == Stage::Joining
-            && self.patches.values().all(ready)
-            && let Some(place) = &self.place
-        {
+        let may_join = self.stage == Stage::Joining && self.patches.values().all(ready);
+        if let Some(place) = self.place.as_ref().filter(|_| may_join) {
             self.stage = Stage::Joined;
             self.admitted = true;
             self.notices.push_back(Notice::Joined(place.clone()));

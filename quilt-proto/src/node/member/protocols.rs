@@ -151,9 +151,8 @@ impl Member {
             env.links.counters.bump(Counter::DroppedUnexpected);
             return None;
         };
-        if patch.peers.get(host).is_none()
-            && let Some(contact) = env.links.greeting(host).map(crate::node::contact)
-        {
+        let greeting = env.links.greeting(host).filter(|_| patch.peers.get(host).is_none());
+        if let Some(contact) = greeting.map(crate::node::contact) {
             patch.learn(env.now, me, contact);
             patch.look_at_links(env.links);
         }
