@@ -230,3 +230,17 @@ impl<'a> Writer<'a> {
         }
     }
 }
+/// Fields one after the other. They must have `N` bytes together.
+pub(super) fn pack<const N: usize>(fields: &[&[u8]]) -> [u8; N] {
+    let mut packed = [0; N];
+    let mut rest = &mut packed[..];
+    for field in fields {
+        let room = core::mem::take(&mut rest).split_at_mut_checked(field.len());
+        debug_assert!(room.is_some(), "fields of more than {N} bytes");
+        let Some((to, behind)) = room else { break };
+        to.copy_from_slice(field);
+        rest = behind;
+    }
+    debug_assert!(rest.is_empty(), "fields of less than {N} bytes");
+    packed
+}

@@ -1,6 +1,6 @@
 //! The frame that carries messages.
 
-use super::{Data, DecodeError, FRAGMENT_BYTES, Header, Reader, frame};
+use super::{Data, DecodeError, FRAGMENT_BYTES, Header, Reader, codec, frame};
 
 const _: () = assert!(Header::BYTES + Data::HEAD_BYTES == 64, "the heads of a fragment");
 
@@ -17,7 +17,7 @@ impl Data {
         debug_assert!(self.payload.len() <= FRAGMENT_BYTES, "{} bytes", self.payload.len());
         let solicited = if self.solicited { SOLICITED } else { 0 };
         let payload_bytes = u16::try_from(self.payload.len()).unwrap_or(u16::MAX);
-        let fields: [&[u8]; 10] = [
+        codec::pack(&[
             &[frame::DATA, self.hops.min(Self::MAX_HOPS) | solicited],
             &FIELD_BYTES.saturating_add(payload_bytes).to_be_bytes(),
             &self.group.0.to_be_bytes(),
@@ -28,12 +28,7 @@ impl Data {
             &self.origin.0.to_be_bytes(),
             &self.fragment.index.to_be_bytes(),
             &self.count.to_be_bytes(),
-        ];
-        let mut head = [0; Self::HEAD_BYTES];
-        for (to, from) in head.iter_mut().zip(fields.into_iter().flatten()) {
-            *to = *from;
-        }
-        head
+        ])
     }
 
     /// Reads what stands behind the frame's head and its extension fields.

@@ -1,6 +1,8 @@
 //! Packets: the header, and the frames behind it.
 
-use super::{DecodeError, Frame, MAX_STREAM_PACKET_BYTES, Reader, SUITE_OPEN, VERSION, frame};
+use super::{
+    DecodeError, Frame, MAX_STREAM_PACKET_BYTES, Reader, SUITE_OPEN, VERSION, codec, frame,
+};
 use crate::HostTag;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -24,17 +26,12 @@ impl Header {
 
     /// Its bytes, the format's version in front.
     pub fn encode(&self) -> [u8; Self::BYTES] {
-        let fields: [&[u8]; 4] = [
+        codec::pack(&[
             &[VERSION, self.suite],
             &self.key_epoch.to_be_bytes(),
             &self.sender.0.to_be_bytes(),
             &self.number.to_be_bytes(),
-        ];
-        let mut header = [0; Self::BYTES];
-        for (to, from) in header.iter_mut().zip(fields.into_iter().flatten()) {
-            *to = *from;
-        }
-        header
+        ])
     }
 
     /// Reads it, the version first: of another one nothing else is known.
