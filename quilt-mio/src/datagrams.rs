@@ -43,7 +43,7 @@ impl Datagrams {
             ready.readable = !is_blocked(read);
         }
         if ready.writable && ready.asked {
-            self.writer.fill(self.group, || machine.poll_transmit(link));
+            self.writer.fill(self.group, calls, || machine.poll_transmit(link));
             ready.asked = !self.writer.is_empty();
             ready.writable = !is_blocked(self.socket.try_io(|| self.writer.flush(&socket, calls)));
         }

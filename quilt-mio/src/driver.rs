@@ -11,8 +11,8 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::time::Instant;
 
-/// Actions carried out at once. What is left over has a deadline of now.
-const ACTIONS_PER_TURN: usize = 256;
+/// Actions carried out in one turn. What is left over has a deadline of now.
+const ACTIONS_PER_TURN: usize = 1_024;
 /// Links served in one turn, each with one read and some writes.
 const LINKS_PER_TURN: usize = 64;
 /// Streams taken in at once.
@@ -77,10 +77,11 @@ impl<M: Machine> Driver<M> {
         if due(self.machine.poll_timeout()) {
             self.machine.handle(now, Event::Timeout);
         }
-        self.act();
+        let mut budget = ACTIONS_PER_TURN;
+        self.act(&mut budget);
         for _ in 0..self.slots.count_ready().min(LINKS_PER_TURN) {
-            self.serve_next();
-            self.act();
+            self.serve_next(&mut budget);
+            self.act(&mut budget);
         }
     }
 
@@ -95,10 +96,16 @@ impl<M: Machine> Driver<M> {
         self.slots.are_idle()
     }
 
-    /// Carries out what the machine wants done.
-    fn act(&mut self) {
-        for _ in 0..ACTIONS_PER_TURN {
+    /// Enters what the machine wants done because of a call between two turns.
+    pub(crate) fn called(&mut self) {
+        self.act(&mut { ACTIONS_PER_TURN });
+    }
+
+    /// Carries out what the machine wants done, as far as `budget` goes.
+    fn act(&mut self, budget: &mut usize) {
+        while *budget > 0 {
             let Some(action) = self.machine.poll_action() else { break };
+            *budget -= 1;
             match action {
                 Action::Dial { link, to, from } => {
                     self.open(link, || {
@@ -112,7 +119,9 @@ impl<M: Machine> Driver<M> {
                         self.machine.handle(self.clock.now(), Event::Opened { link });
                     }
                 }
-                Action::Close { link } => self.slots.close(link),
+                Action::Close { link } => {
+                    self.slots.close(link);
+                }
                 Action::Look { link } => self.slots.look(link),
             }
         }
@@ -128,7 +137,7 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Lets the next link that can get on do so.
-    fn serve_next(&mut self) {
+    fn serve_next(&mut self, budget: &mut usize) {
         let (machine, now, calls) = (&mut self.machine, self.clock.now(), &self.calls);
         let served = self.slots.serve_next(|Slot { link, socket, ready, .. }| match socket {
             Socket::Stream(stream) => stream.serve(ready, (*link, machine, now), calls),
@@ -138,8 +147,11 @@ impl<M: Machine> Driver<M> {
             }
         });
         if let Some((link, Err(cause))) = served {
-            self.slots.close(link);
-            self.closed(link, cause);
+            // The machine may have closed it over what was read last.
+            self.act(budget);
+            if self.slots.close(link) {
+                self.closed(link, cause);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use mio::{Events, Poll};
 use quilt_proto::{Notice, PublishError, Seq};
 use quilt_sockets::FAREWELL;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -59,6 +60,18 @@ impl<G: Guest> Loop<G> {
     }
 }
 
+/// Why a message was not sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The group did not take it.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The system's poll failed.
+    #[error("the system's event loop failed: {0}")]
+    Poll(#[from] io::Error),
+}
+
 impl Loop<Node> {
     /// Takes this host into a group. Returns within about five seconds.
     ///
@@ -68,16 +81,17 @@ impl Loop<Node> {
         let poll = Poll::new().map_err(JoinError::Loop)?;
         let node = Node::join(poll.registry(), TOKENS, url, options)?;
         let mut joining = Self::new(poll, node);
-        while joining.guest.is_joining() {
-            joining.turn(None).map_err(JoinError::Loop)?;
-        }
-        if joining.guest.place().is_none() {
-            while let Some(notice) = joining.guest.poll_notice() {
-                if let Notice::Rejected { cause } = notice {
-                    return Err(JoinError::Rejected(cause));
-                }
+        let mut early = VecDeque::new();
+        loop {
+            match joining.guest.poll_notice() {
+                Some(Notice::Joined(_)) => break,
+                Some(Notice::Rejected { cause }) => return Err(JoinError::Rejected(cause)),
+                Some(notice) => early.push_back(notice),
+                None if joining.guest.is_over() => break,
+                None => joining.turn(None).map_err(JoinError::Loop)?,
             }
         }
+        joining.guest.put_back(early);
         Ok(joining)
     }
 
@@ -85,31 +99,31 @@ impl Loop<Node> {
     /// under way.
     ///
     /// # Errors
-    /// The message is too large, or the host is no longer in the group. It was not sent.
-    pub fn send(&mut self, body: impl Into<Bytes>) -> Result<Seq, PublishError> {
+    /// The message is too large, the host is no longer in the group, or the system's poll failed.
+    /// It was not sent.
+    pub fn send(&mut self, body: impl Into<Bytes>) -> Result<Seq, SendError> {
         let body = body.into();
         loop {
             match self.guest.publish(body.clone()) {
-                Err(PublishError::WouldBlock) => {}
-                result => return result,
-            }
-            if self.turn(None).is_err() {
-                return Err(PublishError::Closed);
+                Err(PublishError::WouldBlock) => self.turn(None)?,
+                result => return Ok(result?),
             }
         }
     }
 
-    /// What happened next, however long it takes; `None` after the last notice.
+    /// What happened next, however long it takes; `None` after the last notice. Admission and
+    /// [`Notice::Writable`] are not among them: [`join`](Self::join) and [`send`](Self::send) wait
+    /// for these.
     ///
     /// # Errors
     /// The system's poll failed.
     pub fn next_notice(&mut self) -> io::Result<Option<Notice>> {
         loop {
-            let notice = self.guest.poll_notice();
-            if notice.is_some() || self.guest.is_over() {
-                return Ok(notice);
+            match self.guest.poll_notice() {
+                Some(Notice::Joined(_) | Notice::Writable) => {}
+                None if !self.guest.is_over() => self.turn(None)?,
+                notice => return Ok(notice),
             }
-            self.turn(None)?;
         }
     }
 

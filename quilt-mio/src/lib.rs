@@ -76,7 +76,7 @@ mod slots;
 mod stream;
 
 pub use bootstrap::Bootstrap;
-pub use event_loop::Loop;
+pub use event_loop::{Loop, SendError};
 pub use guest::Guest;
 pub use node::Node;
 pub use quilt_proto as proto;

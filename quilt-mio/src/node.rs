@@ -8,6 +8,7 @@ use mio::event::Event;
 use quilt_proto::survey::NotMember;
 use quilt_proto::{Counters, Group, GroupId, HostId, Notice, Place, PublishError, Seq};
 use quilt_sockets::{Listening, seed};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Instant;
@@ -20,6 +21,8 @@ pub struct Node {
     group: GroupId,
     address: SocketAddr,
     receive_buffer: usize,
+    /// Notices that were looked at and put back.
+    unread: VecDeque<Notice>,
     over: bool,
 }
 
@@ -51,7 +54,8 @@ impl Node {
             .map_err(|source| BindError { address, source })?;
         let now = driver.now();
         let group = driver.machine.join(now, group)?;
-        Ok(Self { driver, group, address, receive_buffer, over: false })
+        let unread = VecDeque::new();
+        Ok(Self { driver, group, address, receive_buffer, unread, over: false })
     }
 
     /// Publishes a message to everybody else in the group. It goes out with the next turn, so
@@ -78,15 +82,23 @@ impl Node {
     /// What happened next, if anything did. Messages wait in the window until they are pulled: ask
     /// only while the application can take more.
     pub fn poll_notice(&mut self) -> Option<Notice> {
+        if let Some(notice) = self.unread.pop_front() {
+            return Some(notice);
+        }
         let (_, notice) = self.driver.machine.poll_notice()?;
         self.over |=
             matches!(notice, Notice::Left | Notice::Evicted { .. } | Notice::Rejected { .. });
         Some(notice)
     }
 
+    /// Puts notices back, to be pulled before all others.
+    pub(crate) fn put_back(&mut self, notices: VecDeque<Notice>) {
+        self.unread = notices;
+    }
+
     /// Whether the last notice was pulled: the host was not taken in, was put out, or has left.
     pub fn is_over(&self) -> bool {
-        self.over
+        self.over && self.unread.is_empty()
     }
 
     /// Whether everything that the host had to say was handed to the system.
@@ -100,6 +112,7 @@ impl Node {
     pub fn leave(&mut self) {
         let now = self.driver.now();
         self.driver.machine.leave(now, self.group);
+        self.driver.called();
     }
 
     /// Whether the host waits to be admitted.

@@ -132,14 +132,18 @@ impl Slots {
         }
     }
 
-    /// Closes a link, if there is one.
-    pub(crate) fn close(&mut self, link: LinkId) {
-        let Some(at) = self.of_link.remove(&link) else { return };
-        self.free.push(at);
-        if let Some(mut slot) = self.slots[at].take() {
-            // Closing the socket ends its registration, whatever is said here.
-            let _ = self.registry.deregister(slot.socket.source());
+    /// Closes a link; false if there is none.
+    pub(crate) fn close(&mut self, link: LinkId) -> bool {
+        let slot = self.of_link.remove(&link).and_then(|at| Some((at, self.slots[at].take()?)));
+        let Some((at, mut slot)) = slot else { return false };
+        // Closing the socket ends its registration, whatever is said here.
+        let _ = self.registry.deregister(slot.socket.source());
+        if slot.queued {
+            // Or the slot's next link would stand there twice.
+            self.ready.retain(|&ready| ready != at);
         }
+        self.free.push(at);
+        true
     }
 
     /// How many links may get on.
@@ -158,7 +162,6 @@ impl Slots {
         serve: impl FnOnce(&mut Slot) -> Result<(), E>,
     ) -> Option<(LinkId, Result<(), E>)> {
         let at = self.ready.pop_front()?;
-        // The link may be gone.
         let slot = self.slots.get_mut(at)?.as_mut()?;
         slot.queued = false;
         let served = (slot.link, serve(slot));

@@ -79,11 +79,10 @@ impl Stream {
     }
 }
 
-/// Whether to try again at once (`true`) or after an event; the cause if the stream is over.
+/// Whether to try again without an event: no. The cause if the stream is over.
 fn goes_on(error: &io::Error) -> Result<bool, LinkError> {
     match error.kind() {
         ErrorKind::WouldBlock => Ok(false),
-        ErrorKind::Interrupted => Ok(true),
         _ => Err(link_error(error)),
     }
 }

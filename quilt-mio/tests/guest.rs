@@ -238,3 +238,21 @@ fn what_a_host_that_hangs_does_not_take_stays_in_the_core_and_reaches_it_when_it
         heard[asleep] == count
     });
 }
+
+#[test]
+fn a_host_that_leaves_before_it_is_admitted_is_not_done_until_its_farewell_is_written() {
+    let mut rig = Rig::new();
+    let mut host =
+        Node::join(rig.poll.registry(), 0..50, &rig.url, Options::default()).expect("a free port");
+    host.turn();
+    let calls = host.system_calls();
+    host.leave();
+    assert_eq!(host.poll_notice(), Some(Notice::Left));
+    assert!(host.is_over() && !host.is_written(), "the service has not heard of it");
+    while !host.is_written() {
+        rig.poll.poll(&mut rig.events, Some(Duration::ZERO)).unwrap();
+        rig.events.iter().for_each(|event| host.on_event(event));
+        host.turn();
+    }
+    assert!(host.system_calls().datagrams_sent > calls.datagrams_sent);
+}

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 /// What an adapter drives: a [`Node`](crate::Node) or a [`Bootstrap`](crate::Bootstrap).
 ///
-/// After each call of `accept` or `handle`, and after each call of the application's, the adapter
-/// drains [`poll_action`](Self::poll_action), then [`poll_transmit`](Self::poll_transmit) of the
+/// After `accept` and `handle`, of which it may make a few calls in a row, and after each call of the
+/// application's, the adapter drains [`poll_action`](Self::poll_action), then [`poll_transmit`](Self::poll_transmit) of the
 /// links it was told to look at while their sockets can take more, then reads
 /// [`poll_timeout`](Self::poll_timeout).
 pub trait Machine {
@@ -136,7 +136,8 @@ pub enum Action {
         /// The hop limit of what is sent there.
         ttl: u8,
     },
-    /// Close a link, unsent frames and all. No event answers it, and none may follow.
+    /// Close a link, unsent frames and all. No event answers it; none follows but those that the
+    /// adapter handed in before it saw this, which are ignored.
     Close {
         /// Which.
         link: LinkId,
@@ -188,9 +189,10 @@ impl Transmit {
         }
     }
 
-    /// Adds a shared payload behind what is there.
+    /// Adds a shared payload behind what is there, of which at most 65,535 bytes may be heads.
     pub fn push_payload(&mut self, payload: Bytes) {
         self.len = self.len.saturating_add(payload.len());
+        debug_assert!(self.heads.len() <= usize::from(u16::MAX), "too many bytes of heads");
         let at = u16::try_from(self.heads.len()).unwrap_or(u16::MAX);
         self.payloads.push((at, payload));
     }

@@ -2,7 +2,7 @@
 
 use crate::driver::Driver;
 use crate::sockets::Sockets;
-use crate::{BindError, BootstrapConfig};
+use crate::{BindError, BootstrapConfig, SystemCalls};
 use quilt_proto::{Action, Counters, Event, GroupView, LinkId, Machine, Time, Transmit};
 use quilt_sockets::{Listening, seed};
 use std::net::SocketAddr;
@@ -56,6 +56,11 @@ impl Bootstrap {
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.driver.peek(|service| service.machine.counters().clone())
+    }
+
+    /// The system calls that moved packets so far.
+    pub fn system_calls(&self) -> SystemCalls {
+        self.driver.calls().snapshot()
     }
 
     pub(crate) fn driver(&self) -> &Arc<Driver<Service>> {

@@ -72,7 +72,7 @@ async fn send<M: Machine + Send + 'static>(
     loop {
         look.notified().await;
         loop {
-            driver.pull(link, |pull| writer.fill(group, pull));
+            driver.pull(link, |pull| writer.fill(group, driver.calls(), pull));
             if writer.is_empty() {
                 break;
             }

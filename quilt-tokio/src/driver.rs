@@ -2,7 +2,7 @@
 
 use crate::memory::{Packet, Port};
 use crate::sockets::Sockets;
-use quilt_proto::{Event, LinkError, LinkId, Machine, Time, Transmit};
+use quilt_proto::{Action, Event, LinkError, LinkId, Machine, Time, Transmit};
 use quilt_sockets::{Calls, Clock};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -141,6 +141,7 @@ impl<M: Machine + Send + 'static> Driver<M> {
         if sockets.remove(link) {
             state.machine.handle(self.clock.now(), Event::Closed { link, cause });
             self.turn(&mut state);
+            self.dry.notify_waiters();
         }
     }
 
@@ -177,17 +178,20 @@ impl<M: Machine + Send + 'static> Driver<M> {
     ) -> R {
         let mut state = self.lock();
         let machine = &mut state.machine;
-        let mut dry = false;
+        let (mut pulled, mut dry) = (false, false);
         let taken = take(&mut || {
             let transmit = machine.poll_transmit(link);
             dry = transmit.is_none();
+            pulled |= !dry;
             transmit
         });
         if dry {
-            if let Some(Carrier::Sockets(sockets)) = &mut state.carrier {
-                sockets.ran_dry(link);
-                self.dry.notify_waiters();
+            match &mut state.carrier {
+                // What was pulled just now is not yet written.
+                Some(Carrier::Sockets(sockets)) if !pulled => sockets.ran_dry(link),
+                _ => {}
             }
+            self.dry.notify_waiters();
             self.turn(&mut state);
         }
         taken
@@ -218,6 +222,10 @@ impl<M: Machine + Send + 'static> Driver<M> {
         let State { machine, carrier, armed } = state;
         for _ in 0..ACTIONS_PER_TURN {
             let Some(action) = machine.poll_action() else { break };
+            // Nobody waits any more for what a closed link had to write.
+            if matches!(action, Action::Close { .. }) {
+                self.dry.notify_waiters();
+            }
             match carrier {
                 Some(Carrier::Sockets(sockets)) => sockets.act(self, action),
                 Some(Carrier::Memory(port)) => port.act(machine, action),

@@ -30,12 +30,12 @@ pub(crate) async fn dial<M: Machine + Send + 'static>(
 
 async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
     let stream = TcpStream::from_std(quilt_sockets::dial(to, from)?)?;
-    loop {
-        stream.writable().await?;
-        if connected(&SockRef::from(&stream))? {
-            return Ok(stream);
-        }
-    }
+    let is_open = || match connected(&SockRef::from(&stream))? {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WouldBlock.into()),
+    };
+    stream.async_io(Interest::WRITABLE, is_open).await?;
+    Ok(stream)
 }
 
 /// Serves an open stream to its end.

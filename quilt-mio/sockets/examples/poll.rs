@@ -241,7 +241,7 @@ impl Socket {
                     });
                 }
                 if writable {
-                    writer.fill(*group, || machine.poll_transmit(link));
+                    writer.fill(*group, calls, || machine.poll_transmit(link));
                     let has_more = !writer.is_empty();
                     let _ = writer.flush(&socket, calls);
                     return Ok(has_more);

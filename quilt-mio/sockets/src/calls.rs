@@ -28,7 +28,7 @@ pub struct SystemCalls {
     pub send: u64,
     /// Datagrams sent by them.
     pub datagrams_sent: u64,
-    /// Datagrams that the system refused to send: too long for the network, or no route, mostly.
+    /// Datagrams that were not sent: too long for the network, or no route, mostly.
     pub datagrams_refused: u64,
     /// Calls that read from streams.
     pub read: u64,
@@ -74,6 +74,11 @@ impl Calls {
     pub(crate) fn refused(&self, datagrams: usize) {
         self.send.fetch_add(1, Relaxed);
         self.datagrams_refused.fetch_add(datagrams as u64, Relaxed);
+    }
+
+    /// A datagram that has nowhere to go was refused without a call.
+    pub(crate) fn nowhere(&self) {
+        self.datagrams_refused.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn read(&self) {

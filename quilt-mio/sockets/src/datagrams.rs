@@ -102,13 +102,22 @@ pub struct DatagramWriter {
 
 impl DatagramWriter {
     /// Takes packets from `pull`, as many as may wait here: 64, or 64 KiB and the last of them. One
-    /// without an address is for `group`, and dropped if there is none.
-    pub fn fill(&mut self, group: Option<SocketAddr>, mut pull: impl FnMut() -> Option<Transmit>) {
+    /// without an address is for `group`; one that has nowhere to go is counted as refused.
+    pub fn fill(
+        &mut self,
+        group: Option<SocketAddr>,
+        calls: &Calls,
+        mut pull: impl FnMut() -> Option<Transmit>,
+    ) {
         while self.waiting.len() < MAX_WAITING && self.bytes.len() < MAX_RUN_BYTES {
             let Some(transmit) = pull() else { break };
-            if let Some(to) = transmit.to.or(group) {
-                transmit.slices().for_each(|slice| self.bytes.extend_from_slice(slice));
-                self.waiting.push_back((to, transmit.len()));
+            // Port 0 makes the system refuse in a way that looks as if it could not send batches.
+            match transmit.to.or(group).filter(|to| to.port() > 0) {
+                Some(to) => {
+                    transmit.slices().for_each(|slice| self.bytes.extend_from_slice(slice));
+                    self.waiting.push_back((to, transmit.len()));
+                }
+                None => calls.nowhere(),
             }
         }
     }
@@ -214,7 +223,7 @@ mod tests {
                 packet.push_payload(vec![n; len].into());
                 packet
             });
-            self.writer.fill(None, || packets.next());
+            self.writer.fill(None, &self.calls, || packets.next());
             assert!(packets.next().is_none(), "not all had room");
             self.writer.flush(&SockRef::from(&self.socket), &self.calls).unwrap();
             assert!(self.writer.is_empty());
@@ -281,11 +290,24 @@ mod tests {
         assert!(format!("{:?}{:?}", there.reader, there.writer).len() < 1_000);
     }
 
+    /// Anybody can claim to be there, and must not make this host send one by one from then on.
+    #[test]
+    fn a_datagram_for_port_0_is_refused_and_leaves_batches_as_they_are() {
+        let (mut here, mut there) = (End::new(), End::new());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let batches = here.writer.state.max_gso_segments();
+        here.send(&[nowhere], &[10]);
+        assert_eq!(here.calls.snapshot().datagrams_refused, 1);
+        here.send(&[there.address], &[10; 20]);
+        assert_eq!(here.calls.snapshot().send, 20_usize.div_ceil(batches) as u64);
+        assert_eq!(there.receive().len(), 20);
+    }
+
     #[test]
     fn no_more_is_taken_than_may_wait() {
         let mut here = End::new();
         let mut pulled = 0;
-        here.writer.fill(Some(here.address), || {
+        here.writer.fill(Some(here.address), &here.calls, || {
             pulled += 1;
             let mut packet = Transmit::new(None);
             packet.push_head(&[1; 100]);

@@ -39,8 +39,8 @@ pub enum JoinError {
     /// The host's own address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The system has no event loop for the host.
-    #[error("the system has no event loop for the host: {0}")]
+    /// The system's event loop failed.
+    #[error("the system's event loop failed: {0}")]
     Loop(io::Error),
     /// The node refused at once.
     #[error(transparent)]

@@ -78,12 +78,26 @@ impl StreamReader {
     /// # Errors
     /// `WouldBlock` if nothing is there, or the stream broke.
     pub fn read(&mut self, socket: &SockRef<'_>, calls: &Calls) -> io::Result<Bytes> {
-        if self.chunk.len() < SPARE_BYTES {
-            self.chunk = BytesMut::zeroed(CHUNK_BYTES);
+        self.make_room();
+        loop {
+            calls.read();
+            match (&**socket).read(&mut self.chunk) {
+                Ok(len) => return Ok(self.chunk.split_to(len).freeze()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
-        calls.read();
-        let len = (&**socket).read(&mut self.chunk)?;
-        Ok(self.chunk.split_to(len).freeze())
+    }
+
+    /// Takes a new chunk where little is left: the old one again if nobody holds a part of it.
+    fn make_room(&mut self) {
+        if self.chunk.len() < SPARE_BYTES {
+            self.chunk.clear();
+            match self.chunk.try_reclaim(CHUNK_BYTES) {
+                true => self.chunk.resize(CHUNK_BYTES, 0),
+                false => self.chunk = BytesMut::zeroed(CHUNK_BYTES),
+            }
+        }
     }
 }
 

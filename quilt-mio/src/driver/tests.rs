@@ -321,3 +321,24 @@ fn a_stream_that_floods_gets_one_read_a_turn_like_all_others() {
     assert!(bench.received(loud_link) < sent, "{sent} bytes are no flood");
     bench.until(|bench| bench.received(loud_link) == sent);
 }
+
+#[test]
+fn a_link_in_the_place_of_one_that_was_closed_gets_one_read_a_turn_too() {
+    let mut bench = Bench::new(0..8);
+    let (mut former, former_link) = bench.connect();
+    former.write_all(b"x").unwrap();
+    // Its readiness is known, and nothing was made of it.
+    bench.poll.poll(&mut bench.events, Some(PATIENCE)).unwrap();
+    bench.events.iter().for_each(|event| bench.driver.on_event(event));
+    bench.driver.slots.close(former_link);
+    let mut loud = TcpStream::connect(bench.address).unwrap();
+    loud.set_nonblocking(true).unwrap();
+    while loud.write(&[7; 1 << 16]).is_ok() {}
+    let reads = |bench: &Bench| bench.driver.calls().snapshot().read;
+    for _ in 0..4 {
+        let before = reads(&bench);
+        bench.turn(PATIENCE);
+        assert!(reads(&bench) <= before + 1);
+    }
+    assert!(reads(&bench) > 1, "it was read from");
+}

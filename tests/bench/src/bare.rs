@@ -1,5 +1,5 @@
 //! Bare datagrams: what the system does without Quilt. Nothing is repaired; so that nothing is
-//! lost, the sender lets no more be under way than the receivers' buffers hold.
+//! lost, the sender waits for each batch.
 
 use crate::{RECEIVERS, Rig, Tally};
 use bytes::Bytes;
@@ -18,8 +18,8 @@ use std::time::Duration;
 const DATAGRAM_BYTES: usize = 1_136;
 /// Datagrams moved by one call at most.
 const BATCH: usize = 64;
-/// Datagrams under way to each receiver at most: well within its buffer.
-const UNDER_WAY: u64 = 512;
+/// Datagrams of a batch to each receiver at most: well within its buffer.
+const UNDER_WAY: usize = 512;
 /// As much as Quilt asks for.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// Whatever has not come by then was lost.
@@ -86,11 +86,11 @@ impl Bare {
         }
     }
 
-    /// Waits until no more than `under_way` is.
-    fn wait(&self, under_way: u64) {
+    /// Waits until nothing is under way.
+    fn wait(&self) {
         let (lock, progress) = &*self.progress;
         let mut held = lock.lock().expect("nobody panics with it");
-        while self.tally.missing() > under_way {
+        while self.tally.missing() > 0 {
             let waited = progress.wait_timeout(held, PATIENCE).expect("nobody panics with it");
             assert!(!waited.1.timed_out(), "lost: {} datagrams", self.tally.missing());
             held = waited.0;
@@ -102,14 +102,14 @@ impl Rig for Bare {
     fn pass(&mut self, body: &Bytes, times: u64) {
         let pieces: Vec<&[u8]> = body.chunks(DATAGRAM_BYTES).collect();
         // A batch is sent whole, and waited for whole.
-        let at_once = (UNDER_WAY as usize / pieces.len()).clamp(1, BATCH);
+        let at_once = (UNDER_WAY / pieces.len()).clamp(1, BATCH);
         let mut left = times;
         while left > 0 {
             let messages = left.min(at_once as u64);
             left -= messages;
             let batch = pieces.repeat(messages as usize);
             batch.chunks(BATCH).for_each(|batch| self.send(batch));
-            self.wait(0);
+            self.wait();
         }
     }
 
