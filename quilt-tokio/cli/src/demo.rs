@@ -6,10 +6,11 @@ mod summary;
 
 use crate::args::DemoArgs;
 use crate::graph::{Drawn, Graph};
+use crate::output::overwrites;
 use crate::screen::Screen;
 use crate::send::{CHUNK_BYTES, Input};
 use crate::stop::Stop;
-use crate::text::{Failure, Line, Standing};
+use crate::text::{Failure, Line, Standing, count};
 use crate::transfer::Digest;
 use crew::{Crew, Receiver};
 use indicatif::ProgressBar;
@@ -38,6 +39,9 @@ async fn play(args: &DemoArgs) -> Result<(), Failure> {
         None => own_path()?,
     };
     let input = Input::open(Some(&path)).await?;
+    if let Some(graph) = args.graph.as_ref().filter(|graph| overwrites(graph, &path)) {
+        return Err(Failure::same_file(graph, "it is what is to be sent"));
+    }
     let mut demo = Demo::start(args, &input).await?;
     while !demo.is_ready() {
         demo.step().await?;
@@ -97,9 +101,10 @@ impl<'a> Demo<'a> {
         let demo =
             Self { args, screen, crew, url, graph, sender, bars, deadline, sending_since, length };
         demo.tell(format_args!(
-            "bootstrap service and {} receivers run as processes; join them in another terminal: \
-             quilt join {}",
-            args.hosts, demo.url
+            "bootstrap service and {} run as processes; join them in another terminal: quilt join \
+             {}",
+            count(args.hosts.into(), "receiver", "receivers"),
+            demo.url
         ));
         Ok(demo)
     }
@@ -140,8 +145,11 @@ impl<'a> Demo<'a> {
     fn say_ready(&self) {
         for patch in summary::patches(&self.standings()) {
             self.tell(format_args!(
-                "patch {} runs {}: {} members, {} of them representatives",
-                patch.id, patch.protocol, patch.members, patch.representatives
+                "patch {} runs {}: {}, of which {}",
+                patch.id,
+                patch.protocol,
+                count(patch.members, "member", "members"),
+                count(patch.representatives, "is a representative", "are representatives")
             ));
         }
     }

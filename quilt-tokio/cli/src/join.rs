@@ -2,7 +2,7 @@
 
 use crate::args::{self, JoinArgs};
 use crate::graph::{Drawn, Graph};
-use crate::output::{Output, Sink};
+use crate::output::{Output, Sink, overwrites};
 use crate::screen::{Pace, Screen};
 use crate::stop::Stop;
 use crate::text::{Failure, Line, duplicates_percent};
@@ -19,8 +19,10 @@ pub(crate) async fn run(args: JoinArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen(args.parent.exit_on_stdin_eof);
     let url = args::url(&args.url)?;
     let json = args.host.json;
-    if let Some(file) = args.graph.as_ref().filter(|file| args.output.as_ref() == Some(file)) {
-        return Err(Failure::same_file(file));
+    if let (Some(graph), Some(output)) = (&args.graph, &args.output)
+        && (overwrites(graph, output) || overwrites(output, graph))
+    {
+        return Err(Failure::same_file(graph, "it is to hold what arrives"));
     }
     let output = Output::new(args.output.as_deref(), json)?;
     let mut graph = args.graph.as_deref().map(|file| Graph::new(file, url.group())).transpose()?;

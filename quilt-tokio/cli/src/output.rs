@@ -110,7 +110,7 @@ impl Partial {
             let error = io::Error::other("it is not a regular file");
             return Err(Failure::write(target, &error));
         }
-        Self::create(with_suffix(target, ".partial"))
+        Self::create(partial(target))
     }
 
     fn create(path: PathBuf) -> Result<Self, Failure> {
@@ -138,8 +138,59 @@ impl Drop for Partial {
     }
 }
 
+/// Whether a file written to `target`, or its partial file, would take the place of `other`. It does
+/// not matter how the paths are spelt, nor whether the files exist yet.
+pub(crate) fn overwrites(target: &Path, other: &Path) -> bool {
+    let other = place(other);
+    other.is_some() && [place(target), place(&partial(target))].contains(&other)
+}
+
+/// The one spelling of a path; `None` if its folder cannot be found.
+fn place(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok().or_else(|| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+        Some(folder.join(path.file_name()?))
+    })
+}
+
+fn partial(target: &Path) -> PathBuf {
+    with_suffix(target, ".partial")
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_overwrites_what_has_its_place_or_that_of_its_partial_file() {
+        // The tests run in the package's folder.
+        let there = fs::canonicalize("src").unwrap();
+        let at = |name: &str| there.join(name);
+        for (target, other) in [
+            ("src/main.rs", at("main.rs")),
+            ("./src/../src/main.rs", at("main.rs")),
+            ("src/not-there", at("not-there")),
+            ("src/./not-there", at("not-there")),
+            ("Cargo.toml", "./Cargo.toml".into()),
+            ("not-there", "src/../not-there".into()),
+            ("src/not-there", at("not-there.partial")),
+        ] {
+            assert!(overwrites(target.as_ref(), &other), "{target} and {other:?}");
+        }
+        for (target, other) in [
+            ("src/main.rs", "src/args.rs"),
+            ("not-there", "src/not-there"),
+            ("not-there.partial", "not-there"),
+            ("no-folder/a", "no-folder/b"),
+        ] {
+            assert!(!overwrites(target.as_ref(), other.as_ref()), "{target} and {other}");
+        }
+    }
 }

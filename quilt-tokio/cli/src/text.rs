@@ -8,6 +8,14 @@ pub(crate) use line::{Line, Milliseconds, Standing, duplicates_percent};
 
 use indicatif::HumanBytes;
 
+/// A number of things.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {many}"),
+    }
+}
+
 /// A number of bytes for people.
 pub(crate) fn bytes(count: u64) -> HumanBytes {
     HumanBytes(count)

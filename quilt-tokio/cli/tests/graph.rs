@@ -56,9 +56,45 @@ fn a_picture_that_cannot_be_written_is_told_before_joining() {
         let end = Quilt::start(&["demo", "--hosts", "1", "--graph", &place]).end();
         assert!(end.failure().ends_with(why), "{}", end.stderr);
     }
-    let both = folder.path("both");
-    let end = Quilt::start(&["join", url, "--output", &both, "--graph", &both]).end();
-    assert!(end.failure().starts_with("cannot draw to "), "{}", end.stderr);
+}
+
+#[test]
+fn a_picture_is_not_drawn_over_what_is_sent_or_received() {
+    let folder = Folder::new();
+    let refused = |args: &[&str], why: &str| {
+        let end = Quilt::start(args).end();
+        let failure = end.failure();
+        assert!(failure.starts_with("cannot draw to "), "{failure}");
+        assert!(failure.ends_with(&format!(": {why}; give --graph another file")), "{failure}");
+    };
+    let (both, again) = (folder.path("both"), folder.path("./both"));
+    // Nobody listens there, which would be the next failure.
+    let join = |output: &str, graph: &str| {
+        let args = ["join", "quilt://127.0.0.1:9/tea", "--output", output, "--graph", graph];
+        refused(&args, "it is to hold what arrives");
+    };
+    join(&both, &both);
+    join(&both, &again);
+    join(&both, &format!("{again}.partial"));
+    join(&format!("{again}.partial"), &both);
+
+    let input = folder.file("both", b"a small file");
+    let demo = ["demo", "--hosts", "1", "--graph", &again];
+    refused(&[&demo[..], &["--input", &input]].concat(), "it is what is to be sent");
+    assert!(common::holds(&input, b"a small file"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_demo_does_not_draw_over_the_program_that_it_sends() {
+    let folder = Folder::new();
+    let program = folder.path("program");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_quilt"), &program).unwrap();
+    let end = Quilt::start(&["demo", "--hosts", "1", "--graph", &program]).end();
+    assert_eq!(
+        end.failure(),
+        format!("cannot draw to {program}: it is what is to be sent; give --graph another file")
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::layout::{Card, LABEL, Layout, MARGIN, Point, Port, Sizes, curve};
 use super::picture::{Link, Patch, Picture, Seat};
-use super::words::count;
+use crate::text::count;
 use quilt_tokio::proto::ProtocolId;
 use std::collections::BTreeSet;
 use svg::Document;

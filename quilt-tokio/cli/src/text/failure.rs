@@ -144,8 +144,8 @@ impl Failure {
         Self::new(what, why, "see that it runs, and join again")
     }
 
-    pub(crate) fn same_file(file: &Path) -> Self {
-        let why = "it is to hold what arrives";
+    /// The picture is not to be drawn over another file.
+    pub(crate) fn same_file(file: &Path, why: &str) -> Self {
         Self::new(format!("cannot draw to {}", file.display()), why, "give --graph another file")
     }
 

@@ -198,7 +198,7 @@ pub(crate) fn duplicates_percent(counters: &Counters) -> f64 {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use super::bytes as human;
+        use super::{bytes as human, count};
         match self {
             Self::Listening { address, groups } => {
                 let group = groups.first().map_or("GROUP", String::as_str);
@@ -256,8 +256,9 @@ impl fmt::Display for Line {
             ),
             Self::Drawn { file, patches, representatives, .. } => write!(
                 f,
-                "the patchwork is drawn, {patches} patches and {representatives} representatives; \
-                 look at it: {}",
+                "the patchwork is drawn, {} and {}; look at it: {}",
+                count(*patches, "patch", "patches"),
+                count(*representatives, "representative", "representatives"),
                 file.display()
             ),
             Self::Left { url, counters } => {
@@ -287,11 +288,9 @@ impl Line {
             Self::PatchFormed { group, patch, protocol, .. } => {
                 write!(f, "{group}: patch {patch} is formed, {protocol}")
             }
-            Self::Members { group, patch, members: 1 } => {
-                write!(f, "{group}: patch {patch} has 1 member")
-            }
             Self::Members { group, patch, members } => {
-                write!(f, "{group}: patch {patch} has {members} members")
+                let members = super::count(*members, "member", "members");
+                write!(f, "{group}: patch {patch} has {members}")
             }
             Self::Represented { group, patch, representatives } => {
                 write!(f, "{group}: patch {patch} is represented by ")?;
@@ -358,6 +357,25 @@ mod tests {
                 serde_json::from_str::<Line>(&serde_json::to_string(&line).unwrap()).unwrap(),
                 line
             );
+        }
+    }
+
+    #[test]
+    fn one_of_a_thing_is_told_in_the_singular() {
+        let members = |members| Line::Members { group: "g".into(), patch: "p".into(), members };
+        let drawn = |patches, representatives| Line::Drawn {
+            file: "f".into(),
+            patches,
+            representatives,
+            links: 0,
+        };
+        for (line, text) in [
+            (members(1), "g: patch p has 1 member"),
+            (members(2), "g: patch p has 2 members"),
+            (drawn(1, 1), "the patchwork is drawn, 1 patch and 1 representative; look at it: f"),
+            (drawn(2, 0), "the patchwork is drawn, 2 patches and 0 representatives; look at it: f"),
+        ] {
+            assert_eq!(line.to_string(), text);
         }
     }
 
