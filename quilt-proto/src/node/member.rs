@@ -362,14 +362,15 @@ impl Member {
         self.survey_timeout(env);
         // Behind everything that may make it due at once.
         self.report_if_due(env);
-        if let Stage::Leaving { since, look } = self.stage
-            && look <= now
-        {
-            let quiet = !env.links.has_queued(self.id) && self.served + LEAVE_QUIET <= now;
-            self.stage = Stage::Leaving { since, look: now + LEAVE_TICK };
-            if quiet || since + LEAVE_DEADLINE <= now {
-                self.finish(env);
+        match self.stage {
+            Stage::Leaving { since, look } if look <= now => {
+                let quiet = !env.links.has_queued(self.id) && self.served + LEAVE_QUIET <= now;
+                self.stage = Stage::Leaving { since, look: now + LEAVE_TICK };
+                if quiet || since + LEAVE_DEADLINE <= now {
+                    self.finish(env);
+                }
             }
+            _ => {}
         }
     }
 
