@@ -32,12 +32,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut lines = Lines::bind(any_port)?;
     registry.register(&mut lines.socket, LINES, Interest::READABLE)?;
-    let mut next_beat = Instant::now() + BEAT;
-    let (mut beats, mut heard) = (0, 0);
+    let mut beats = Beats { next: Instant::now() + BEAT, said: 0 };
+    let mut heard = 0;
 
     while !hosts.iter().all(|host| host.is_over() && host.is_written()) {
         let deadlines = [service.deadline(), hosts.deadline()];
-        let next = deadlines.into_iter().flatten().fold(next_beat, Instant::min);
+        let next = deadlines.into_iter().flatten().fold(beats.next, Instant::min);
         let wait = next.saturating_duration_since(Instant::now());
         match poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
@@ -53,16 +53,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
 
-        if next_beat <= Instant::now() {
-            next_beat += BEAT;
-            // A host receives what is published after it has become a member.
-            if beats < BEATS && hosts.iter().all(|host| host.place().is_some()) {
-                beats += 1;
-                let line = format!("beat {beats} of {BEATS}");
-                lines.socket.send_to(line.as_bytes(), lines.socket.local_addr()?)?;
-            }
-        }
-
+        // A host receives what is published after it has become a member.
+        beats.turn(&lines.socket, hosts.iter().all(|host| host.place().is_some()))?;
         service.turn();
         hosts.turn();
         for (name, host) in ["publisher", "listener"].into_iter().zip(&mut hosts) {
@@ -75,6 +67,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// A timer that has nothing to do with Quilt.
+struct Beats {
+    next: Instant,
+    said: u32,
+}
+
+impl Beats {
+    /// When it is time, sends the socket a line, once somebody `listens`.
+    fn turn(&mut self, socket: &UdpSocket, listens: bool) -> io::Result<()> {
+        if self.next > Instant::now() {
+            return Ok(());
+        }
+        self.next += BEAT;
+        if self.said < BEATS && listens {
+            self.said += 1;
+            let line = format!("beat {} of {BEATS}", self.said);
+            socket.send_to(line.as_bytes(), socket.local_addr()?)?;
+        }
+        Ok(())
+    }
 }
 
 /// Prints what a host is told; how many messages were among it.
