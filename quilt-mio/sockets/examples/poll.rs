@@ -8,8 +8,8 @@ use quilt_proto::{
     Time,
 };
 use quilt_sockets::{
-    Calls, Clock, DatagramReader, DatagramWriter, Listening, Membership, Options, SockRef,
-    StreamReader, StreamWriter, connected, datagrams, dial, link_error, seed, tune,
+    ACCEPT_PAUSE, Calls, Clock, DatagramReader, DatagramWriter, Listening, Membership, Options,
+    SockRef, StreamReader, StreamWriter, connected, datagrams, dial, link_error, seed, tune,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +71,9 @@ struct Host<M> {
     clock: Clock,
     calls: Calls,
     listener: TcpListener,
+    /// When to listen again: the listener is ready all along while there is no descriptor for who
+    /// knocks.
+    listen_at: Option<Time>,
     links: BTreeMap<LinkId, Socket>,
     /// The links for which the machine may have something.
     asked: BTreeSet<LinkId>,
@@ -87,20 +90,22 @@ impl<M: Machine> Host<M> {
     fn new(machine: M, Listening { tcp: listener, udp, .. }: Listening) -> io::Result<Self> {
         let links = BTreeMap::from([(LinkId::UDP, Socket::datagrams(udp, None)?)]);
         let (clock, calls, asked) = (Clock::start(), Calls::default(), BTreeSet::new());
-        Ok(Self { machine, clock, calls, listener, links, asked })
+        Ok(Self { machine, clock, calls, listener, listen_at: None, links, asked })
     }
 
     /// Says what to wait for: the listener, then every link in order.
     fn watch<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
-        fds.push(PollFd::new(&self.listener, PollFlags::IN));
+        let pauses = self.listen_at.is_some();
+        let knocks = if pauses { PollFlags::empty() } else { PollFlags::IN };
+        fds.push(PollFd::new(&self.listener, knocks));
         let links = self.links.iter();
         fds.extend(links.map(|(link, socket)| socket.watch(self.asked.contains(link))));
     }
 
     /// How long to wait at most.
     fn wait(&self) -> Option<Timespec> {
-        let wait = self.machine.poll_timeout()?.since(self.clock.now());
-        Timespec::try_from(wait).ok()
+        let next = [self.machine.poll_timeout(), self.listen_at].into_iter().flatten().min()?;
+        Timespec::try_from(next.since(self.clock.now())).ok()
     }
 
     /// Takes what became ready, in the order in which it was waited for. `poll` tells again of what
@@ -112,12 +117,9 @@ impl<M: Machine> Host<M> {
         if self.machine.poll_timeout().is_some_and(|at| at <= now) {
             self.machine.handle(now, Event::Timeout);
         }
-        let knocked = listener.filter(|ready| !ready.is_empty());
-        if let Some(Ok((stream, from))) = knocked.map(|_| self.listener.accept()) {
-            if let Some(link) = self.machine.accept(now, from) {
-                let opened = stream.set_nonblocking(true).map(|()| Socket::stream(stream, true));
-                self.open(now, link, opened);
-            }
+        self.listen_at = self.listen_at.filter(|&at| at > now);
+        if listener.is_some_and(|ready| !ready.is_empty()) {
+            self.accept(now);
         }
         self.act(now);
         for (link, ready) in links {
@@ -135,6 +137,22 @@ impl<M: Machine> Host<M> {
                 }
             }
             self.act(now);
+        }
+    }
+
+    /// Takes in who knocks.
+    fn accept(&mut self, now: Time) {
+        match self.listener.accept() {
+            Ok((stream, from)) => {
+                if let Some(link) = self.machine.accept(now, from) {
+                    let opened = stream.set_nonblocking(true);
+                    self.open(now, link, opened.map(|()| Socket::stream(stream, true)));
+                }
+            }
+            Err(error) => {
+                let pauses = goes_on(error).is_err();
+                self.listen_at = pauses.then(|| now + ACCEPT_PAUSE);
+            }
         }
     }
 
