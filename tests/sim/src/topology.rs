@@ -1,0 +1,1 @@
+//! Where hosts stand, and how far they are from each other.
