@@ -1,0 +1,259 @@
+//! Latency matrices as CSV, and topologies of nothing else.
+
+use super::distance::{Distances, Inside, Zones};
+use super::load::Text;
+use super::{LatencyOrigin, Place, Problem, Router, Shape, Topology, TopologyError, grow};
+use csv::StringRecord;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+/// Most rows and columns: a matrix of that size takes 1 GiB.
+pub(super) const MAX_ROWS: usize = 16_384;
+
+/// Nothing on Earth takes longer; what does is in another unit.
+pub(super) const MAX_MILLIS: f64 = 60_000.0;
+
+/// Hosts at one place, such as copies, are nearer than that (one-way microseconds): the limit under
+/// which the measured hosts were joined to sites.
+const SAME_SITE_MICROS: u32 = 1_000;
+
+/// One-way latencies in microseconds, row by row.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    pub(super) hosts: usize,
+    pub(super) labels: Option<Vec<String>>,
+    pub(super) one_way: Vec<u32>,
+}
+
+/// A one-way latency as JSON states it: a number of milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "Option<f64>")]
+pub(super) struct Millis(pub(super) u32);
+
+impl TryFrom<Option<f64>> for Millis {
+    type Error = Problem;
+
+    fn try_from(millis: Option<f64>) -> Result<Self, Problem> {
+        let millis = millis.ok_or_else(|| Problem::Hole { what: "a latency".into() })?;
+        micros(millis, 1.0).map(Self)
+    }
+}
+
+/// Microseconds of one way out of `ways`.
+fn micros(millis: f64, ways: f64) -> Result<u32, Problem> {
+    match millis {
+        _ if !millis.is_finite() => Err(Problem::NotFinite { millis }),
+        _ if millis < 0.0 => Err(Problem::Negative { millis }),
+        _ if millis > MAX_MILLIS => Err(Problem::TooLong { millis }),
+        // At most 60,000,000.
+        _ => Ok((millis * 1_000.0 / ways).round() as u32),
+    }
+}
+
+/// Hosts of which only the latency is known, each in a region and behind a router of its own.
+pub(super) fn bare(name: &str, text: &Text, shape: &Shape) -> Result<Topology, TopologyError> {
+    let matrix = read(text)?;
+    let labels = matrix.labels.clone().unwrap_or_default();
+    let place = |row: usize| Place {
+        name: labels.get(row).cloned().unwrap_or_else(|| row.to_string()),
+        region: row as u32,
+        routers: vec![Router { name: format!("r{row}"), multicast: false }],
+        ..Place::default()
+    };
+    let places: Vec<Place> = (0..matrix.hosts).map(place).collect();
+    topology(name, &text.file, &places, matrix, shape)
+}
+
+/// A topology of `places` with the latencies in `matrix`, cut or grown to the number asked for.
+pub(super) fn topology(
+    name: &str,
+    file: &str,
+    places: &[Place],
+    matrix: Matrix,
+    shape: &Shape,
+) -> Result<Topology, TopologyError> {
+    let wanted = shape.hosts.unwrap_or(places.len());
+    grow::check_count(file, wanted)?;
+    let chosen = grow::repeat(places.len(), wanted, shape.seed);
+    let inside = Inside::Drawn { seed: shape.seed, from: matrix.same_site() };
+    let zone_of = chosen.iter().map(|&row| row as u32).collect();
+    let zones = Zones::new(zone_of, matrix.one_way, inside);
+    let places = grow::places(places, &chosen);
+    Ok(Topology::of(name, places, LatencyOrigin::Measured, Distances::Zones(zones)))
+}
+
+impl Matrix {
+    /// Latencies between different hosts at one place; half a millisecond if there are none.
+    fn same_site(&self) -> Vec<u32> {
+        let cells = self.one_way.iter().enumerate();
+        let near: Vec<u32> = cells
+            .filter(|&(index, &micros)| {
+                index / self.hosts != index % self.hosts && micros < SAME_SITE_MICROS
+            })
+            .map(|(_, &micros)| micros)
+            .collect();
+        if near.is_empty() { vec![SAME_SITE_MICROS / 2] } else { near }
+    }
+}
+
+/// The values of a file, as far as they can be understood without knowing its shape.
+#[derive(Default)]
+struct Rows {
+    cells: Vec<u32>,
+    /// Where each row ends in `cells`, and its line in the file.
+    ends: Vec<(usize, u64)>,
+    /// Names in the first line, and in the first column.
+    columns: Option<Vec<String>>,
+    labels: Vec<String>,
+}
+
+impl Rows {
+    fn len(&self, row: usize) -> usize {
+        self.ends[row].0 - self.start(row)
+    }
+
+    fn start(&self, row: usize) -> usize {
+        row.checked_sub(1).map_or(0, |before| self.ends[before].0)
+    }
+}
+
+/// A full matrix or an upper triangle, with or without labels. Values are round trips, or one-way
+/// if the file's name says `oneway`.
+pub(super) fn read(text: &Text) -> Result<Matrix, TopologyError> {
+    let rows = read_rows(text)?;
+    let last = rows.ends.len() - 1;
+    let triangle = rows.columns.is_none() && rows.len(last) == 1;
+    let hosts = rows.ends.len() + usize::from(triangle);
+    if hosts > MAX_ROWS {
+        return Err(TopologyError::new(&text.file, Problem::MatrixTooLarge));
+    }
+    check_shape(text, &rows, triangle)?;
+    if triangle {
+        let one_way = unfold(&rows, hosts);
+        return Ok(Matrix { hosts, labels: None, one_way });
+    }
+    check_diagonal(text, &rows)?;
+    let labels = check_labels(text, &rows)?;
+    Ok(Matrix { hosts, labels, one_way: rows.cells })
+}
+
+fn read_rows(text: &Text) -> Result<Rows, TopologyError> {
+    let name = text.file.rsplit(['/', '\\']).next().unwrap_or_default();
+    let ways = if name.contains("oneway") { 1.0 } else { 2.0 };
+    let mut reader = csv_reader(&text.text);
+    let mut record = StringRecord::new();
+    let mut rows = Rows::default();
+    while next(&mut reader, text, &mut record)? {
+        let line = record.position().map_or(0, csv::Position::line);
+        let words = |cell: Option<&str>| cell.is_some_and(|cell| cell.parse::<f64>().is_err());
+        let first = rows.ends.is_empty() && rows.columns.is_none();
+        if first && !record[0].is_empty() && words(record.get(0)) && words(record.get(1)) {
+            rows.columns = Some(record.iter().skip(1).map(str::to_owned).collect());
+            continue;
+        }
+        let labelled = usize::from(rows.columns.is_some());
+        if labelled == 1 {
+            rows.labels.push(record[0].to_owned());
+        }
+        for (column, cell) in record.iter().enumerate().skip(labelled) {
+            let micros = value(cell, ways)
+                .map_err(|problem| TopologyError::at(&text.file, line, column, problem))?;
+            rows.cells.push(micros);
+        }
+        rows.ends.push((rows.cells.len(), line));
+        if rows.ends.len() > MAX_ROWS || record.len() > MAX_ROWS {
+            return Err(TopologyError::at_line(&text.file, line, Problem::MatrixTooLarge));
+        }
+    }
+    if rows.ends.is_empty() {
+        return Err(TopologyError::new(&text.file, Problem::Empty));
+    }
+    Ok(rows)
+}
+
+fn value(cell: &str, ways: f64) -> Result<u32, Problem> {
+    if cell.is_empty() {
+        return Err(Problem::Hole { what: "this latency".into() });
+    }
+    let not_a_number = |_| Problem::NotANumber { text: cell.chars().take(40).collect() };
+    micros(cell.parse().map_err(not_a_number)?, ways)
+}
+
+fn check_shape(text: &Text, rows: &Rows, triangle: bool) -> Result<(), TopologyError> {
+    let count = rows.ends.len();
+    for index in 0..count {
+        let (have, row) = (rows.len(index), index + 1);
+        let need = if triangle { count - index } else { count };
+        if have != need {
+            let problem = match triangle {
+                true => Problem::NotTriangle { row, have, need, rows: count },
+                false => Problem::NotSquare { row, have, need },
+            };
+            return Err(TopologyError::at_line(&text.file, rows.ends[index].1, problem));
+        }
+    }
+    Ok(())
+}
+
+fn check_diagonal(text: &Text, rows: &Rows) -> Result<(), TopologyError> {
+    for (row, &(_, line)) in rows.ends.iter().enumerate() {
+        let micros = rows.cells[rows.start(row) + row];
+        if micros != 0 {
+            let problem = Problem::Diagonal { millis: f64::from(micros) / 1_000.0 };
+            let column = row + usize::from(rows.columns.is_some());
+            return Err(TopologyError::at(&text.file, line, column, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Rows and columns must be the same hosts in the same order, each once.
+fn check_labels(text: &Text, rows: &Rows) -> Result<Option<Vec<String>>, TopologyError> {
+    let Some(columns) = &rows.columns else { return Ok(None) };
+    if columns.len() != rows.labels.len() {
+        let problem = Problem::NotSquare { row: 0, have: columns.len(), need: rows.labels.len() };
+        return Err(TopologyError::at_line(&text.file, 1, problem));
+    }
+    let mut seen = BTreeSet::new();
+    for ((label, column), &(_, line)) in rows.labels.iter().zip(columns).zip(&rows.ends) {
+        let name = label.clone();
+        let problem = match () {
+            () if label != column => Problem::Unknown { what: "column here called", name },
+            () if !seen.insert(label) => Problem::Duplicate { what: "host", name },
+            () => continue,
+        };
+        return Err(TopologyError::at(&text.file, line, 0, problem));
+    }
+    Ok(Some(rows.labels.clone()))
+}
+
+/// The full, symmetric matrix to an upper triangle.
+fn unfold(rows: &Rows, hosts: usize) -> Vec<u32> {
+    let mut full = vec![0; hosts * hosts];
+    for row in 0..hosts - 1 {
+        for (offset, &micros) in rows.cells[rows.start(row)..rows.ends[row].0].iter().enumerate() {
+            let column = row + 1 + offset;
+            full[row * hosts + column] = micros;
+            full[column * hosts + row] = micros;
+        }
+    }
+    full
+}
+
+/// A reader of lines of any length; who uses it checks the lengths, and says what they should be.
+pub(super) fn csv_reader(text: &str) -> csv::Reader<&[u8]> {
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes())
+}
+
+/// Reads the next line that is not empty; `false` at the end.
+pub(super) fn next(
+    reader: &mut csv::Reader<&[u8]>,
+    text: &Text,
+    record: &mut StringRecord,
+) -> Result<bool, TopologyError> {
+    reader.read_record(record).map_err(|error| {
+        let line = error.position().map(csv::Position::line);
+        TopologyError { line, ..TopologyError::new(&text.file, Problem::Csv(error)) }
+    })
+}
