@@ -16,7 +16,6 @@ pub struct TopologyError {
     /// Value in the line (CSV) or character in the line (JSON), from 1.
     pub column: Option<u64>,
     /// The reason, and what to do.
-    #[source]
     pub problem: Problem,
 }
 
@@ -39,10 +38,12 @@ impl TopologyError {
         // The place is given beside the reason; serde_json would repeat it at the end.
         let text = error.to_string();
         let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+        // What this crate finds wrong while it reads comes with its cure.
+        let cure = if reason.contains("; ") { "" } else { "; compare it with tests/sim/data" };
         Self {
             line: (line > 0).then_some(line),
             column: (column > 0).then_some(column),
-            ..Self::new(file, Problem::Json(reason.into()))
+            ..Self::new(file, Problem::Json(format!("{reason}{cure}")))
         }
     }
 }
@@ -215,7 +216,7 @@ pub enum Problem {
         need: usize,
     },
     /// Not the JSON that is expected.
-    #[error("{0}; compare it with the built-in ones")]
+    #[error("{0}")]
     Json(String),
     /// Not CSV.
     #[error("is not CSV: {0}")]

@@ -110,7 +110,7 @@ fn read(text: &Text) -> Result<Table, TopologyError> {
     let mut names = BTreeSet::new();
     let mut regions = BTreeMap::new();
     while matrix::next(&mut reader, text, &mut record)? {
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = matrix::line_of(&record, text);
         let fault = |column, problem| Err(TopologyError::at(&text.file, line, column, problem));
         if record.len() != columns.count {
             let problem = Problem::Ragged { have: record.len(), need: columns.count };

@@ -58,16 +58,27 @@ impl Text {
         Ok(Self { file, text: text.into() })
     }
 
-    /// First line that has `word` in it: a place for what a JSON reader does not place.
-    pub(super) fn line_with(&self, word: &str) -> Option<u64> {
-        let index = self.text.lines().position(|line| line.contains(word))?;
-        Some(index as u64 + 1)
+    /// An error in the first line that has `word` in it and no digit behind, whatever the white
+    /// space: a JSON reader places only what it reads, not what that means.
+    pub(super) fn fault_at_first(&self, word: &str, problem: Problem) -> TopologyError {
+        let line = self.lines_with(word).next();
+        TopologyError { line, ..TopologyError::new(&self.file, problem) }
     }
 
-    /// Last line that has `word` in it.
-    pub(super) fn last_line_with(&self, word: &str) -> Option<u64> {
+    /// The same in the last such line.
+    pub(super) fn fault_at_last(&self, word: &str, problem: Problem) -> TopologyError {
+        let line = self.lines_with(word).last();
+        TopologyError { line, ..TopologyError::new(&self.file, problem) }
+    }
+
+    fn lines_with(&self, word: &str) -> impl Iterator<Item = u64> {
+        let has_word = move |line: &str| {
+            let dense: String = line.chars().filter(|char| !char.is_whitespace()).collect();
+            let mut behind = dense.match_indices(word).map(|(at, _)| &dense[at + word.len()..]);
+            behind.any(|rest| !rest.starts_with(|char: char| char.is_ascii_digit()))
+        };
         let lines = self.text.lines().zip(1..);
-        lines.filter(|(line, _)| line.contains(word)).last().map(|(_, number)| number)
+        lines.filter(move |(line, _)| has_word(line)).map(|(_, number)| number)
     }
 }
 
@@ -117,8 +128,8 @@ fn json(text: &Text, shape: &Shape) -> Result<Topology, TopologyError> {
         Kind { sites: Some(_), .. } => platform::read(text, shape),
         Kind { domains: Some(_), .. } => synthetic::read(text, shape),
         _ => {
-            let reason = "has neither \"sites\" nor \"domains\"".into();
-            Err(TopologyError::new(&text.file, Problem::Json(reason)))
+            let reason = "has neither \"sites\" nor \"domains\"; compare it with tests/sim/data";
+            Err(TopologyError::new(&text.file, Problem::Json(reason.into())))
         }
     }
 }

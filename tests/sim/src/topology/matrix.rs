@@ -144,7 +144,7 @@ fn read_rows(text: &Text) -> Result<Rows, TopologyError> {
     let mut record = StringRecord::new();
     let mut rows = Rows::default();
     while next(&mut reader, text, &mut record)? {
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = line_of(&record, text);
         let words = |cell: Option<&str>| cell.is_some_and(|cell| cell.parse::<f64>().is_err());
         let first = rows.ends.is_empty() && rows.columns.is_none();
         if first && !record[0].is_empty() && words(record.get(0)) && words(record.get(1)) {
@@ -256,4 +256,12 @@ pub(super) fn next(
         let line = error.position().map(csv::Position::line);
         TopologyError { line, ..TopologyError::new(&text.file, Problem::Csv(error)) }
     })
+}
+
+/// The line that a record is in. Where it was looked for is not enough: empty lines are skipped.
+pub(super) fn line_of(record: &StringRecord, text: &Text) -> u64 {
+    let Some(start) = record.position() else { return 0 };
+    let behind = text.text.as_bytes().get(start.byte() as usize..).unwrap_or_default();
+    let skipped = behind.iter().take_while(|&byte| matches!(byte, b'\r' | b'\n'));
+    start.line() + skipped.filter(|&&byte| byte == b'\n').count() as u64
 }

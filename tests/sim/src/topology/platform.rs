@@ -129,11 +129,6 @@ fn place(of: &Site, site: usize, cluster: &Cluster, number: usize) -> Place {
     }
 }
 
-fn fault(text: &Text, near: &str, problem: Problem) -> TopologyError {
-    let line = text.line_with(&format!("\"{near}\""));
-    TopologyError { line, ..TopologyError::new(&text.file, problem) }
-}
-
 fn check_names(text: &Text, platform: &Platform) -> Result<(), TopologyError> {
     let mut seen = BTreeSet::new();
     for site in &platform.sites {
@@ -141,8 +136,7 @@ fn check_names(text: &Text, platform: &Platform) -> Result<(), TopologyError> {
         for (what, id) in std::iter::once(("site", &site.id)).chain(clusters) {
             if !seen.insert((what, id)) {
                 let problem = Problem::Duplicate { what, name: id.clone() };
-                let line = text.last_line_with(&format!("\"{id}\""));
-                return Err(TopologyError { line, ..TopologyError::new(&text.file, problem) });
+                return Err(text.fault_at_last(&format!("\"{id}\""), problem));
             }
         }
     }
@@ -154,13 +148,13 @@ fn site_rows(text: &Text, platform: &Platform) -> Result<Vec<usize>, TopologyErr
     let (order, sites) = (&platform.site_order, &platform.sites);
     if order.len() != sites.len() {
         let (have, need, other) = (order.len(), sites.len(), "the list of sites".into());
-        return Err(fault(text, "site_order", Problem::OtherSize { have, need, other }));
+        return Err(text.fault_at_first("\"site_order\"", Problem::OtherSize { have, need, other }));
     }
     // As many names as sites, and each site found: each name is there once.
     let row = |site: &Site| {
         let unknown = || {
             let problem = Problem::Unknown { what: "row in site_order for", name: site.id.clone() };
-            fault(text, "site_order", problem)
+            text.fault_at_first("\"site_order\"", problem)
         };
         order.iter().position(|id| *id == site.id).ok_or_else(unknown)
     };
@@ -182,16 +176,16 @@ fn site_matrix<'a>(
     let need = platform.sites.len();
     if matrix.len() != need {
         let (have, other) = (matrix.len(), "the list of sites".into());
-        return Err(fault(text, field, Problem::OtherSize { have, need, other }));
+        return Err(text.fault_at_first(field, Problem::OtherSize { have, need, other }));
     }
     for (index, row) in matrix.iter().enumerate() {
         if row.len() != need {
             let problem = Problem::NotSquare { row: index + 1, have: row.len(), need };
-            return Err(fault(text, field, problem));
+            return Err(text.fault_at_first(field, problem));
         }
         if row[index].0 != 0 {
             let problem = Problem::Diagonal { millis: f64::from(row[index].0) / 1_000.0 };
-            return Err(fault(text, field, problem));
+            return Err(text.fault_at_first(field, problem));
         }
     }
     Ok(matrix)

@@ -70,10 +70,9 @@ pub(super) fn read(text: &Text, shape: &Shape) -> Result<Topology, TopologyError
     check_names(text, &file)?;
 
     let ids: Vec<u32> = file.domains.iter().flat_map(|domain| domain.hosts.clone()).collect();
-    let index = |id: u32| {
-        let unknown = || {
-            TopologyError::new(&text.file, Problem::Unknown { what: "host", name: id.to_string() })
-        };
+    let index = |id: u32, field: &str| {
+        let problem = || Problem::Unknown { what: "host", name: id.to_string() };
+        let unknown = || text.fault_at_first(&format!("\"{field}\""), problem());
         ids.iter().position(|&other| other == id).ok_or_else(unknown)
     };
     let mut places = Vec::with_capacity(have);
@@ -96,13 +95,17 @@ pub(super) fn read(text: &Text, shape: &Shape) -> Result<Topology, TopologyError
     let published = file.published_outcome_k1.iter().map(|row| {
         Ok(Published {
             domain: row.domain,
-            hosts: row.hosts.iter().map(|&id| index(id)).collect::<Result<_, _>>()?,
+            hosts: row
+                .hosts
+                .iter()
+                .map(|&id| index(id, "published_outcome_k1"))
+                .collect::<Result<_, _>>()?,
             protocols: row.protocols.clone(),
             method: row.method.clone(),
         })
     });
     let published = published.collect::<Result<_, TopologyError>>()?;
-    let source = file.source_host.map(index).transpose()?;
+    let source = file.source_host.map(|id| index(id, "source_host")).transpose()?;
 
     let zone_of = places.iter().map(|place| place.region).collect();
     let inside = Inside::Fixed(vec![file.oneway_ms_inside_a_domain.0; file.domains.len()]);
@@ -128,7 +131,7 @@ fn check_names(text: &Text, file: &Domains) -> Result<(), TopologyError> {
         for (what, id) in std::iter::once(("domain", domain.id)).chain(hosts) {
             if !seen.insert((what, id)) {
                 let problem = Problem::Duplicate { what, name: id.to_string() };
-                return Err(TopologyError::new(&text.file, problem));
+                return Err(text.fault_at_last(&format!("\"id\":{}", domain.id), problem));
             }
         }
     }
@@ -138,19 +141,16 @@ fn check_names(text: &Text, file: &Domains) -> Result<(), TopologyError> {
 /// The full matrix; each pair of domains is in the file once, in either order.
 fn between(text: &Text, file: &Domains) -> Result<Vec<u32>, TopologyError> {
     let row = |id: &str| file.domains.iter().position(|domain| domain.id.to_string() == id);
-    let near = |key: &str, problem| {
-        let line = text.line_with(&format!("\"{key}\""));
-        TopologyError { line, ..TopologyError::new(&text.file, problem) }
-    };
+    let near = |key: &str, problem| text.fault_at_first(&format!("\"{key}\""), problem);
     let zones = file.domains.len();
     let mut full = vec![None; zones * zones];
     for (key, &Millis(micros)) in &file.oneway_ms_between_domains {
         let pair = key.split_once('-').and_then(|(from, to)| Some((row(from)?, row(to)?)));
-        let Some((from, to)) = pair else {
+        let Some((from, to)) = pair.filter(|(from, to)| from != to) else {
             let problem = Problem::Unknown { what: "pair of domains", name: key.clone() };
             return Err(near(key, problem));
         };
-        if full[from * zones + to].is_some() || from == to {
+        if full[from * zones + to].is_some() {
             let problem = Problem::Duplicate { what: "pair of domains", name: key.clone() };
             return Err(near(key, problem));
         }
