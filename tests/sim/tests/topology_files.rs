@@ -186,7 +186,8 @@ fn a_matrix_of_a_wrong_shape_is_refused() {
     refused(
         "label",
         "site,a,b\na,0,1\nc,1,0\n",
-        ", line 3, column 1: there is no column here called \"c\"; check the spelling",
+        ", line 3, column 1: row \"c\" stands where column \"b\" does; in a labelled matrix, rows and \
+         columns are the same hosts in the same order",
     );
     refused(
         "label_twice",

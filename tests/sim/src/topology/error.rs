@@ -167,6 +167,17 @@ pub enum Problem {
         /// Rows in the file.
         rows: usize,
     },
+    /// A row and the column of the same number have different labels.
+    #[error(
+        "row {row:?} stands where column {column:?} does; in a labelled matrix, rows and columns \
+         are the same hosts in the same order"
+    )]
+    OtherLabel {
+        /// Label of the row.
+        row: String,
+        /// Label of the column.
+        column: String,
+    },
     /// A matrix for another number of hosts than there are.
     #[error("is for {have} hosts, but {other} has {need}; they belong together")]
     OtherSize {

@@ -17,6 +17,9 @@ pub(super) const MAX_MILLIS: f64 = 60_000.0;
 /// which the measured hosts were joined to sites.
 const SAME_SITE_MICROS: u32 = 1_000;
 
+/// Enough to draw from, of a matrix with many hosts at one place.
+const MAX_SAME_SITE: usize = 1 << 20;
+
 /// One-way latencies in microseconds, row by row.
 #[derive(Debug)]
 pub(super) struct Matrix {
@@ -91,6 +94,7 @@ impl Matrix {
                 index / self.hosts != index % self.hosts && micros < SAME_SITE_MICROS
             })
             .map(|(_, &micros)| micros)
+            .take(MAX_SAME_SITE)
             .collect();
         if near.is_empty() { vec![SAME_SITE_MICROS / 2] } else { near }
     }
@@ -102,9 +106,8 @@ struct Rows {
     cells: Vec<u32>,
     /// Where each row ends in `cells`, and its line in the file.
     ends: Vec<(usize, u64)>,
-    /// Names in the first line, and in the first column.
+    /// Names in the first line, behind the first value; each row then begins with its own.
     columns: Option<Vec<String>>,
-    labels: Vec<String>,
 }
 
 impl Rows {
@@ -152,8 +155,11 @@ fn read_rows(text: &Text) -> Result<Rows, TopologyError> {
             continue;
         }
         let labelled = usize::from(rows.columns.is_some());
-        if labelled == 1 {
-            rows.labels.push(record[0].to_owned());
+        if let Some(column) = rows.columns.iter().flatten().nth(rows.ends.len())
+            && *column != record[0]
+        {
+            let problem = Problem::OtherLabel { row: record[0].into(), column: column.clone() };
+            return Err(TopologyError::at(&text.file, line, 0, problem));
         }
         for (column, cell) in record.iter().enumerate().skip(labelled) {
             let micros = value(cell, ways)
@@ -207,24 +213,21 @@ fn check_diagonal(text: &Text, rows: &Rows) -> Result<(), TopologyError> {
     Ok(())
 }
 
-/// Rows and columns must be the same hosts in the same order, each once.
+/// Each row is labelled like its column; here, no column may be without a row or there twice.
 fn check_labels(text: &Text, rows: &Rows) -> Result<Option<Vec<String>>, TopologyError> {
     let Some(columns) = &rows.columns else { return Ok(None) };
-    if columns.len() != rows.labels.len() {
-        let problem = Problem::NotSquare { row: 0, have: columns.len(), need: rows.labels.len() };
+    if columns.len() != rows.ends.len() {
+        let problem = Problem::NotSquare { row: 0, have: columns.len(), need: rows.ends.len() };
         return Err(TopologyError::at_line(&text.file, 1, problem));
     }
     let mut seen = BTreeSet::new();
-    for ((label, column), &(_, line)) in rows.labels.iter().zip(columns).zip(&rows.ends) {
-        let name = label.clone();
-        let problem = match () {
-            () if label != column => Problem::Unknown { what: "column here called", name },
-            () if !seen.insert(label) => Problem::Duplicate { what: "host", name },
-            () => continue,
-        };
-        return Err(TopologyError::at(&text.file, line, 0, problem));
+    for (label, &(_, line)) in columns.iter().zip(&rows.ends) {
+        if !seen.insert(label) {
+            let problem = Problem::Duplicate { what: "host", name: label.clone() };
+            return Err(TopologyError::at(&text.file, line, 0, problem));
+        }
     }
-    Ok(Some(rows.labels.clone()))
+    Ok(Some(columns.clone()))
 }
 
 /// The full, symmetric matrix to an upper triangle.
