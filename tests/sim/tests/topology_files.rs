@@ -150,7 +150,7 @@ fn a_matrix_with_a_wrong_value_is_refused() {
     refused(
         "diagonal",
         "0,1\n1,7\n",
-        ", line 2, column 2: a host is 3.5 ms from itself; the diagonal is 0",
+        ", line 2, column 2: a host is 7 ms from itself; the diagonal is 0",
     );
 }
 
@@ -160,33 +160,38 @@ fn a_matrix_of_a_wrong_shape_is_refused() {
     refused(
         "short_row",
         "0,1,2\n\n1,0\n2,3,0\n",
-        ", line 3: row 2 has 2 values, but 3 rows make a matrix of 3 columns",
+        ", line 3: row 2 has 2 values, but 3 rows make a matrix of 3 columns; give every host a \
+         row and a column",
     );
     refused(
         "carriage_returns",
         "0,1,2\r\n\r\n\r\n1,0\r\n2,3,0\r\n",
-        ", line 4: row 2 has 2 values, but 3 rows make a matrix of 3 columns",
+        ", line 4: row 2 has 2 values, but 3 rows make a matrix of 3 columns; give every host a \
+         row and a column",
     );
     refused(
         "oblong",
         "0,1,2\n1,0,2\n",
-        ", line 1: row 1 has 3 values, but 2 rows make a matrix of 2 columns",
+        ", line 1: row 1 has 3 values, but 2 rows make a matrix of 2 columns; give every host a \
+         row and a column",
     );
     refused(
         "triangle",
         "1,2,3\n4,5,6\n7\n",
-        ", line 2: row 2 has 3 values; it is row 2 of 3 of an upper triangle, as the last row has \
-         one value, and needs 2",
+        ", line 2: row 2 has 3 values; the last row has one value, so this is an upper triangle, \
+         and row 2 of 3 needs 2",
     );
     refused(
         "header",
         "site,a,b,c\na,0,1\nb,1,0\n",
-        ", line 1: row 0 has 3 values, but 2 rows make a matrix of 2 columns",
+        ", line 1: row 0 has 3 values, but 2 rows make a matrix of 2 columns; give every host a \
+         row and a column",
     );
     refused(
         "label",
         "site,a,b\na,0,1\nc,1,0\n",
-        ", line 3, column 1: row \"c\" stands where column \"b\" does; in a labelled matrix, rows and \
+        ", line 3, column 1: row \"c\" stands where column \"b\" does; in a labelled matrix, \
+         rows and \
          columns are the same hosts in the same order",
     );
     refused(
@@ -274,6 +279,16 @@ fn hosts_and_their_matrix_belong_together() {
 }
 
 #[test]
+fn silent_routers_bring_no_hosts_together() {
+    let text = b"host,asn,hop1,hop2\na,7,r1,*\nb,7,r2,*\nc,7,r3,r1\n".as_slice();
+    let folder = folder("silent", &[("stacks.csv", text)]);
+    let stacks = load(folder.join("stacks.csv")).unwrap();
+    assert_eq!(stacks.one_way(0, 1), Duration::from_millis(10));
+    // One link from a to r1, and two from there to c.
+    assert_eq!(stacks.one_way(0, 2), Duration::from_micros(1_500));
+}
+
+#[test]
 fn a_table_of_hosts_with_a_fault_is_refused() {
     let refused = |test, text: &str, message| refused(test, "h.csv", text.as_bytes(), message);
     refused(
@@ -337,7 +352,8 @@ fn a_platform_with_a_fault_is_refused() {
         "platform_short_row",
         "[6.886, 0.0, 8.019,",
         "[6.886, 0.0,",
-        ", line 113: row 2 has 8 values, but 9 rows make a matrix of 9 columns",
+        ", line 113: row 2 has 8 values, but 9 rows make a matrix of 9 columns; give every host \
+         a row and a column",
     );
     refused(
         "platform_row",

@@ -143,9 +143,12 @@ pub enum Problem {
         millis: f64,
     },
     /// A row of a full matrix is too long or too short.
-    #[error("row {row} has {have} values, but {need} rows make a matrix of {need} columns")]
+    #[error(
+        "row {row} has {have} values, but {need} rows make a matrix of {need} columns; give every \
+         host a row and a column"
+    )]
     NotSquare {
-        /// From 1.
+        /// From 1; 0 is a line of labels.
         row: usize,
         /// Values in the row.
         have: usize,
@@ -154,8 +157,8 @@ pub enum Problem {
     },
     /// A row of an upper triangle is too long or too short.
     #[error(
-        "row {row} has {have} values; it is row {row} of {rows} of an upper triangle, as the last \
-         row has one value, and needs {need}"
+        "row {row} has {have} values; the last row has one value, so this is an upper triangle, \
+         and row {row} of {rows} needs {need}"
     )]
     NotTriangle {
         /// From 1.

@@ -103,7 +103,10 @@ impl Matrix {
 /// The values of a file, as far as they can be understood without knowing its shape.
 #[derive(Default)]
 struct Rows {
+    /// One-way microseconds.
     cells: Vec<u32>,
+    /// How many of them make up a value in the file: 2 for round trips.
+    ways: f64,
     /// Where each row ends in `cells`, and its line in the file.
     ends: Vec<(usize, u64)>,
     /// Names in the first line, behind the first value; each row then begins with its own.
@@ -145,7 +148,7 @@ fn read_rows(text: &Text) -> Result<Rows, TopologyError> {
     let ways = if name.contains("oneway") { 1.0 } else { 2.0 };
     let mut reader = csv_reader(&text.text);
     let mut record = StringRecord::new();
-    let mut rows = Rows::default();
+    let mut rows = Rows { ways, ..Rows::default() };
     while next(&mut reader, text, &mut record)? {
         let line = line_of(&record, text);
         let words = |cell: Option<&str>| cell.is_some_and(|cell| cell.parse::<f64>().is_err());
@@ -205,7 +208,8 @@ fn check_diagonal(text: &Text, rows: &Rows) -> Result<(), TopologyError> {
     for (row, &(_, line)) in rows.ends.iter().enumerate() {
         let micros = rows.cells[rows.start(row) + row];
         if micros != 0 {
-            let problem = Problem::Diagonal { millis: f64::from(micros) / 1_000.0 };
+            let millis = f64::from(micros) * rows.ways / 1_000.0;
+            let problem = Problem::Diagonal { millis };
             let column = row + usize::from(rows.columns.is_some());
             return Err(TopologyError::at(&text.file, line, column, problem));
         }
