@@ -118,6 +118,13 @@ impl Counters {
         Counter::ALL.iter().map(|&counter| (counter, self.get(counter)))
     }
 
+    /// Adds the values of another host's counters.
+    pub fn merge(&mut self, other: &Self) {
+        for (counter, value) in other.iter() {
+            self.add(counter, value);
+        }
+    }
+
     pub(crate) fn bump(&mut self, counter: Counter) {
         self.add(counter, 1);
     }

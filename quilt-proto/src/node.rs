@@ -212,6 +212,12 @@ impl Node {
         self.members.get(&group).and_then(Member::place)
     }
 
+    /// Whether somebody is above this host in a tree of a group: in the wide-area patch or in its
+    /// own.
+    pub fn has_parent(&self, group: GroupId) -> bool {
+        self.members.get(&group).is_some_and(Member::has_parent)
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> &Counters {
         &self.links.counters

@@ -1,0 +1,156 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use quilt_sim::population::System;
+use quilt_sim::run::{Kill, Spec};
+use quilt_sim::topology::{Shape, SiteLatency, Topology};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A packet-level network that runs Quilt's core unchanged.
+#[derive(Debug, Parser)]
+#[command(name = "quilt-sim", version, after_help = "Try it with: quilt-sim run lan")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Plays a scenario; the last line is one JSON object.
+    Run(RunArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// lan, synthetic, datacenter, internet or router-stacks; any name with --topology.
+    pub(crate) scenario: String,
+    /// Read the topology from a file: a platform or domains (.json), NAME_hosts.csv with
+    /// NAME_rtt_upper_ms.csv beside it, or a matrix of round-trip times (.csv).
+    #[arg(long, value_name = "PATH")]
+    topology: Option<PathBuf>,
+    /// What is run: quilt, omni (one tree over all hosts) or donet (one mesh over all hosts).
+    #[arg(long, default_value_t = System::Quilt)]
+    system: System,
+    /// How many hosts; by default as many as the topology has (lan: 100).
+    #[arg(long, value_name = "N")]
+    hosts: Option<usize>,
+    /// Representatives of a region.
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
+    k: u8,
+    /// Children of a host in a tree; by default 8 between data centres, otherwise 6.
+    #[arg(long, value_name = "D", value_parser = clap::value_parser!(u8).range(1..=64))]
+    degree: Option<u8>,
+    /// Routers that a host knows of its way to the core.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
+    hops: u8,
+    /// All that is random follows from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Messages a second.
+    #[arg(long, value_name = "R", default_value_t = 10.0)]
+    rate: f64,
+    /// Bytes of a message, at least 8.
+    #[arg(long, value_name = "B", default_value_t = 1_000)]
+    size: usize,
+    /// Seconds of publishing.
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    duration: f64,
+    /// Let a part of the hosts die: 0.5@4 is half of them, 4 s after the first message.
+    #[arg(long, value_name = "FRACTION@SECONDS")]
+    kill: Option<KillArg>,
+    /// The part of all packets that is lost, once per receiver.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    loss: f64,
+    /// Nanoseconds that a packet costs its receiver's processor.
+    #[arg(long, value_name = "NS", default_value_t = 0)]
+    cpu_ns: u64,
+    /// Latency between data centres: paper (4 to 12 ms) or derived (from the length of the fibre).
+    #[arg(long, value_name = "HOW", default_value = "paper")]
+    latency: String,
+    /// Print nothing but the JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct KillArg(Kill);
+
+impl FromStr for KillArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (fraction, at) = text.split_once('@').ok_or("write FRACTION@SECONDS, as in 0.5@4")?;
+        let number = |text: &str| {
+            let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            number.ok_or_else(|| format!("{text:?} is not a number"))
+        };
+        let (fraction, at) = (number(fraction)?, number(at)?);
+        if !(0.0..=1.0).contains(&fraction) || !(0.0..1e6).contains(&at) {
+            return Err("the part is from 0 to 1, and the time from 0 on".into());
+        }
+        Ok(Self(Kill { fraction, at: Duration::from_secs_f64(at) }))
+    }
+}
+
+impl RunArgs {
+    /// What is to be run.
+    pub(crate) fn spec(&self) -> Result<Spec, String> {
+        let within = |name: &str, value: f64, low: f64, high: f64| {
+            let ok = (low..=high).contains(&value);
+            ok.then_some(()).ok_or_else(|| format!("--{name} {value}: give {low} to {high}"))
+        };
+        within("rate", self.rate, 0.001, 1e6)?;
+        within("duration", self.duration, 0.0, 1e6)?;
+        within("loss", self.loss, 0.0, 1.0)?;
+        within("size", self.size as f64, 8.0, 16e6)?;
+        let mut spec = Spec::new(&self.scenario, self.place()?, self.system);
+        spec.seed = self.seed;
+        spec.rate = self.rate;
+        spec.size = self.size;
+        spec.duration = Duration::from_secs_f64(self.duration);
+        spec.kill = self.kill.map(|KillArg(kill)| kill);
+        spec.loss = self.loss;
+        spec.cpu = Duration::from_nanos(self.cpu_ns);
+        spec.population.representatives = self.k;
+        spec.population.hops = self.hops.into();
+        spec.population.degree = self.degree.unwrap_or(spec.population.degree);
+        Ok(spec)
+    }
+
+    fn place(&self) -> Result<Topology, String> {
+        let latency = match &*self.latency {
+            "paper" => SiteLatency::Paper,
+            "derived" => SiteLatency::Derived,
+            other => return Err(format!("--latency {other}: give paper or derived")),
+        };
+        let (hosts, seed) = (self.hosts, self.seed);
+        let built = match (&self.topology, &*self.scenario) {
+            (Some(path), _) => Topology::load(path, &Shape { hosts, seed, latency }),
+            (None, "lan") => Topology::lan(hosts.unwrap_or(100)),
+            (None, "synthetic") => match hosts {
+                None | Some(20) => Ok(Topology::synthetic()),
+                Some(_) => return Err("--hosts: the synthetic topology has 20".into()),
+            },
+            (None, "datacenter") => Topology::data_center(hosts, latency),
+            (None, "internet") => Topology::internet(hosts, seed),
+            (None, "router-stacks") => Topology::router_stacks(hosts, seed),
+            (None, other) => {
+                return Err(format!(
+                    "no scenario is called {other:?}; there are lan, synthetic, datacenter, \
+                     internet and router-stacks, or give --topology PATH"
+                ));
+            }
+        };
+        built.map_err(|error| error.to_string())
+    }
+
+    /// The command that plays the same run again.
+    pub(crate) fn replay(&self) -> String {
+        let words = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let seed =
+            if words.contains("--seed") { String::new() } else { format!(" --seed {}", self.seed) };
+        format!("quilt-sim {words}{seed}")
+    }
+}

@@ -1,0 +1,163 @@
+//! What is measured of a run.
+
+use quilt_proto::Time;
+use serde::Serialize;
+use std::time::Duration;
+
+/// When each message was published, and when it came to each host.
+#[derive(Debug)]
+pub struct Deliveries {
+    hosts: usize,
+    published: Vec<Time>,
+    /// By message, then by host.
+    delivered: Vec<Vec<Option<Time>>>,
+    gapped: u64,
+}
+
+impl Deliveries {
+    /// Nothing published yet.
+    pub fn new(hosts: usize) -> Self {
+        Self { hosts, published: Vec::new(), delivered: Vec::new(), gapped: 0 }
+    }
+
+    /// The next message was published.
+    pub fn publish(&mut self, at: Time) {
+        self.published.push(at);
+        self.delivered.push(vec![None; self.hosts]);
+    }
+
+    /// How many messages were published.
+    pub fn published(&self) -> u64 {
+        self.published.len() as u64
+    }
+
+    /// A message came to a host.
+    pub fn deliver(&mut self, message: u64, host: usize, at: Time) {
+        let message = self.delivered.get_mut(message as usize);
+        if let Some(cell) = message.and_then(|hosts| hosts.get_mut(host)) {
+            cell.get_or_insert(at);
+        }
+    }
+
+    /// So many messages were told as gaps.
+    pub fn gap(&mut self, messages: u64) {
+        self.gapped += messages;
+    }
+
+    /// How many messages hosts were told as gaps.
+    pub fn gapped(&self) -> u64 {
+        self.gapped
+    }
+
+    /// How many of the hosts in `whose` have got every message, as far as they should.
+    pub fn missing(&self, whose: &[bool]) -> u64 {
+        let holes = |hosts: &Vec<Option<Time>>| {
+            hosts.iter().zip(whose).filter(|&(at, &counts)| counts && at.is_none()).count() as u64
+        };
+        self.delivered.iter().map(holes).sum()
+    }
+
+    /// The latency of every delivery to the hosts in `whose`, with the host.
+    pub fn latencies<'a>(
+        &'a self,
+        whose: &'a [bool],
+    ) -> impl Iterator<Item = (usize, Duration)> + 'a {
+        self.published.iter().zip(&self.delivered).flat_map(move |(&published, hosts)| {
+            let came = hosts.iter().enumerate().filter(|&(host, _)| whose[host]);
+            came.filter_map(move |(host, at)| Some((host, (*at)?.since(published))))
+        })
+    }
+
+    /// When a message was published, and how long it took to a host; `None` if it did not come.
+    pub fn of_host(&self, host: usize) -> impl Iterator<Item = (Time, Option<Duration>)> {
+        self.published
+            .iter()
+            .zip(&self.delivered)
+            .map(move |(&published, hosts)| (published, hosts[host].map(|at| at.since(published))))
+    }
+
+    /// How many of `whose` had the first message by which time after it was published, at each time
+    /// at which that grew.
+    pub fn reached(&self, whose: &[bool]) -> Vec<(f64, u64)> {
+        let (Some(&published), Some(hosts)) = (self.published.first(), self.delivered.first())
+        else {
+            return Vec::new();
+        };
+        let came = hosts.iter().zip(whose).filter(|&(_, &counts)| counts);
+        let mut times: Vec<f64> =
+            came.filter_map(|(at, _)| Some(ms((*at)?.since(published)))).collect();
+        times.sort_by(f64::total_cmp);
+        let mut reached: Vec<(f64, u64)> = Vec::new();
+        for (time, count) in times.into_iter().zip(1..) {
+            match reached.last_mut().filter(|(last, _)| *last == time) {
+                Some(step) => step.1 = count,
+                None => reached.push((time, count)),
+            }
+        }
+        reached
+    }
+}
+
+/// Milliseconds.
+pub fn ms(span: Duration) -> f64 {
+    span.as_nanos() as f64 / 1e6
+}
+
+/// How times are distributed, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// Half are no longer.
+    pub p50_ms: f64,
+    /// Nine of ten are no longer.
+    pub p90_ms: f64,
+    /// 99 of 100 are no longer.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+impl Quantiles {
+    /// Of these times; all zero if there are none.
+    pub fn of(mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        Self {
+            p50_ms: quantile(&times, 0.5),
+            p90_ms: quantile(&times, 0.9),
+            p99_ms: quantile(&times, 0.99),
+            max_ms: times.last().copied().unwrap_or(0.0),
+        }
+    }
+}
+
+/// The least of the sorted values that a share of them does not exceed; 0 if there are none.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).or(sorted.last()).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_occurred() {
+        let times = (1..=100).map(f64::from).collect();
+        let expected = Quantiles { p50_ms: 50.0, p90_ms: 90.0, p99_ms: 99.0, max_ms: 100.0 };
+        assert_eq!(Quantiles::of(times), expected);
+        assert_eq!(Quantiles::of(vec![]), Quantiles::default());
+        assert_eq!(Quantiles::of(vec![3.0]).p99_ms, 3.0);
+    }
+
+    #[test]
+    fn only_the_hosts_that_count_are_counted() {
+        let mut deliveries = Deliveries::new(3);
+        deliveries.publish(Time::from_millis(10));
+        deliveries.deliver(0, 0, Time::from_millis(10));
+        deliveries.deliver(0, 1, Time::from_millis(15));
+        let whose = [false, true, true];
+        assert_eq!(deliveries.missing(&whose), 1);
+        let latencies: Vec<_> = deliveries.latencies(&whose).collect();
+        assert_eq!(latencies, [(1, Duration::from_millis(5))]);
+        assert_eq!(deliveries.reached(&whose), [(5.0, 1)]);
+    }
+}

@@ -1,0 +1,394 @@
+//! Between the hosts: access links, gateways, routers, switches, and the way from one to another.
+//!
+//! A packet leaves by its sender's access link, passes the sender's gateway, is routed, may be
+//! lost, doubled, delayed or spoiled on the way, passes the receiver's gateway, and arrives by the
+//! receiver's access link. Multicast packets stay within their region and are handed to each
+//! member that its switches know of.
+
+mod faults;
+mod gateway;
+mod pipe;
+mod switch;
+
+pub use faults::{Burst, Faults};
+pub use gateway::GatewayState;
+pub use pipe::Pipe;
+pub use switch::{Switch, SwitchFault};
+
+use crate::packet::{Body, Packet};
+use crate::topology::Topology;
+use quilt_proto::{Rng, Time};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The largest packet that every way takes, IP header included.
+const DEFAULT_MTU: usize = 1_500;
+/// The network of hosts.
+const HOSTS_NET: u32 = 0x0a00_0000;
+/// The network of gateways' far sides.
+const GATEWAYS_NET: u32 = 0x6440_0000;
+
+/// An interface of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NicId(pub u32);
+
+/// Why the network dropped a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropCause {
+    /// An access link's queue was full.
+    QueueFull,
+    /// Lost at random, or in a burst.
+    Lost,
+    /// Nobody has the address, or no way leads there.
+    NoRoute,
+    /// A gateway let it not pass.
+    Blocked,
+    /// A partition lies between.
+    Partitioned,
+    /// Longer than the way takes.
+    TooLong,
+    /// Spoiled so that its receiver's network card threw it away.
+    Spoiled,
+    /// Its hops ran out.
+    HopsRanOut,
+}
+
+impl DropCause {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::QueueFull,
+        Self::Lost,
+        Self::NoRoute,
+        Self::Blocked,
+        Self::Partitioned,
+        Self::TooLong,
+        Self::Spoiled,
+        Self::HopsRanOut,
+    ];
+
+    /// Its name for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "net_queue_full",
+            Self::Lost => "net_lost",
+            Self::NoRoute => "net_no_route",
+            Self::Blocked => "net_blocked",
+            Self::Partitioned => "net_partitioned",
+            Self::TooLong => "net_too_long",
+            Self::Spoiled => "net_spoiled",
+            Self::HopsRanOut => "net_hops_ran_out",
+        }
+    }
+}
+
+/// A packet on its last way: when it reaches which interface.
+#[derive(Debug)]
+pub struct Arrival {
+    /// When.
+    pub at: Time,
+    /// Where.
+    pub nic: NicId,
+    /// What.
+    pub packet: Packet,
+}
+
+#[derive(Debug)]
+struct Nic {
+    place: usize,
+    address: IpAddr,
+    up: Pipe,
+    down: Pipe,
+    /// Which side of a partition it is on.
+    side: u8,
+}
+
+/// The network.
+#[derive(Debug)]
+pub struct Net {
+    topology: Topology,
+    nics: Vec<Nic>,
+    by_address: HashMap<IpAddr, NicId>,
+    gateways: Vec<GatewayState>,
+    by_far_side: HashMap<IpAddr, usize>,
+    switches: BTreeMap<u32, Switch>,
+    /// What goes wrong on the way.
+    pub faults: Faults,
+    mtu: usize,
+    rng: Rng,
+    drops: BTreeMap<DropCause, u64>,
+    lost_bytes: u64,
+}
+
+impl Net {
+    /// The network of `topology`, with an interface for each of its places, in order. All that is
+    /// random in it follows from `rng`.
+    pub fn new(topology: Topology, rng: Rng) -> Self {
+        let mut net = Self {
+            nics: Vec::new(),
+            by_address: HashMap::new(),
+            gateways: Vec::new(),
+            by_far_side: HashMap::new(),
+            switches: BTreeMap::new(),
+            faults: Faults::default(),
+            mtu: DEFAULT_MTU,
+            rng,
+            drops: BTreeMap::new(),
+            lost_bytes: 0,
+            topology,
+        };
+        for (number, gateway) in (1..).zip(&net.topology.gateways) {
+            let far_side = IpAddr::V4(Ipv4Addr::from_bits(GATEWAYS_NET + number));
+            net.by_far_side.insert(far_side, net.gateways.len());
+            net.gateways.push(GatewayState::new(gateway, far_side));
+        }
+        for place in 0..net.topology.hosts.len() {
+            net.add_nic(place);
+        }
+        net
+    }
+
+    /// Puts one more interface at a place.
+    pub fn add_nic(&mut self, place: usize) -> NicId {
+        let id = NicId(self.nics.len() as u32);
+        let address = IpAddr::V4(Ipv4Addr::from_bits(HOSTS_NET + 1 + id.0));
+        let at = &self.topology.hosts[place];
+        let (up, down) = (Pipe::new(at.up_bps), Pipe::new(at.down_bps));
+        self.nics.push(Nic { place, address, up, down, side: 0 });
+        self.by_address.insert(address, id);
+        id
+    }
+
+    /// Where everything stands.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The local address of an interface.
+    pub fn address(&self, nic: NicId) -> IpAddr {
+        self.nics[nic.0 as usize].address
+    }
+
+    /// The place of an interface.
+    pub fn place(&self, nic: NicId) -> usize {
+        self.nics[nic.0 as usize].place
+    }
+
+    /// The address on the far side of the NAT in front of a place.
+    pub fn far_side(&self, place: usize) -> Option<IpAddr> {
+        let gateway = &self.gateways[self.topology.hosts[place].gateway?];
+        gateway.translates().then(|| gateway.far_side())
+    }
+
+    /// The switches of a region.
+    pub fn switch(&mut self, region: u32) -> &mut Switch {
+        self.switches.entry(region).or_default()
+    }
+
+    /// Puts an interface on a side of a partition; 0 is the side of all others.
+    pub fn set_side(&mut self, nic: NicId, side: u8) {
+        self.nics[nic.0 as usize].side = side;
+    }
+
+    /// The largest packet that every way takes, IP header included.
+    pub fn set_mtu(&mut self, bytes: usize) {
+        self.mtu = bytes;
+    }
+
+    /// How many packets were dropped for a reason.
+    pub fn dropped(&self, why: DropCause) -> u64 {
+        self.drops.get(&why).copied().unwrap_or(0)
+    }
+
+    /// Bytes that were lost at random on the way, without headers of IP, UDP and TCP, summed over
+    /// receivers.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost_bytes
+    }
+
+    /// The interface that has a local address.
+    pub fn nic_at(&self, address: IpAddr) -> Option<NicId> {
+        self.by_address.get(&address).copied()
+    }
+
+    /// The region of an interface.
+    pub fn region(&self, nic: NicId) -> u32 {
+        self.topology.hosts[self.place(nic)].region
+    }
+
+    /// Counts a dropped packet.
+    fn count_drop(&mut self, why: DropCause) {
+        *self.drops.entry(why).or_default() += 1;
+    }
+
+    /// Sends a packet from an interface; all its arrivals go to `arrivals`.
+    pub fn send(&mut self, now: Time, from: NicId, packet: Packet, arrivals: &mut Vec<Arrival>) {
+        let bytes = packet.wire_bytes();
+        let sent = if bytes > self.mtu {
+            Err(DropCause::TooLong)
+        } else {
+            self.nics[from.0 as usize].up.pass(now, bytes).ok_or(DropCause::QueueFull)
+        };
+        let on_the_way = sent.and_then(|at| match packet.to.ip().is_multicast() {
+            true => {
+                self.multicast(at, from, &packet, arrivals);
+                Ok(())
+            }
+            false => self.unicast(at, from, packet, arrivals),
+        });
+        if let Err(why) = on_the_way {
+            self.count_drop(why);
+        }
+    }
+
+    fn unicast(
+        &mut self,
+        at: Time,
+        from: NicId,
+        mut packet: Packet,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Result<(), DropCause> {
+        let near = self.topology.hosts[self.place(from)].gateway;
+        let inside =
+            self.by_address.get(&packet.to.ip()).copied().filter(|&to| {
+                near.is_some() && self.topology.hosts[self.place(to)].gateway == near
+            });
+        let to = match inside {
+            // Behind one gateway hosts reach each other by their own addresses.
+            Some(to) => to,
+            None => {
+                if let Some(gateway) = near {
+                    self.gateways[gateway].outward(at, &mut packet).ok_or(DropCause::Blocked)?;
+                }
+                self.inward(at, &mut packet)?
+            }
+        };
+        if let Some(answer) = self.hops_ran_out(at, from, to, &packet) {
+            arrivals.push(answer);
+            return Err(DropCause::HopsRanOut);
+        }
+        self.carry(at, from, to, packet, arrivals)
+    }
+
+    /// Finds whom a packet is for, through the gateway in front of him.
+    fn inward(&mut self, at: Time, packet: &mut Packet) -> Result<NicId, DropCause> {
+        if let Some(&gateway) = self.by_far_side.get(&packet.to.ip()) {
+            self.gateways[gateway].inward(at, packet).ok_or(DropCause::Blocked)?;
+            return self.by_address.get(&packet.to.ip()).copied().ok_or(DropCause::NoRoute);
+        }
+        let to = self.by_address.get(&packet.to.ip()).copied().ok_or(DropCause::NoRoute)?;
+        if let Some(gateway) = self.topology.hosts[self.place(to)].gateway {
+            let gateway = &mut self.gateways[gateway];
+            if gateway.translates() {
+                // Private addresses mean nothing outside.
+                return Err(DropCause::NoRoute);
+            }
+            gateway.inward(at, packet).ok_or(DropCause::Blocked)?;
+        }
+        Ok(to)
+    }
+
+    /// Copies a packet to all members of its region's address.
+    fn multicast(&mut self, at: Time, from: NicId, packet: &Packet, arrivals: &mut Vec<Arrival>) {
+        let place = self.place(from);
+        let region = self.topology.hosts[place].region;
+        let Some(switch) = self.switches.get(&region).filter(|_| packet.ttl > 0) else { return };
+        for to in switch.members(at, packet.to, from) {
+            if to == from {
+                // By loopback, which loses nothing.
+                arrivals.push(Arrival { at, nic: to, packet: packet.clone() });
+            } else if let Err(why) = self.carry(at, from, to, packet.clone(), arrivals) {
+                self.count_drop(why);
+            }
+        }
+    }
+
+    /// The way from one interface to another, and what goes wrong on it.
+    fn carry(
+        &mut self,
+        at: Time,
+        from: NicId,
+        to: NicId,
+        mut packet: Packet,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Result<(), DropCause> {
+        let (here, there) = (&self.nics[from.0 as usize], &self.nics[to.0 as usize]);
+        if self.faults.parts(here.side, there.side) {
+            return Err(DropCause::Partitioned);
+        }
+        let direct = self.topology.one_way(here.place, there.place);
+        let fate = self.faults.draw(at, (from, to), &mut self.rng);
+        if fate.lost {
+            self.lost_bytes += packet.payload_bytes() as u64;
+            return Err(DropCause::Lost);
+        }
+        if fate.spoiled {
+            spoil(&mut packet, &mut self.rng)?;
+        }
+        let bytes = packet.wire_bytes();
+        for copy in 0..fate.copies {
+            let extra = fate.extra + Duration::from_micros(u64::from(copy) * 100);
+            let reached = at + direct + extra;
+            let down = &mut self.nics[to.0 as usize].down;
+            let at = down.pass(reached, bytes).ok_or(DropCause::QueueFull)?;
+            arrivals.push(Arrival { at, nic: to, packet: packet.clone() });
+        }
+        Ok(())
+    }
+
+    /// The answer of the router at which a packet's hops run out, if they do.
+    fn hops_ran_out(&self, at: Time, from: NicId, to: NicId, packet: &Packet) -> Option<Arrival> {
+        let hops = self.hops(self.place(from), self.place(to));
+        if usize::from(packet.ttl) > hops {
+            return None;
+        }
+        let hop = packet.ttl.max(1);
+        let stack = &self.topology.hosts[self.place(from)].routers;
+        let router = stack.get(usize::from(hop) - 1).filter(|router| !router.is_silent());
+        let router = router.map(|router| router.name.clone());
+        let whole = self.topology.one_way(self.place(from), self.place(to));
+        // Routers stand evenly along the way.
+        let back_and_forth = whole * 2 * u32::from(hop) / (hops as u32 + 1);
+        let answer = Packet {
+            from: packet.to,
+            to: packet.from,
+            ttl: crate::packet::DEFAULT_TTL,
+            body: Body::TimeExceeded { hop, router },
+        };
+        Some(Arrival { at: at + back_and_forth, nic: from, packet: answer })
+    }
+
+    /// How many routers lie between two places: up to the first that both know, or all of both.
+    pub fn hops(&self, from: usize, to: usize) -> usize {
+        let (here, there) = (&self.topology.hosts[from].routers, &self.topology.hosts[to].routers);
+        for (up, router) in here.iter().enumerate().filter(|(_, router)| !router.is_silent()) {
+            if let Some(down) = there.iter().position(|other| other.name == router.name) {
+                return up + 1 + down;
+            }
+        }
+        here.len() + there.len()
+    }
+
+    /// How long a packet takes from one place to another where nothing is in its way.
+    pub fn one_way(&self, from: usize, to: usize) -> Duration {
+        self.topology.one_way(from, to)
+    }
+
+    /// The address and port of a host's socket on an interface.
+    pub fn socket(&self, nic: NicId, port: u16) -> SocketAddr {
+        (self.address(nic), port).into()
+    }
+}
+
+/// Turns one bit of a packet over. What TCP or the network card notices does not arrive.
+fn spoil(packet: &mut Packet, rng: &mut Rng) -> Result<(), DropCause> {
+    let Body::Datagram(bytes) = &mut packet.body else { return Err(DropCause::Spoiled) };
+    let mut spoiled = bytes.to_vec();
+    let at = rng.index(spoiled.len());
+    match spoiled.get_mut(at) {
+        Some(byte) => *byte ^= 1 << rng.below(8),
+        None => return Err(DropCause::Spoiled),
+    }
+    *bytes = spoiled.into();
+    Ok(())
+}

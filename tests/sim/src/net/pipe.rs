@@ -1,0 +1,56 @@
+//! An access link in one direction.
+
+use quilt_proto::Time;
+use std::time::Duration;
+
+/// How much may wait in front of a link: what it carries in this time, and at least some packets.
+const QUEUE_TIME: Duration = Duration::from_millis(100);
+const LEAST_QUEUE_BYTES: u64 = 64 << 10;
+
+/// An access link in one direction: bytes leave one after the other, and a finite queue stands in
+/// front of it, whose end drops.
+#[derive(Clone, Debug)]
+pub struct Pipe {
+    bits_per_second: Option<u64>,
+    free_at: Time,
+}
+
+impl Pipe {
+    /// A link of that many bits a second; `None` takes no time.
+    pub fn new(bits_per_second: Option<u64>) -> Self {
+        Self { bits_per_second, free_at: Time::ZERO }
+    }
+
+    /// When a packet that comes now is through; `None` if the queue is full.
+    pub fn pass(&mut self, now: Time, bytes: usize) -> Option<Time> {
+        let Some(rate) = self.bits_per_second else { return Some(now) };
+        let backlog = self.free_at.since(now);
+        let room = QUEUE_TIME.max(time_for(LEAST_QUEUE_BYTES, rate));
+        if backlog > room {
+            return None;
+        }
+        self.free_at = self.free_at.max(now) + time_for(bytes as u64, rate);
+        Some(self.free_at)
+    }
+}
+
+fn time_for(bytes: u64, bits_per_second: u64) -> Duration {
+    let nanos = u128::from(bytes) * 8 * 1_000_000_000 / u128::from(bits_per_second.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_leave_one_after_the_other_and_a_full_queue_drops() {
+        let mut pipe = Pipe::new(Some(8_000_000));
+        let start = Time::from_millis(5);
+        assert_eq!(pipe.pass(start, 1_000), Some(Time::from_millis(6)));
+        assert_eq!(pipe.pass(start, 1_000), Some(Time::from_millis(7)));
+        let passed = (0..1_000).filter(|_| pipe.pass(start, 1_000).is_some()).count();
+        assert!((98..=101).contains(&passed), "{passed}");
+        assert_eq!(Pipe::new(None).pass(start, 1 << 20), Some(start));
+    }
+}

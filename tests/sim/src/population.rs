@@ -1,0 +1,140 @@
+//! Who stands at the places of a topology: what hosts know of their surroundings, and what runs.
+
+use crate::net::Net;
+use crate::topology::Topology;
+use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
+use quilt_proto::omni::Omni;
+use quilt_proto::policy::Policy;
+use quilt_proto::protocol::Registry;
+use quilt_proto::{BootstrapConfig, Config, HostId, Incarnation, Limits, ProtocolId, Rng};
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+/// What is compared in the same world (Table 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// Patches by the surroundings, sewn together.
+    Quilt,
+    /// One OMNI tree over all hosts.
+    Omni,
+    /// One DONet mesh over all hosts.
+    Donet,
+}
+
+impl System {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Quilt, Self::Omni, Self::Donet];
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quilt => "quilt",
+            Self::Omni => "omni",
+            Self::Donet => "donet",
+        })
+    }
+}
+
+impl FromStr for System {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|system| system.to_string() == text);
+        named.ok_or_else(|| format!("no system is called {text:?}; try quilt, omni or donet"))
+    }
+}
+
+/// How the hosts of a run are set up.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// What they run.
+    pub system: System,
+    /// How many representatives a region has.
+    pub representatives: u8,
+    /// How many children a host has in a tree.
+    pub degree: u8,
+    /// How many routers of its stack a host knows.
+    pub hops: usize,
+    /// The most of everything.
+    pub limits: Limits,
+    /// The most that a host publishes, in bytes a second.
+    pub publish_bytes_per_second: u64,
+}
+
+impl Population {
+    /// The protocols that every host has.
+    pub fn registry(&self) -> Registry {
+        let omni = Omni { degree: self.degree };
+        match self.system {
+            System::Quilt | System::Donet => Registry::standard().with(omni),
+            System::Omni => Registry::empty().with(omni),
+        }
+    }
+
+    /// The bootstrap service for them.
+    pub fn bootstrap(&self) -> BootstrapConfig {
+        let order = match self.system {
+            System::Quilt => Policy::default().order,
+            System::Omni => vec![ProtocolId::OMNI],
+            System::Donet => vec![ProtocolId::DONET],
+        };
+        let policy = Policy {
+            order,
+            representatives_min: self.representatives,
+            representatives_max: self.representatives,
+            ..Policy::default()
+        };
+        let registry = self.registry();
+        BootstrapConfig { registry, policy, limits: self.limits.clone(), ..Default::default() }
+    }
+
+    /// The host at a place.
+    pub fn config(&self, net: &Net, place: usize, address: SocketAddr, rng: &mut Rng) -> Config {
+        let mut config = Config::new(HostId::random(rng), Incarnation(1), address);
+        config.nics[0].euid = self.euid(net, place);
+        config.registry = self.registry();
+        config.limits = self.limits.clone();
+        config.publish_bytes_per_second = self.publish_bytes_per_second;
+        config
+    }
+
+    /// What the host at a place knows of its surroundings.
+    pub fn euid(&self, net: &Net, place: usize) -> Euid {
+        let mut euid = Euid { connectivity: connectivity(net, place).collect(), ..Euid::default() };
+        match self.system {
+            System::Quilt => {
+                let stack = &net.topology().hosts[place].routers;
+                for (hop, router) in (1..).zip(stack.iter().take(self.hops)) {
+                    if !router.is_silent() {
+                        let id = RouterId::named(&router.name);
+                        euid.topology.insert(id, hop, router.multicast);
+                    }
+                }
+            }
+            // One patch over all hosts, wherever they are.
+            System::Omni | System::Donet => {
+                euid.topology.insert(RouterId::named("everywhere"), 1, false);
+            }
+        }
+        euid
+    }
+}
+
+/// How a place can be reached, as the gateway in front of it lets it.
+fn connectivity(net: &Net, place: usize) -> impl Iterator<Item = Connectivity> {
+    let topology: &Topology = net.topology();
+    let gateway = topology.hosts[place].gateway.map(|at| &topology.gateways[at]);
+    let far_side = net.far_side(place);
+    let (direction, barrier) = match (gateway, far_side) {
+        (None, _) => (Direction::Both, Barrier::None),
+        (Some(_), Some(far_side)) => (Direction::Outbound, Barrier::Nat(far_side)),
+        (Some(_), None) => (Direction::Outbound, Barrier::Firewall),
+    };
+    let firewall = gateway.and_then(|gateway| gateway.firewall);
+    let blocks_udp = firewall.is_some_and(|firewall| firewall.blocks_udp);
+    let transports = [Transport::Tcp, Transport::Udp].into_iter();
+    let open = transports.filter(move |&transport| transport == Transport::Tcp || !blocks_udp);
+    open.map(move |transport| Connectivity { transport, direction, barrier })
+}

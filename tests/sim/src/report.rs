@@ -1,0 +1,406 @@
+//! What a run prints: one JSON object, whose keys are a contract.
+
+use crate::check::{self, Violation};
+use crate::measure::{Quantiles, ms, quantile};
+use crate::net::DropCause;
+use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
+use quilt_proto::wire::{FRAGMENT_BYTES, Scope};
+use quilt_proto::{Counter, PatchView, Time};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Everything that came of a run.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Report {
+    pub scenario: String,
+    pub system: String,
+    pub seed: u64,
+    pub hosts: usize,
+    pub patches: Vec<Patch>,
+    pub join: Join,
+    pub build: Build,
+    pub delivery: Delivery,
+    pub duplicates: Duplicates,
+    pub traffic: TrafficReport,
+    pub recovery: Option<Recovery>,
+    pub series: Series,
+    pub counters: BTreeMap<String, u64>,
+    pub violations: Vec<String>,
+    pub unclaimed: Vec<String>,
+    pub digest: String,
+    pub simulator: Simulator,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Patch {
+    pub id: String,
+    pub protocol: String,
+    pub members: usize,
+    pub representatives: usize,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Join {
+    pub complete_ms: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Build {
+    pub complete_ms: Option<f64>,
+    pub tree_messages: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Delivery {
+    pub expected: u64,
+    pub delivered: u64,
+    pub gapped: u64,
+    #[serde(flatten)]
+    pub latency: Quantiles,
+    pub limit_p50_ms: f64,
+    pub limit_p90_ms: f64,
+    pub limit_p99_ms: f64,
+    pub limit_max_ms: f64,
+    pub limit_relay_p50_ms: f64,
+    pub limit_relay_p90_ms: f64,
+    pub limit_relay_p99_ms: f64,
+    pub limit_relay_max_ms: f64,
+    pub stretch_mean: f64,
+    pub stretch_max: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Duplicates {
+    pub unsolicited_percent: f64,
+    pub repair_percent: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct TrafficReport {
+    pub control_bytes_per_host_s: f64,
+    pub overhead_percent: f64,
+    pub border_crossings_per_message: f64,
+    pub full_copies_per_message: f64,
+    pub repair_bytes_ratio: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Recovery {
+    pub full_rate_after_ms: FullRate,
+    pub delivered_ratio_per_second: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct FullRate {
+    pub median: Option<f64>,
+    pub worst: Option<f64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Series {
+    pub tree_messages_per_ms: Vec<u32>,
+    pub duplicates_per_s: Vec<u64>,
+    pub control_messages_per_s: Vec<u64>,
+    pub receivers_reached: Vec<(f64, u64)>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Simulator {
+    pub events: u64,
+    pub events_per_second: f64,
+    pub wall_s: f64,
+    pub peak_mib: Option<u64>,
+}
+
+/// What came of a run.
+pub(crate) fn of(run: &Run) -> Report {
+    let claims = check::claims(run.spec.population.system);
+    let said = |claimed: bool| {
+        let chosen = |violation: &&Violation| claims.contains(&violation.invariant) == claimed;
+        run.checker.violations().iter().filter(chosen).map(ToString::to_string).collect()
+    };
+    Report {
+        scenario: run.spec.scenario.clone(),
+        system: run.spec.population.system.to_string(),
+        seed: run.spec.seed,
+        hosts: run.hosts.len(),
+        patches: patches(run),
+        join: join(run),
+        build: build(run),
+        delivery: delivery(run),
+        duplicates: duplicates(run),
+        traffic: traffic(run),
+        recovery: recovery(run),
+        series: series(run),
+        counters: counters(run),
+        violations: said(true),
+        unclaimed: said(false),
+        digest: format!("{:016x}", run.world.digest()),
+        simulator: simulator(run),
+    }
+}
+
+fn patches(run: &Run) -> Vec<Patch> {
+    let service = run.world.bootstrap(run.service);
+    let views = service.into_iter().flat_map(|service| service.groups());
+    let regional = |patch: &PatchView| patch.scope == Scope::Regional;
+    let patches = views.flat_map(|group| group.patches).filter(regional);
+    let patch = |view: PatchView| Patch {
+        id: view.patch.to_string(),
+        protocol: view.protocol.to_string(),
+        members: view.members,
+        representatives: view.representatives.len(),
+    };
+    patches.map(patch).collect()
+}
+
+fn join(run: &Run) -> Join {
+    let all: Option<Vec<Time>> = run.admitted.iter().copied().collect();
+    let last = all.and_then(|times| times.into_iter().max());
+    Join { complete_ms: last.map(|at| ms(at.since(OTHERS_JOIN))) }
+}
+
+/// When each host got a parent, after its own admission. Hosts that never had one are roots, or
+/// not in the tree.
+fn parents(run: &Run) -> impl Iterator<Item = (Time, Time)> + '_ {
+    run.hosts.iter().zip(&run.admitted).filter_map(|(&host, admitted)| {
+        let parent = run.world.first_parent(host)?;
+        Some(((*admitted)?, parent)).filter(|_| parent < PUBLISHING)
+    })
+}
+
+fn build(run: &Run) -> Build {
+    let longest = parents(run).map(|(admitted, parent)| parent.since(admitted)).max();
+    let complete = parents(run).map(|(_, parent)| parent).max();
+    let until = complete.map_or(0, |at| at.as_nanos() / 1_000_000) as usize;
+    let per_ms = &run.world.traffic().control_per_ms;
+    let tree_messages = per_ms.iter().take(until + 1).map(|&count| u64::from(count)).sum();
+    Build { complete_ms: longest.map(ms), tree_messages }
+}
+
+fn delivery(run: &Run) -> Delivery {
+    let alive = run.alive();
+    let topology = &run.spec.topology;
+    let relayed = topology.shortest_from(run.source);
+    let (mut latency, mut limit, mut limit_relay) = (Vec::new(), Vec::new(), Vec::new());
+    let mut stretch_max: f64 = 0.0;
+    for (host, took) in run.deliveries.latencies(&alive) {
+        let (took, direct) = (ms(took), ms(topology.one_way(run.source, host)));
+        if direct >= 1.0 {
+            stretch_max = stretch_max.max(took / direct);
+        }
+        latency.push(took);
+        limit.push(direct);
+        limit_relay.push(ms(relayed[host]));
+    }
+    let receivers = alive.iter().filter(|&&counts| counts).count() as u64;
+    let stretch_mean = ratio(latency.iter().sum(), limit.iter().sum());
+    let delivered = latency.len() as u64;
+    let (limit, limit_relay) = (Quantiles::of(limit), Quantiles::of(limit_relay));
+    Delivery {
+        expected: receivers * run.deliveries.published(),
+        delivered,
+        gapped: run.deliveries.gapped(),
+        latency: Quantiles::of(latency),
+        limit_p50_ms: limit.p50_ms,
+        limit_p90_ms: limit.p90_ms,
+        limit_p99_ms: limit.p99_ms,
+        limit_max_ms: limit.max_ms,
+        limit_relay_p50_ms: limit_relay.p50_ms,
+        limit_relay_p90_ms: limit_relay.p90_ms,
+        limit_relay_p99_ms: limit_relay.p99_ms,
+        limit_relay_max_ms: limit_relay.max_ms,
+        stretch_mean,
+        stretch_max,
+    }
+}
+
+fn duplicates(run: &Run) -> Duplicates {
+    let now = run.counters();
+    let since = |counter| {
+        let before = run.settled.as_ref().map_or(0, |counters| counters.get(counter));
+        (now.get(counter) - before) as f64
+    };
+    let first = since(Counter::PayloadBytesFirst);
+    Duplicates {
+        unsolicited_percent: 100.0 * ratio(since(Counter::PayloadBytesUnsolicited), first),
+        repair_percent: 100.0 * ratio(since(Counter::PayloadBytesRepaired), first),
+    }
+}
+
+fn traffic(run: &Run) -> TrafficReport {
+    let traffic = run.world.traffic();
+    let messages = run.deliveries.published() as f64;
+    let packets = messages * run.spec.size.div_ceil(FRAGMENT_BYTES).max(1) as f64;
+    let seconds = run.world.now().since(OTHERS_JOIN).as_secs_f64();
+    let foreign = run.spec.topology.regions().saturating_sub(1) as f64;
+    TrafficReport {
+        control_bytes_per_host_s: traffic.control_bytes as f64 / run.hosts.len() as f64 / seconds,
+        overhead_percent: 100.0 * ratio(traffic.header_bytes as f64, traffic.payload_bytes as f64),
+        border_crossings_per_message: ratio(traffic.border_packets as f64, packets),
+        full_copies_per_message: ratio(
+            traffic.border_bytes as f64,
+            messages * run.spec.size as f64 * foreign,
+        ),
+        repair_bytes_ratio: ratio(traffic.repair_bytes as f64, run.world.lost_bytes() as f64),
+    }
+}
+
+/// When survivors receive everything in time again after hosts died.
+fn recovery(run: &Run) -> Option<Recovery> {
+    let killed_at = run.killed_at?;
+    let alive = run.alive();
+    let survivors = || alive.iter().enumerate().filter(|(_, alive)| **alive).map(|(host, _)| host);
+    let mut before: Vec<f64> = Vec::new();
+    for host in survivors() {
+        let early = run.deliveries.of_host(host).filter(|&(published, _)| published < killed_at);
+        before.extend(early.filter_map(|(_, took)| took.map(ms)));
+    }
+    before.sort_by(f64::total_cmp);
+    let in_time = quantile(&before, 0.99) + 100.0;
+    let mut full_rate: Vec<f64> = Vec::new();
+    let mut all_recovered = true;
+    for host in survivors() {
+        let after: Vec<_> =
+            run.deliveries.of_host(host).filter(|&(published, _)| published >= killed_at).collect();
+        let is_late =
+            |took: Option<std::time::Duration>| took.is_none_or(|took| ms(took) > in_time);
+        let first_good = after.iter().rposition(|&(_, took)| is_late(took)).map_or(0, |at| at + 1);
+        match after.get(first_good) {
+            Some((published, _)) => full_rate.push(ms(published.since(killed_at))),
+            None => all_recovered = false,
+        }
+    }
+    full_rate.sort_by(f64::total_cmp);
+    let worst = full_rate.last().copied().filter(|_| all_recovered);
+    let median = (!full_rate.is_empty()).then(|| quantile(&full_rate, 0.5));
+    let full_rate_after_ms = FullRate { median, worst };
+    Some(Recovery { full_rate_after_ms, delivered_ratio_per_second: ratio_per_second(run) })
+}
+
+/// Which part of what was published in each second has come to the survivors within a second.
+fn ratio_per_second(run: &Run) -> Vec<f64> {
+    let alive = run.alive();
+    let mut seconds: Vec<(u64, u64)> = Vec::new();
+    for host in (0..alive.len()).filter(|&host| alive[host]) {
+        for (published, took) in run.deliveries.of_host(host) {
+            let second = published.since(PUBLISHING).as_secs() as usize;
+            seconds.resize(seconds.len().max(second + 1), (0, 0));
+            seconds[second].0 += 1;
+            seconds[second].1 += u64::from(took.is_some_and(|took| took.as_secs() < 1));
+        }
+    }
+    seconds.into_iter().map(|(all, came)| ratio(came as f64, all as f64)).collect()
+}
+
+fn series(run: &Run) -> Series {
+    let per_ms = &run.world.traffic().control_per_ms;
+    let start = (OTHERS_JOIN.as_nanos() / 1_000_000) as usize;
+    let complete = parents(run).map(|(_, parent)| parent).max();
+    let end = complete.map_or(start, |at| (at.as_nanos() / 1_000_000) as usize + 1);
+    let sums = &run.duplicates_per_s;
+    let before = std::iter::once(0).chain(sums.iter().copied());
+    Series {
+        tree_messages_per_ms: per_ms.get(start..end.min(per_ms.len())).unwrap_or(&[]).to_vec(),
+        duplicates_per_s: sums.iter().zip(before).map(|(sum, before)| sum - before).collect(),
+        control_messages_per_s: per_ms
+            .chunks(1_000)
+            .map(|second| second.iter().map(|&count| u64::from(count)).sum())
+            .collect(),
+        receivers_reached: run.deliveries.reached(&run.alive()),
+    }
+}
+
+fn counters(run: &Run) -> BTreeMap<String, u64> {
+    let hosts = run.counters();
+    let of_hosts = hosts.iter().map(|(counter, value)| (counter.name().to_owned(), value));
+    let of_net = DropCause::ALL.map(|why| (why.name().to_owned(), run.world.dropped(why)));
+    of_hosts.chain(of_net).filter(|&(_, value)| value > 0).collect()
+}
+
+fn simulator(run: &Run) -> Simulator {
+    let wall_s = run.started.elapsed().as_secs_f64();
+    let events = run.world.events();
+    Simulator { events, events_per_second: events as f64 / wall_s, wall_s, peak_mib: peak_mib() }
+}
+
+/// The most memory that this process has had, as Linux tells it.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1_024)
+}
+
+/// 0 where there is nothing to compare with.
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+/// A report in words, for people.
+#[derive(Debug)]
+pub struct Words<'a>(pub &'a Report);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { join, delivery, duplicates, simulator, .. } = self.0;
+        let or_never = |time: Option<f64>| time.map_or("never".into(), |ms| format!("{ms:.1} ms"));
+        writeln!(
+            f,
+            "{} on {}, seed {}: {} hosts in {} patches, all admitted after {}",
+            self.0.system,
+            self.0.scenario,
+            self.0.seed,
+            self.0.hosts,
+            self.0.patches.len(),
+            or_never(join.complete_ms)
+        )?;
+        writeln!(
+            f,
+            "tree complete after {}, with {} control messages by then",
+            or_never(self.0.build.complete_ms),
+            self.0.build.tree_messages
+        )?;
+        writeln!(
+            f,
+            "{} of {} delivered, {} in gaps; p50 {:.2} p99 {:.2} max {:.2} ms (direct: {:.2} {:.2} \
+             {:.2}), stretch {:.3}; duplicates {:.3} %",
+            delivery.delivered,
+            delivery.expected,
+            delivery.gapped,
+            delivery.latency.p50_ms,
+            delivery.latency.p99_ms,
+            delivery.latency.max_ms,
+            delivery.limit_p50_ms,
+            delivery.limit_p99_ms,
+            delivery.limit_max_ms,
+            delivery.stretch_mean,
+            duplicates.unsolicited_percent
+        )?;
+        if let Some(recovery) = &self.0.recovery {
+            let FullRate { median, worst } = recovery.full_rate_after_ms;
+            let (median, worst) = (or_never(median), or_never(worst));
+            writeln!(f, "after the deaths full rate came back after {median}, at worst {worst}")?;
+        }
+        writeln!(
+            f,
+            "{} events in {:.2} s: {:.0} a second; digest {}",
+            simulator.events, simulator.wall_s, simulator.events_per_second, self.0.digest
+        )?;
+        for unclaimed in &self.0.unclaimed {
+            writeln!(f, "not kept, and not claimed: {unclaimed}")?;
+        }
+        Ok(())
+    }
+}

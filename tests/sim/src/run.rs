@@ -1,0 +1,324 @@
+//! A whole run: hosts join, one of them publishes, some die, and what came of it.
+//!
+//! At 0 the source joins, at 1 s all others at once, in the order of the topology; publishing
+//! starts at 5 s. Afterwards the run goes on until nothing is missing, at most 10 s.
+
+use crate::check::{self, Checker, Invariant};
+use crate::host::Life;
+use crate::measure::Deliveries;
+use crate::population::{Population, System};
+use crate::report::{self, Report};
+use crate::topology::Topology;
+use crate::world::{HostIndex, Told, World};
+use quilt_proto::{
+    Bootstrap, Counter, Counters, Group, GroupId, Incarnation, Limits, Node, Notice, PublishError,
+    Rng, Source, Time,
+};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// The name of the group.
+const GROUP: &str = "run";
+/// When all others join.
+pub const OTHERS_JOIN: Time = Time::from_millis(1_000);
+/// When publishing starts.
+pub const PUBLISHING: Time = Time::from_millis(5_000);
+/// How long the run goes on at most after the last message.
+const DRAINING: Duration = Duration::from_secs(10);
+/// Duplicates of what is published this early are not counted.
+const SETTLING: Duration = Duration::from_secs(2);
+/// How long a join may take.
+const JOIN_TIME: Duration = Duration::from_secs(5);
+/// How often what happened is looked at.
+const STEP: Duration = Duration::from_millis(10);
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// What the scenario is called.
+    pub scenario: String,
+    /// Where.
+    pub topology: Topology,
+    /// How its hosts are set up.
+    pub population: Population,
+    /// All that is random follows from it.
+    pub seed: u64,
+    /// Messages a second.
+    pub rate: f64,
+    /// Bytes of a message.
+    pub size: usize,
+    /// For how long messages are published.
+    pub duration: Duration,
+    /// How many hosts die, and when.
+    pub kill: Option<Kill>,
+    /// The share of packets that are lost, once per receiver.
+    pub loss: f64,
+    /// What a packet costs its receiver's processor.
+    pub cpu: Duration,
+}
+
+/// Hosts that die.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kill {
+    /// Which part of all.
+    pub fraction: f64,
+    /// When, counted from the first message.
+    pub at: Duration,
+}
+
+impl Spec {
+    /// A run on a topology with what the paper gives: 1,000 bytes, 10 times a second, for 10 s.
+    pub fn new(scenario: &str, topology: Topology, system: System) -> Self {
+        let degree = if system == System::Quilt && scenario != "internet" { 8 } else { 6 };
+        let limits = Limits {
+            // The bootstrap service has a stream for each host that UDP does not reach.
+            links: 4_096,
+            ..Limits::default()
+        };
+        let population = Population {
+            system,
+            representatives: 3,
+            degree,
+            hops: 4,
+            limits,
+            publish_bytes_per_second: 12_500_000,
+        };
+        Self {
+            scenario: scenario.into(),
+            topology,
+            population,
+            seed: 1,
+            rate: 10.0,
+            size: 1_000,
+            duration: Duration::from_secs(10),
+            kill: None,
+            loss: 0.0,
+            cpu: Duration::ZERO,
+        }
+    }
+}
+
+/// A run under way.
+pub struct Run {
+    pub(crate) spec: Spec,
+    pub(crate) world: World,
+    pub(crate) hosts: Vec<HostIndex>,
+    pub(crate) service: HostIndex,
+    pub(crate) source: usize,
+    source_name: Source,
+    group: GroupId,
+    bootstrap: SocketAddr,
+    rng: Rng,
+    pub(crate) asked: Vec<Time>,
+    pub(crate) admitted: Vec<Option<Time>>,
+    pub(crate) killed: Vec<bool>,
+    pub(crate) killed_at: Option<Time>,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) checker: Checker,
+    /// What was counted when duplicates began to be.
+    pub(crate) settled: Option<Counters>,
+    /// All duplicates so far, by second.
+    pub(crate) duplicates_per_s: Vec<u64>,
+    pub(crate) started: Instant,
+}
+
+impl Run {
+    /// Puts the hosts in their places.
+    pub fn new(spec: Spec) -> Self {
+        let started = Instant::now();
+        let mut rng = Rng::new(spec.seed).fork("run");
+        let count = spec.topology.hosts.len();
+        let source = spec.topology.source.unwrap_or_else(|| rng.index(count));
+        let open = |&place: &usize| spec.topology.hosts[place].gateway.is_none();
+        let open: Vec<usize> = (0..count).filter(open).collect();
+        let service_place = open.get(rng.index(open.len())).copied().unwrap_or(source);
+
+        let mut world = World::new(spec.topology.clone(), spec.seed);
+        world.set_cpu(spec.cpu);
+        world.net().faults.loss = (spec.loss * 1e6) as u64;
+        let mut hosts = Vec::with_capacity(count);
+        let mut source_name = None;
+        for place in 0..count {
+            let address = world.address(place);
+            let config = spec.population.config(world.net(), place, address, &mut rng);
+            if place == source {
+                let (host, incarnation) = (config.host.tag(), Incarnation(1));
+                source_name = Some(Source { host, incarnation });
+            }
+            hosts.push(world.add_node(place, Node::new(config, rng.next_u64())));
+        }
+        let service = Bootstrap::new(spec.population.bootstrap(), rng.next_u64());
+        let (service, bootstrap) = world.add_bootstrap(service_place, service);
+        let group = GroupId::named(GROUP);
+        world.watch_parents(Some(group));
+        Self {
+            asked: vec![Time::MAX; count],
+            admitted: vec![None; count],
+            killed: vec![false; count],
+            killed_at: None,
+            deliveries: Deliveries::new(count),
+            checker: Checker::new(spec.size),
+            settled: None,
+            duplicates_per_s: Vec::new(),
+            source_name: source_name.expect("the source has a place"),
+            spec,
+            world,
+            hosts,
+            service,
+            source,
+            group,
+            bootstrap,
+            rng,
+            started,
+        }
+    }
+
+    /// Plays the whole run. `progress` is told the virtual time now and then, and how many packets
+    /// have come so far.
+    pub fn play(mut self, mut progress: impl FnMut(Time, Time, u64)) -> Report {
+        let end = PUBLISHING + self.spec.duration;
+        self.join(self.source);
+        self.advance(OTHERS_JOIN);
+        let source = self.source;
+        (0..self.hosts.len()).filter(|&host| host != source).for_each(|host| self.join(host));
+        let mut at = OTHERS_JOIN;
+        while at < PUBLISHING {
+            at = (at + STEP * 10).min(PUBLISHING);
+            self.advance(at);
+            progress(at, end, self.world.events());
+        }
+        let last = self.publish_all(end, &mut progress);
+        let end = last + DRAINING;
+        while self.world.now() < end && self.deliveries.missing(&self.alive()) > 0 {
+            self.advance(self.world.now() + STEP * 10);
+            progress(self.world.now(), end, self.world.events());
+        }
+        self.judge();
+        report::of(&self)
+    }
+
+    fn join(&mut self, host: usize) {
+        self.asked[host] = self.world.now();
+        let group = Group { name: GROUP.into(), bootstrap: self.bootstrap, create: true };
+        let joined = self.world.call(self.hosts[host], |node, now| node.join(now, group));
+        debug_assert!(joined.is_ok(), "{joined:?}");
+    }
+
+    /// Publishes at the given rate, and lets hosts die when it is time; when the last message was
+    /// published.
+    fn publish_all(&mut self, end: Time, progress: &mut impl FnMut(Time, Time, u64)) -> Time {
+        let gap = Duration::from_secs_f64(1.0 / self.spec.rate);
+        let mut due = PUBLISHING;
+        while due < end {
+            self.advance(due);
+            if self.settled.is_none() && due >= PUBLISHING + SETTLING {
+                self.settled = Some(self.counters());
+            }
+            let number = self.deliveries.published();
+            let body = check::body(number, self.spec.size);
+            let group = self.group;
+            let source = self.hosts[self.source];
+            let published =
+                self.world.call(source, |node, now| node.publish(now, group, body.into()));
+            match published {
+                Ok(_) => {
+                    self.deliveries.publish(self.world.now());
+                    due = due + gap;
+                }
+                // The publisher waits, as an application would.
+                Err(PublishError::WouldBlock) => due = due + Duration::from_millis(1),
+                Err(error) => {
+                    let what = format!("the source cannot publish: {error}");
+                    self.checker.broken(Invariant::L2, self.world.now(), what);
+                    return self.world.now();
+                }
+            }
+            progress(due, end, self.world.events());
+        }
+        self.world.now()
+    }
+
+    /// Lets time pass, in steps after which what happened is looked at.
+    fn advance(&mut self, until: Time) {
+        while self.world.now() < until {
+            let kill = self.spec.kill.map(|kill| PUBLISHING + kill.at);
+            let kill = kill.filter(|_| self.killed_at.is_none());
+            let next = [until, self.world.now() + STEP].into_iter().chain(kill).min();
+            let next = next.unwrap_or(until).max(self.world.now());
+            self.world.run_until(next);
+            if kill.is_some_and(|at| at <= next) {
+                self.kill();
+            }
+            self.look();
+        }
+    }
+
+    /// Takes note of what applications were told.
+    fn look(&mut self) {
+        for Told { at, host, notice, .. } in self.world.take_told() {
+            let host = host.0;
+            match &notice {
+                Notice::Joined(_) => {
+                    self.admitted[host].get_or_insert(at);
+                }
+                Notice::Message(message) => self.deliveries.deliver(message.seq.0, host, at),
+                Notice::Gap { from, to, .. } => {
+                    self.deliveries.gap(to.next().distance(*from));
+                }
+                _ => {}
+            }
+            let published = self.deliveries.published();
+            self.checker.told(at, host, &notice, published, self.source_name);
+        }
+        let second = (self.world.now().as_nanos() / 1_000_000_000) as usize;
+        if self.duplicates_per_s.len() <= second {
+            let so_far = self.counters().get(Counter::DroppedDuplicate);
+            self.duplicates_per_s.resize(second + 1, so_far);
+        }
+    }
+
+    /// Turns a part of the hosts off, never the source or the service.
+    fn kill(&mut self) {
+        let Some(kill) = self.spec.kill else { return };
+        let mut others: Vec<usize> =
+            (0..self.hosts.len()).filter(|&host| host != self.source).collect();
+        self.rng.shuffle(&mut others);
+        let count = (kill.fraction * self.hosts.len() as f64).round() as usize;
+        for &host in others.iter().take(count) {
+            self.world.kill(self.hosts[host], Life::Off);
+            self.killed[host] = true;
+        }
+        self.killed_at = Some(self.world.now());
+    }
+
+    /// The hosts other than the source that were alive throughout.
+    pub(crate) fn alive(&self) -> Vec<bool> {
+        (0..self.hosts.len()).map(|host| host != self.source && !self.killed[host]).collect()
+    }
+
+    /// All hosts' counters together.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for node in self.hosts.iter().filter_map(|&host| self.world.node(host)) {
+            sum.merge(node.counters());
+        }
+        sum
+    }
+
+    /// Checks what only the end can tell.
+    fn judge(&mut self) {
+        let now = self.world.now();
+        for host in 0..self.hosts.len() {
+            let late = self.admitted[host].is_none_or(|at| at.since(self.asked[host]) > JOIN_TIME);
+            if late && !self.killed[host] {
+                let what = format!("host {host} was not admitted within {JOIN_TIME:?}");
+                self.checker.broken(Invariant::L5, now, what);
+            }
+        }
+        let missing = self.deliveries.missing(&self.alive());
+        if missing > 0 {
+            let what = format!("{missing} deliveries to sound hosts are missing");
+            self.checker.broken(Invariant::L2, now, what);
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! The world: hosts on a network in virtual time.
+
+mod streams;
+
+use crate::host::{Clock, Host, Kind, Life, PORT};
+use crate::net::{Arrival, DropCause, Net, NicId};
+use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
+use crate::queue::Queue;
+use crate::topology::Topology;
+use crate::traffic::{Path, Traffic};
+use bytes::Bytes;
+use quilt_proto::{
+    Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Time, Transmit,
+};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use streams::Streams;
+
+/// A host of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostIndex(pub usize);
+
+/// Something that an application was told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When.
+    pub at: Time,
+    /// On which host.
+    pub host: HostIndex,
+    /// Of which group.
+    pub group: GroupId,
+    /// What.
+    pub notice: Notice,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Arrive(NicId, Packet),
+    Wake(usize),
+    StreamTimer(StreamId, usize),
+}
+
+/// The world. Its hosts are driven only through the calls that an adapter has.
+#[derive(Debug)]
+pub struct World {
+    now: Time,
+    queue: Queue<Happening>,
+    net: Net,
+    hosts: Vec<Host>,
+    host_of: Vec<usize>,
+    streams: Streams,
+    arrivals: Vec<Arrival>,
+    told: Vec<Told>,
+    /// The group whose tree is watched, and when each host first had a parent in it.
+    watched: Option<GroupId>,
+    parents: Vec<Option<Time>>,
+    traffic: Traffic,
+    digest: SipHasher13,
+    events: u64,
+    cpu: Duration,
+}
+
+impl World {
+    /// The world of `topology`, without hosts. All that is random in its network follows from
+    /// `seed`.
+    pub fn new(topology: Topology, seed: u64) -> Self {
+        let rng = Rng::new(seed).fork("network");
+        Self {
+            now: Time::ZERO,
+            queue: Queue::default(),
+            net: Net::new(topology, rng),
+            hosts: Vec::new(),
+            host_of: Vec::new(),
+            streams: Streams::default(),
+            arrivals: Vec::new(),
+            told: Vec::new(),
+            watched: None,
+            parents: Vec::new(),
+            traffic: Traffic::default(),
+            digest: SipHasher13::new(),
+            events: 0,
+            cpu: Duration::ZERO,
+        }
+    }
+
+    /// The time that a host's processor takes for each packet that comes in. Default none.
+    pub fn set_cpu(&mut self, per_packet: Duration) {
+        self.cpu = per_packet;
+    }
+
+    /// The address of the interface that belongs to a place of the topology.
+    pub fn address(&self, place: usize) -> SocketAddr {
+        self.net.socket(NicId(place as u32), PORT)
+    }
+
+    /// Puts a node at a place, with its interface there.
+    pub fn add_node(&mut self, place: usize, node: Node) -> HostIndex {
+        self.add(NicId(place as u32), Kind::Node(Box::new(node)))
+    }
+
+    /// Puts a bootstrap service at a place, beside the host that stands there.
+    pub fn add_bootstrap(&mut self, place: usize, bootstrap: Bootstrap) -> (HostIndex, SocketAddr) {
+        let nic = self.net.add_nic(place);
+        let host = self.add(nic, Kind::Bootstrap(Box::new(bootstrap)));
+        (host, self.net.socket(nic, PORT))
+    }
+
+    fn add(&mut self, nic: NicId, machine: Kind) -> HostIndex {
+        self.own(nic, self.hosts.len());
+        self.hosts.push(Host::new(machine, vec![nic]));
+        HostIndex(self.hosts.len() - 1)
+    }
+
+    /// Gives a host one more interface, at another place.
+    pub fn add_nic(&mut self, host: HostIndex, place: usize) -> SocketAddr {
+        let nic = self.net.add_nic(place);
+        self.own(nic, host.0);
+        self.hosts[host.0].nics.push(nic);
+        self.net.socket(nic, PORT)
+    }
+
+    fn own(&mut self, nic: NicId, host: usize) {
+        let at = nic.0 as usize;
+        self.host_of.resize(self.host_of.len().max(at + 1), usize::MAX);
+        self.host_of[at] = host;
+    }
+
+    /// Calls a node as its application, and carries out what follows.
+    ///
+    /// # Panics
+    /// The host is a bootstrap service.
+    pub fn call<R>(&mut self, host: HostIndex, call: impl FnOnce(&mut Node, Time) -> R) -> R {
+        let at = &mut self.hosts[host.0];
+        let now = at.clock.to_local(self.now);
+        let Kind::Node(node) = &mut at.machine else { panic!("{host:?} is a service") };
+        let result = call(node, now);
+        self.drain(host.0);
+        result
+    }
+
+    /// A node; `None` if the host is a bootstrap service.
+    pub fn node(&self, host: HostIndex) -> Option<&Node> {
+        match &self.hosts[host.0].machine {
+            Kind::Node(node) => Some(node),
+            Kind::Bootstrap(_) => None,
+        }
+    }
+
+    /// A bootstrap service; `None` if the host is a node.
+    pub fn bootstrap(&self, host: HostIndex) -> Option<&Bootstrap> {
+        match &self.hosts[host.0].machine {
+            Kind::Bootstrap(bootstrap) => Some(bootstrap),
+            Kind::Node(_) => None,
+        }
+    }
+
+    /// The network, to look at it or to do it harm.
+    pub fn net(&mut self) -> &mut Net {
+        &mut self.net
+    }
+
+    /// How many packets the network dropped for a reason.
+    pub fn dropped(&self, why: DropCause) -> u64 {
+        self.net.dropped(why)
+    }
+
+    /// Bytes that were lost at random on the way, summed over receivers.
+    pub fn lost_bytes(&self) -> u64 {
+        self.net.lost_bytes()
+    }
+
+    /// What was sent so far.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// What all applications were told since the last call.
+    pub fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// How a host is.
+    pub fn life(&self, host: HostIndex) -> Life {
+        self.hosts[host.0].life
+    }
+
+    /// Whether a host's application takes what it is told.
+    pub fn set_reads(&mut self, host: HostIndex, reads: bool) {
+        self.hosts[host.0].reads = reads;
+        self.drain(host.0);
+    }
+
+    /// Lets a host's clock run fast or slow, from the start of the world.
+    pub fn set_clock(&mut self, host: HostIndex, clock: Clock) {
+        self.hosts[host.0].clock = clock;
+        self.schedule(host.0);
+    }
+
+    /// Stops a host; its system keeps what comes in.
+    pub fn pause(&mut self, host: HostIndex) {
+        if self.hosts[host.0].life == Life::Up {
+            self.hosts[host.0].life = Life::Paused;
+        }
+    }
+
+    /// Lets a paused host go on.
+    pub fn resume(&mut self, host: HostIndex) {
+        if self.hosts[host.0].life == Life::Paused {
+            self.hosts[host.0].life = Life::Up;
+            for (nic, packet) in std::mem::take(&mut self.hosts[host.0].held) {
+                self.queue.push(self.now, Happening::Arrive(nic, packet));
+            }
+            self.drain(host.0);
+        }
+    }
+
+    /// Turns a host off without a word (`Life::Off`), or ends its process, whose system resets its
+    /// streams (`Life::Down`).
+    pub fn kill(&mut self, host: HostIndex, life: Life) {
+        let at = &mut self.hosts[host.0];
+        at.life = life;
+        at.held.clear();
+        for (address, nic) in std::mem::take(&mut at.memberships).into_values() {
+            self.leave_multicast(address, nic);
+        }
+        for (stream, side) in std::mem::take(&mut self.hosts[host.0].streams).into_values() {
+            if let Some(end) = self.streams.remove(stream, side)
+                && life == Life::Down
+            {
+                self.reset(end.nic, end.local, end.remote, stream, side == 0);
+            }
+        }
+    }
+
+    /// Starts another machine on a host that was killed.
+    pub fn restart(&mut self, host: HostIndex, machine: Kind) {
+        let at = &mut self.hosts[host.0];
+        at.machine = machine;
+        at.life = Life::Up;
+        self.drain(host.0);
+    }
+
+    /// Notes from now on when each host first has a parent in a tree of a group.
+    pub fn watch_parents(&mut self, group: Option<GroupId>) {
+        self.watched = group;
+    }
+
+    /// When a host first had a parent while it was watched.
+    pub fn first_parent(&self, host: HostIndex) -> Option<Time> {
+        self.parents.get(host.0).copied().flatten()
+    }
+
+    /// How many packets have come to hosts.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The time.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// A digest over everything that came anywhere and everything that was told.
+    pub fn digest(&self) -> u64 {
+        self.digest.finish()
+    }
+
+    /// When the next thing happens.
+    pub fn next_time(&self) -> Option<Time> {
+        self.queue.next_time()
+    }
+
+    /// Lets happen everything up to `until`.
+    pub fn run_until(&mut self, until: Time) {
+        while self.next_time().is_some_and(|at| at <= until) {
+            self.step();
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// Lets `span` pass.
+    pub fn run_for(&mut self, span: Duration) {
+        self.run_until(self.now + span);
+    }
+
+    /// Lets the next thing happen; false if nothing ever will.
+    pub fn step(&mut self) -> bool {
+        let Some((at, what)) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        match what {
+            Happening::Arrive(nic, packet) => self.arrive(nic, packet),
+            Happening::Wake(host) => self.wake(host),
+            Happening::StreamTimer(stream, side) => self.stream_timer(stream, side),
+        }
+        true
+    }
+
+    fn wake(&mut self, host: usize) {
+        self.hosts[host].wake = None;
+        match self.hosts[host].deadline() {
+            Some(at) if at <= self.now => self.handle(host, Event::Timeout),
+            _ => self.schedule(host),
+        }
+    }
+
+    fn arrive(&mut self, nic: NicId, packet: Packet) {
+        let Some(&host) = self.host_of.get(nic.0 as usize).filter(|&&host| host != usize::MAX)
+        else {
+            return;
+        };
+        let at = &mut self.hosts[host];
+        match at.life {
+            Life::Up if at.busy_until > self.now => {
+                let free = at.busy_until;
+                return self.queue.push(free, Happening::Arrive(nic, packet));
+            }
+            Life::Up => at.busy_until = self.now + self.cpu,
+            Life::Paused => return at.hold(nic, packet),
+            Life::Down => return self.answer_for_the_dead(nic, &packet),
+            Life::Off => {
+                at.unheard += 1;
+                return;
+            }
+        }
+        self.events += 1;
+        self.note(host, &packet);
+        match packet.body {
+            Body::Datagram(bytes) => self.datagram(host, nic, packet.from, packet.to, bytes),
+            Body::Segment { .. } => self.segment(host, nic, packet),
+            // No machine asks for it yet.
+            Body::TimeExceeded { .. } => {}
+        }
+    }
+
+    /// Enters a packet in the digest.
+    fn note(&mut self, host: usize, packet: &Packet) {
+        self.digest.write_u64(self.now.as_nanos());
+        self.digest.write_usize(host);
+        let (place, bytes) = match &packet.body {
+            Body::Datagram(bytes) => (0, bytes),
+            Body::Segment { segment, .. } => (segment.seq + segment.ack, &segment.bytes),
+            Body::TimeExceeded { .. } => return,
+        };
+        self.digest.write_u64(place);
+        self.digest.write_usize(bytes.len());
+        // The head of a packet has its number and its sender.
+        self.digest.write(&bytes[..bytes.len().min(64)]);
+    }
+
+    fn datagram(
+        &mut self,
+        host: usize,
+        nic: NicId,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Bytes,
+    ) {
+        if !to.ip().is_multicast() {
+            return self.handle(host, Event::Datagram { link: LinkId::UDP, from, bytes });
+        }
+        let memberships = &self.hosts[host].memberships;
+        let member = |&(_, &membership): &(&LinkId, &(SocketAddr, NicId))| membership == (to, nic);
+        if let Some((&link, _)) = memberships.iter().find(member) {
+            self.handle(host, Event::Datagram { link, from, bytes });
+        }
+    }
+
+    pub(crate) fn handle(&mut self, host: usize, event: Event) {
+        let at = &mut self.hosts[host];
+        let now = at.clock.to_local(self.now);
+        at.machine_mut().handle(now, event);
+        self.drain(host);
+    }
+
+    /// Carries out what a machine wants, until it wants nothing more.
+    fn drain(&mut self, host: usize) {
+        if self.hosts[host].life != Life::Up {
+            return;
+        }
+        while let Some(action) = self.hosts[host].machine_mut().poll_action() {
+            self.act(host, action);
+        }
+        let at = &mut self.hosts[host];
+        if let (Kind::Node(node), true) = (&mut at.machine, at.reads) {
+            if let Some(group) = self.watched
+                && self.parents.get(host).copied().flatten().is_none()
+                && node.has_parent(group)
+            {
+                self.parents.resize(self.parents.len().max(host + 1), None);
+                self.parents[host] = Some(self.now);
+            }
+            while let Some((group, notice)) = node.poll_notice() {
+                if let Notice::Message(message) = &notice {
+                    self.digest.write_u64(message.seq.0);
+                }
+                self.told.push(Told { at: self.now, host: HostIndex(host), group, notice });
+            }
+        }
+        self.schedule(host);
+    }
+
+    /// Enters when a machine wants to be called. A wake-up that is too early is looked at again.
+    fn schedule(&mut self, host: usize) {
+        let now = self.now;
+        let at = &mut self.hosts[host];
+        if let Some(deadline) = at.deadline()
+            && at.wake.is_none_or(|wake| deadline < wake)
+        {
+            let deadline = deadline.max(now);
+            at.wake = Some(deadline);
+            self.queue.push(deadline, Happening::Wake(host));
+        }
+    }
+
+    fn act(&mut self, host: usize, action: Action) {
+        match action {
+            Action::Dial { link, to, from } => self.dial(host, link, to, from),
+            Action::JoinMulticast { link, address, interface, ttl: _ } => {
+                self.join_multicast(host, link, address, interface);
+            }
+            Action::Close { link } => self.close(host, link),
+            Action::Look { link } => self.look(host, link),
+        }
+    }
+
+    fn nic_of(&self, host: usize, local: IpAddr) -> Option<NicId> {
+        let nics = &self.hosts[host].nics;
+        nics.iter().copied().find(|&nic| self.net.address(nic) == local)
+    }
+
+    fn join_multicast(
+        &mut self,
+        host: usize,
+        link: LinkId,
+        address: SocketAddr,
+        interface: IpAddr,
+    ) {
+        let Some(nic) = self.nic_of(host, interface) else {
+            let cause = LinkError::NoSuchInterface;
+            return self.handle(host, Event::Closed { link, cause });
+        };
+        let region = self.net.topology().hosts[self.net.place(nic)].region;
+        let now = self.now;
+        self.net.switch(region).join(now, address, nic);
+        self.hosts[host].memberships.insert(link, (address, nic));
+        self.handle(host, Event::Opened { link });
+    }
+
+    fn leave_multicast(&mut self, address: SocketAddr, nic: NicId) {
+        let region = self.net.topology().hosts[self.net.place(nic)].region;
+        self.net.switch(region).leave(address, nic);
+    }
+
+    fn look(&mut self, host: usize, link: LinkId) {
+        if let Some(&(stream, side)) = self.hosts[host].streams.get(&link) {
+            self.streams.ask(stream, side);
+            return self.pull(stream, side);
+        }
+        let membership = self.hosts[host].memberships.get(&link).copied();
+        while let Some(transmit) = self.hosts[host].machine_mut().poll_transmit(link) {
+            let (nic, to) = match (membership, transmit.to) {
+                (Some((group, nic)), None) => (nic, group),
+                (_, Some(to)) => (self.hosts[host].nics[0], to),
+                (None, None) => continue,
+            };
+            self.send_datagram(nic, to, &transmit);
+        }
+        self.schedule(host);
+    }
+
+    fn send_datagram(&mut self, nic: NicId, to: SocketAddr, transmit: &Transmit) {
+        let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
+        let bytes = transmit.to_bytes();
+        let there = self.net.nic_at(to.ip());
+        let leaves = there.is_some_and(|there| self.net.region(there) != self.net.region(nic));
+        self.traffic.sent(self.now, path, &bytes, leaves);
+        let from = self.net.socket(nic, PORT);
+        let body = Body::Datagram(bytes);
+        self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
+    }
+
+    fn send(&mut self, nic: NicId, packet: Packet) {
+        self.net.send(self.now, nic, packet, &mut self.arrivals);
+        for Arrival { at, nic, packet } in self.arrivals.drain(..) {
+            self.queue.push(at, Happening::Arrive(nic, packet));
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The streams of the world, and what hosts do with them.
+
+use super::{Happening, World};
+use crate::host::{Life, PORT};
+use crate::net::NicId;
+use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
+use crate::tcp::{End, Segment, Told};
+use crate::traffic::Path;
+use quilt_proto::{Event, LinkError, LinkId, Time};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// All ends of all streams: side 0 has dialled, side 1 was dialled.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    ends: HashMap<(StreamId, usize), EndState>,
+    last: u32,
+}
+
+/// One end on its host.
+#[derive(Debug)]
+pub(super) struct EndState {
+    pub(super) host: usize,
+    pub(super) nic: NicId,
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    link: Option<LinkId>,
+    end: End,
+    /// The machine has something to say.
+    asked: bool,
+    timer: Option<Time>,
+}
+
+impl Streams {
+    pub(super) fn remove(&mut self, stream: StreamId, side: usize) -> Option<EndState> {
+        self.ends.remove(&(stream, side))
+    }
+
+    pub(super) fn ask(&mut self, stream: StreamId, side: usize) {
+        if let Some(end) = self.ends.get_mut(&(stream, side)) {
+            end.asked = true;
+        }
+    }
+}
+
+impl World {
+    pub(super) fn dial(&mut self, host: usize, link: LinkId, to: SocketAddr, from: Option<IpAddr>) {
+        let nic = match from {
+            Some(local) => self.nic_of(host, local),
+            None => self.hosts[host].nics.first().copied(),
+        };
+        let Some(nic) = nic else {
+            let cause = LinkError::NoSuchInterface;
+            return self.handle(host, Event::Closed { link, cause });
+        };
+        self.streams.last += 1;
+        let stream = StreamId(self.streams.last);
+        // Ports above the listening one, so that no two streams of a host have the same.
+        let port = 10_000 + (stream.0 % 50_000) as u16;
+        let end = EndState {
+            host,
+            nic,
+            local: self.net.socket(nic, port),
+            remote: to,
+            link: Some(link),
+            end: End::dial(self.now),
+            asked: false,
+            timer: None,
+        };
+        self.streams.ends.insert((stream, 0), end);
+        self.hosts[host].streams.insert(link, (stream, 0));
+        self.pump(stream, 0);
+    }
+
+    pub(super) fn close(&mut self, host: usize, link: LinkId) {
+        if let Some((address, nic)) = self.hosts[host].memberships.remove(&link) {
+            self.leave_multicast(address, nic);
+        }
+        let Some((stream, side)) = self.hosts[host].streams.remove(&link) else { return };
+        if let Some(end) = self.streams.ends.get_mut(&(stream, side)) {
+            end.link = None;
+            end.end.close(self.now);
+            self.pump(stream, side);
+        }
+    }
+
+    /// A segment came to a host.
+    pub(super) fn segment(&mut self, host: usize, nic: NicId, packet: Packet) {
+        let Body::Segment { stream, from_dialler, segment } = packet.body else { return };
+        let side = usize::from(from_dialler);
+        if !self.streams.ends.contains_key(&(stream, side)) {
+            let listens = packet.to.port() == PORT && segment.syn && from_dialler;
+            if !listens {
+                if !segment.rst {
+                    self.reset(nic, packet.to, packet.from, stream, side == 0);
+                }
+                return;
+            }
+            let end = End::accept(self.now);
+            let (local, remote) = (packet.to, packet.from);
+            let state =
+                EndState { host, nic, local, remote, link: None, end, asked: false, timer: None };
+            self.streams.ends.insert((stream, side), state);
+            return self.pump(stream, side);
+        }
+        let now = self.now;
+        if let Some(state) = self.streams.ends.get_mut(&(stream, side)) {
+            state.end.on_segment(now, &segment);
+        }
+        self.pump(stream, side);
+        self.pull(stream, side);
+    }
+
+    /// The system of a host whose process is gone answers.
+    pub(super) fn answer_for_the_dead(&mut self, nic: NicId, packet: &Packet) {
+        if let Body::Segment { stream, from_dialler, segment } = &packet.body
+            && !segment.rst
+        {
+            self.reset(nic, packet.to, packet.from, *stream, !*from_dialler);
+        }
+    }
+
+    pub(super) fn reset(
+        &mut self,
+        nic: NicId,
+        from: SocketAddr,
+        to: SocketAddr,
+        stream: StreamId,
+        from_dialler: bool,
+    ) {
+        let segment = Segment { rst: true, ..Segment::default() };
+        let body = Body::Segment { stream, from_dialler, segment };
+        self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
+    }
+
+    pub(super) fn stream_timer(&mut self, stream: StreamId, side: usize) {
+        let now = self.now;
+        let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+        state.timer = None;
+        if self.hosts[state.host].life != Life::Off {
+            state.end.on_timer(now);
+            self.pump(stream, side);
+        }
+    }
+
+    /// Lets the machine write as much as the stream takes.
+    pub(super) fn pull(&mut self, stream: StreamId, side: usize) {
+        loop {
+            let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+            let (host, Some(link)) = (state.host, state.link) else { return };
+            if !state.asked || !state.end.has_room() || self.hosts[host].life != Life::Up {
+                return;
+            }
+            let Some(transmit) = self.hosts[host].machine_mut().poll_transmit(link) else {
+                state.asked = false;
+                return self.schedule(host);
+            };
+            let bytes = transmit.to_bytes();
+            let there = self.net.nic_at(state.remote.ip());
+            // Whoever is behind a NAT is elsewhere.
+            let here = self.net.region(state.nic);
+            let leaves = there.is_none_or(|there| self.net.region(there) != here);
+            self.traffic.sent(self.now, Path::Stream, &bytes, leaves);
+            state.end.write(self.now, bytes);
+            self.pump(stream, side);
+        }
+    }
+
+    /// Sends what an end has to send, and tells its host what there is to tell.
+    fn pump(&mut self, stream: StreamId, side: usize) {
+        loop {
+            let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+            if let Some(segment) = state.end.poll_segment() {
+                let (nic, from, to) = (state.nic, state.local, state.remote);
+                let body = Body::Segment { stream, from_dialler: side == 0, segment };
+                self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
+            } else if let Some(told) = state.end.poll_told() {
+                self.tell(stream, side, told);
+            } else {
+                break;
+            }
+        }
+        let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+        if state.end.is_over() {
+            let link = state.link;
+            let host = state.host;
+            if link.is_none() {
+                self.streams.ends.remove(&(stream, side));
+            } else if let Some(link) = link {
+                self.hosts[host].streams.remove(&link);
+                self.streams.ends.remove(&(stream, side));
+            }
+            return;
+        }
+        if let Some(deadline) = state.end.deadline()
+            && state.timer.is_none_or(|timer| deadline < timer)
+        {
+            state.timer = Some(deadline);
+            self.queue.push(deadline.max(self.now), Happening::StreamTimer(stream, side));
+        }
+    }
+
+    /// Tells a machine what happened to its stream.
+    fn tell(&mut self, stream: StreamId, side: usize, told: Told) {
+        let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+        let (host, link, remote) = (state.host, state.link, state.remote);
+        let cause = match told {
+            Told::Opened => return self.opened(stream, side, host, link, remote),
+            Told::Bytes(bytes) => {
+                if let Some(link) = link {
+                    self.handle(host, Event::Received { link, bytes });
+                }
+                return;
+            }
+            Told::Ended => LinkError::Ended,
+            Told::Refused => LinkError::Refused,
+            Told::Reset => LinkError::Reset,
+            Told::TimedOut => LinkError::TimedOut,
+        };
+        // What the host has not closed itself, it hears of; its own side is closed with it.
+        state.link = None;
+        state.end.close(self.now);
+        if let Some(link) = link {
+            self.hosts[host].streams.remove(&link);
+            self.handle(host, Event::Closed { link, cause });
+        }
+    }
+
+    fn opened(
+        &mut self,
+        stream: StreamId,
+        side: usize,
+        host: usize,
+        link: Option<LinkId>,
+        remote: SocketAddr,
+    ) {
+        if let Some(link) = link {
+            return self.handle(host, Event::Opened { link });
+        }
+        if side == 0 {
+            return;
+        }
+        let now = self.hosts[host].clock.to_local(self.now);
+        let accepted = self.hosts[host].machine_mut().accept(now, remote);
+        match accepted {
+            Some(link) => {
+                if let Some(state) = self.streams.ends.get_mut(&(stream, side)) {
+                    state.link = Some(link);
+                }
+                self.hosts[host].streams.insert(link, (stream, side));
+                self.drain(host);
+            }
+            None => {
+                if let Some(end) = self.streams.remove(stream, side) {
+                    self.reset(end.nic, end.local, end.remote, stream, false);
+                }
+            }
+        }
+    }
+}
