@@ -131,7 +131,7 @@ impl Net {
             Effect::Learn(contact) => {
                 let peer = Peer { contact, linked: false, rtt: None, heard: self.now };
                 let peers = &mut self.hosts.get_mut(&at).unwrap().peers.0;
-                peers.entry(peer.contact.host).or_insert(peer);
+                peers.entry(peer.contact.host).or_insert(peer.into());
             }
             Effect::Forget(gone) => {
                 self.hosts.get_mut(&at).unwrap().peers.0.remove(&gone);

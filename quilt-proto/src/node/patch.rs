@@ -145,15 +145,27 @@ impl Patch {
             return false;
         }
         if self.peers.len() >= self.max_peers {
-            let unneeded = self.peers.iter().filter(|(host, _)| !self.needs.contains(host));
-            let Some((oldest, _)) = unneeded.min_by_key(|(_, peer)| peer.heard) else {
-                return false;
-            };
+            let Some(oldest) = self.longest_unheard() else { return false };
             self.forget(oldest);
         }
         self.tags.insert(host.tag(), host);
-        self.peers.0.insert(host, Peer { contact, linked: false, rtt: None, heard: now });
+        let peer = Peer { contact, linked: false, rtt: None, heard: now };
+        self.peers.0.insert(host, Box::new(peer));
         true
+    }
+
+    /// The member that nobody needs and of which nothing was heard for longest; of several, the
+    /// first.
+    fn longest_unheard(&self) -> Option<HostId> {
+        let mut oldest: Option<(Time, HostId)> = None;
+        for (host, peer) in self.peers.iter() {
+            // Few are older than all before them, so that the needs are seldom searched.
+            let older = oldest.is_none_or(|(heard, _)| peer.heard < heard);
+            if older && !self.needs.contains(&host) {
+                oldest = Some((peer.heard, host));
+            }
+        }
+        oldest.map(|(_, host)| host)
     }
 
     pub(super) fn forget(&mut self, host: HostId) {

@@ -3,6 +3,7 @@
 use super::{Cx, Effect, Peer, Peers, Protocol, Timers};
 use crate::wire::Contact;
 use crate::{HostId, Incarnation, PatchId, Rng, Time};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A protocol, the context it is lent, and the time.
@@ -18,7 +19,7 @@ pub(crate) struct Bench<P: Protocol> {
 impl<P: Protocol> Bench<P> {
     /// A protocol on [`host`]`(0)` at time zero that knows the given members.
     pub(crate) fn new(protocol: P, members: impl IntoIterator<Item = u8>) -> Self {
-        let peers = members.into_iter().map(|n| (host(n), peer(n))).collect();
+        let peers = members.into_iter().map(|n| (host(n), Box::new(peer(n)))).collect();
         Self {
             protocol,
             now: Time::ZERO,

@@ -5,6 +5,7 @@ use crate::counters::{Counter, Fault};
 use crate::notice::Unusable;
 use crate::wire::{Contact, Writer};
 use crate::{FragmentId, HostId, PatchId, Rng, Time};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -207,9 +208,10 @@ fn encode(frame: &impl Body) -> Bytes {
     Bytes::from(bytes)
 }
 
-/// The members of one patch that a host knows.
+/// The members of one patch that a host knows. Boxed, since what is known of one is long and they
+/// come and go.
 #[derive(Clone, Debug, Default)]
-pub struct Peers(pub(crate) BTreeMap<HostId, Peer>);
+pub struct Peers(pub(crate) BTreeMap<HostId, Box<Peer>>);
 
 /// What is known of one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,12 +229,12 @@ pub struct Peer {
 impl Peers {
     /// The member `host`.
     pub fn get(&self, host: HostId) -> Option<&Peer> {
-        self.0.get(&host)
+        self.0.get(&host).map(|peer| &**peer)
     }
 
     /// All members, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = (HostId, &Peer)> {
-        self.0.iter().map(|(&host, peer)| (host, peer))
+        self.0.iter().map(|(&host, peer)| (host, &**peer))
     }
 
     /// How many there are.

@@ -140,7 +140,7 @@ impl Net {
 
     fn learn(&mut self, n: u8, contact: &Contact) {
         let peer = Peer { contact: contact.clone(), linked: false, rtt: None, heard: self.now };
-        self.hosts.get_mut(&n).unwrap().peers.0.insert(contact.host, peer);
+        self.hosts.get_mut(&n).unwrap().peers.0.insert(contact.host, peer.into());
     }
 
     fn need(&mut self, a: u8, b: u8) {
