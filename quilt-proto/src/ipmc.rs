@@ -5,12 +5,16 @@
 //! container does for every protocol; for that each member keeps links to a few others.
 //!
 //! That multicast works is verified, never assumed: members send **beacons**, by which they know
-//! each other, and a member that hears nothing while others are there says so.
+//! each other, and a member that hears nothing while others are there says so. In a patch of up to
+//! 32 members each beacons every second or two; in a larger one the pause grows with the number of
+//! members that are heard, so that a patch has 16 beacons a second whatever its size. However large
+//! it is, who hears nothing for six seconds asks by unicast, and is called back by a beacon.
 //!
 //! Differs from the paper: it prescribes one fixed address; here it follows from the group and the
 //! patch. And the paper's union of router sets lets members share a patch that cannot hear each
 //! other; it decides where to try, the beacons decide who stays.
 
+mod census;
 mod frame;
 mod links;
 mod member;

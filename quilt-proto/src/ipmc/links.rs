@@ -19,8 +19,10 @@ impl Member {
     pub(super) const LOST: Duration = Duration::from_secs(2);
     /// The same for one that has no room.
     const FULL: Duration = Duration::from_secs(60);
-    /// A member whose beacons have not been heard for this long is forgotten.
+    /// A member whose beacons have not been heard for this long is forgotten, or for this many of
+    /// the patch's pauses between two of them: 3 minutes at most.
     const GONE: Duration = Duration::from_secs(10);
+    const GONE_PAUSES: u32 = 3;
 
     /// Forgets the silent, asks again those that have not answered, and fills the places.
     pub(super) fn tend(&mut self, cx: &mut Cx<'_>) {
@@ -28,9 +30,10 @@ impl Member {
         for (host, _) in cx.peers.iter() {
             self.seen.entry(host).or_insert(Seen { beacon: now, attach_from: now });
         }
+        let gone_after = Self::GONE.max(self.pause(now).saturating_mul(Self::GONE_PAUSES));
         let Self { seen, links, .. } = self;
         seen.retain(|&host, seen| {
-            let gone = now.since(seen.beacon) > Self::GONE && !links.contains_key(&host);
+            let gone = now.since(seen.beacon) > gone_after && !links.contains_key(&host);
             if gone {
                 cx.forget(host);
                 seen.attach_from = now + Self::LOST;

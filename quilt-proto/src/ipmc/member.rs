@@ -1,6 +1,7 @@
 //! One member of an IP-multicast patch.
 
 use super::Ipmc;
+use super::census::Census;
 use super::frame::Frame;
 use crate::counters::Fault;
 use crate::notice::Unusable;
@@ -20,7 +21,7 @@ pub(super) type Cx<'a> = Context<'a, Timer>;
 pub(super) enum Timer {
     /// Try again to join the address.
     Join,
-    /// Send a beacon and look after the links.
+    /// Look after the links, and send a beacon if one is due.
     Beacon,
     /// Ask the others whether they are there, if nothing is heard.
     Listen,
@@ -41,7 +42,13 @@ pub(super) struct Member {
     pub(super) joined: Option<Time>,
     /// When something was last heard on the address.
     heard: Option<Time>,
-    last_beacon: Time,
+    last_beacon: Option<Time>,
+    /// How many members beacon.
+    census: Census,
+    /// The part of the pause behind the last beacon that is waited, in thousandths.
+    jitter: u32,
+    /// A beacon is due, however many others beacon.
+    called: bool,
     /// Somebody answered by unicast since nothing is heard.
     pub(super) answered: bool,
     /// So often in a row somebody answered but was not heard.
@@ -78,11 +85,21 @@ pub(super) struct Attachment {
 }
 
 impl Member {
-    /// The time between two beacons, jittered.
+    /// The time between two looks at whether a beacon is due, jittered.
     const BEACON: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
-    /// The time between the beacons that follow close on joining, for this long.
+    /// The same in the time that follows close on joining.
     const FIRST_BEACONS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
     const FIRST_TIME: Duration = Duration::from_secs(1);
+    /// The beacons of a patch in a second, whatever its size: each member pauses for its number of
+    /// members divided by this (RFC 3550, section 6.2), and for half as long to half as long again,
+    /// reconsidered at each look (section 6.3.3): many that join at once do not all beacon at once.
+    /// Who announces does not pause, as RTCP's senders have a share of their own: what is known of
+    /// him tells who sent a word. Guess: 16, so that a silence of a second says something.
+    const BEACONS_PER_SECOND: u32 = 16;
+    /// The longest pause, before jitter: beyond 960 members beacons are more.
+    const MAX_PAUSE: Duration = Duration::from_secs(60);
+    /// In thousandths.
+    const JITTER: [u64; 2] = [500, 1_500];
     /// A beacon that is called for comes within this time, and not sooner after the last one than
     /// ten times that.
     const HASTE: Duration = Duration::from_millis(50);
@@ -115,7 +132,10 @@ impl Member {
             interface: setup.interface,
             joined: None,
             heard: None,
-            last_beacon: Time::ZERO,
+            last_beacon: None,
+            census: Census::default(),
+            jitter: 1_000,
+            called: false,
             answered: false,
             strikes: 0,
             injecting: false,
@@ -161,8 +181,14 @@ impl Member {
     fn beacon(&mut self, cx: &mut Cx<'_>) {
         let Some(joined) = self.joined else { return };
         let now = cx.now();
-        self.last_beacon = now;
-        cx.multicast(&Frame::Beacon { contact: self.contact.clone() });
+        if self.is_beacon_due(now, joined) {
+            let [low, high] = Self::JITTER;
+            let drawn = cx.rng().below(high.saturating_sub(low)).saturating_add(low);
+            self.jitter = u32::try_from(drawn).unwrap_or(u32::MAX);
+            self.called = false;
+            self.last_beacon = Some(now);
+            cx.multicast(&Frame::Beacon { contact: self.contact.clone() });
+        }
         self.tend(cx);
         if cx.peers().is_empty() && now >= self.ask_at {
             cx.ask_contacts();
@@ -173,6 +199,36 @@ impl Member {
         cx.set_timer_within(Timer::Beacon, low, high);
     }
 
+    /// How long a member of a patch of this size pauses between two beacons.
+    pub(super) fn pause(&mut self, now: Time) -> Duration {
+        let members = u32::try_from(self.census.members(now)).unwrap_or(u32::MAX);
+        let pause = Duration::from_secs(1).saturating_mul(members);
+        pause.checked_div(Self::BEACONS_PER_SECOND).unwrap_or_default().min(Self::MAX_PAUSE)
+    }
+
+    /// Whether the patch has so many members that not each look at the time is a beacon.
+    fn is_crowd(&mut self, now: Time) -> bool {
+        let [_, high] = Self::BEACON;
+        self.pause(now) > high
+    }
+
+    fn is_beacon_due(&mut self, now: Time, joined: Time) -> bool {
+        if self.called || self.announces() || !self.is_crowd(now) {
+            return true;
+        }
+        let pause = self.pause(now).saturating_mul(self.jitter).checked_div(1_000);
+        now.since(self.last_beacon.unwrap_or(joined)) >= pause.unwrap_or_default()
+    }
+
+    /// Has a beacon sent soon, unless one was lately.
+    fn call_beacon(&mut self, cx: &mut Cx<'_>) {
+        let lately = |last: Time| cx.now.since(last) < Self::REST;
+        if self.joined.is_some() && !self.last_beacon.is_some_and(lately) {
+            self.called = true;
+            cx.set_timer_within(Timer::Beacon, Duration::ZERO, Self::HASTE);
+        }
+    }
+
     fn on_beacon(&mut self, cx: &mut Cx<'_>, from: HostId, contact: Contact) {
         if contact.host.tag() != from.tag() {
             return cx.misbehaved(from, Fault::IdentityChanged);
@@ -180,6 +236,7 @@ impl Member {
         let now = cx.now();
         let host = contact.host;
         self.hear(now);
+        self.census.count(now, host.tag());
         let stranger = !self.seen.contains_key(&host);
         if stranger && self.seen.len() >= Self::MAX_SEEN {
             return;
@@ -207,8 +264,12 @@ impl Member {
             cx.send(from, &Frame::Detach);
             cx.release(from);
         }
-        if cx.now().since(self.last_beacon) >= Self::REST {
-            cx.set_timer_within(Timer::Beacon, Duration::ZERO, Self::HASTE);
+        // Who asks because it hears nothing is to hear something. In a crowd it hears what is
+        // heard here, as long as anything is.
+        let now = cx.now();
+        let audible = self.heard.is_some_and(|heard| now.since(heard) < Self::REST);
+        if !audible || !self.is_crowd(now) {
+            self.call_beacon(cx);
         }
     }
 
@@ -273,6 +334,7 @@ impl Member {
     fn inject(&mut self, cx: &mut Cx<'_>, fragment: FragmentId) {
         if !self.announces() {
             cx.announce();
+            self.call_beacon(cx);
         }
         self.injecting = true;
         cx.set_timer(Timer::Quiet, cx.now() + Self::QUIET);
@@ -359,6 +421,7 @@ impl Protocol for Member {
         self.forwarder = forwarder;
         if forwarder {
             cx.announce();
+            self.call_beacon(cx);
         }
     }
 

@@ -216,6 +216,78 @@ fn one_beacon_or_fragment_heard_keeps_the_member_until_the_address_falls_silent(
     }
 }
 
+fn beacons(effects: &[Effect]) -> usize {
+    let mut bytes = Vec::new();
+    Frame::Beacon { contact: contact(0) }.encode(&mut Writer::new(&mut bytes));
+    let beacon = Effect::Multicast(bytes.into());
+    effects.iter().filter(|&effect| *effect == beacon).count()
+}
+
+/// A minute in a patch of `members`, each of which beacons every twelve seconds; how often this
+/// one did.
+fn beacons_of_a_minute(bench: &mut Bench<Member>, members: u8) -> usize {
+    let mut count = 0;
+    for _ in 0..5 {
+        (1..=members).for_each(|n| drop(beacon(bench, n)));
+        let end = Time::from_millis(bench.now.as_nanos() / 1_000_000 + 12_000);
+        count += beacons(&run(bench, end, &[]));
+    }
+    count
+}
+
+#[test]
+fn beacons_grow_rare_with_the_size_of_the_patch_but_not_of_those_that_announce() {
+    let small = beacons_of_a_minute(&mut joined([]), 31);
+    assert!((30..=64).contains(&small), "{small}");
+    // 200 members divided by 16 a second: every 12.5 s.
+    let mut bench = joined([]);
+    let large = beacons_of_a_minute(&mut bench, 200);
+    assert!((3..=9).contains(&large), "{large}");
+    bench.call(|member, cx| member.on_forwarder(cx, true));
+    let announcing = beacons_of_a_minute(&mut bench, 200);
+    assert!((30..=61).contains(&announcing), "{announcing}");
+}
+
+#[test]
+fn of_many_that_join_at_once_who_has_not_beaconed_waits_its_turn() {
+    let mut bench = joined([]);
+    (1..=100).for_each(|n| drop(beacon(&mut bench, n)));
+    // Half of 100 members divided by 16 a second.
+    assert_eq!(beacons(&run(&mut bench, Time::from_millis(3_100), &[])), 0);
+    assert!(beacons(&run(&mut bench, Time::from_millis(12_000), &[])) > 0);
+}
+
+#[test]
+fn who_asks_is_answered_by_a_beacon_unless_a_crowd_can_be_heard() {
+    let ask = |bench: &mut Bench<Member>| {
+        frame(bench, 201, Frame::Attach { contact: contact(201) });
+        let soon = Time::from_millis(bench.now.as_nanos() / 1_000_000 + 50);
+        beacons(&run(bench, soon, &[]))
+    };
+    let mut bench = joined([]);
+    (1..=200).for_each(|n| drop(beacon(&mut bench, n)));
+    assert_eq!(ask(&mut bench), 0);
+    run(&mut bench, Time::from_millis(2_000), &[]);
+    assert_eq!(ask(&mut bench), 1, "the crowd fell silent");
+    let mut bench = joined([]);
+    run(&mut bench, Time::from_millis(1_100), &[]);
+    while beacons(&bench.fire().unwrap()) == 0 {}
+    bench.now = bench.now + Duration::from_millis(600);
+    beacon(&mut bench, 1);
+    assert_eq!(ask(&mut bench), 1, "two are no crowd");
+}
+
+#[test]
+fn who_no_longer_hears_a_large_patch_is_moved_as_soon_as_in_a_small_one() {
+    let mut bench = joined([]);
+    (1..=200).for_each(|n| drop(beacon(&mut bench, n)));
+    let all: Vec<u8> = (1..=200).collect();
+    let effects = run(&mut bench, Time::from_millis(6_500), &all);
+    assert_eq!(moved(&effects), None);
+    let effects = run(&mut bench, Time::from_millis(8_000), &all);
+    assert!(moved(&effects).is_some());
+}
+
 #[test]
 fn members_that_fall_silent_are_forgotten_and_let_go() {
     let mut bench = joined([1]);
