@@ -151,8 +151,10 @@ impl Member {
             env.links.counters.bump(Counter::DroppedUnexpected);
             return None;
         };
-        let greeting = env.links.greeting(host).filter(|_| patch.peers.get(host).is_none());
-        if let Some(contact) = greeting.map(crate::node::contact) {
+        if patch.peers.get(host).is_some() {
+            return Some(host);
+        }
+        if let Some(contact) = env.links.greeting(host).map(crate::node::contact) {
             patch.learn(env.now, me, contact);
             patch.look_at_links(env.links);
         }
