@@ -1,52 +1,31 @@
 //! What will happen, by when.
 
 use quilt_proto::Time;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Things to come, in the order of their time; those of one time in the order of their entering.
+///
+/// What is to come lies still in a slot, since a heap moves its entries about.
 #[derive(Debug)]
 pub struct Queue<T> {
-    heap: BinaryHeap<Reverse<Entry<T>>>,
+    heap: BinaryHeap<Reverse<Entry>>,
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
     entered: u64,
 }
 
-#[derive(Debug)]
-struct Entry<T> {
+/// No two have the same number, so that the slot decides nothing.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
     at: Time,
     number: u64,
-    what: T,
-}
-
-impl<T> Entry<T> {
-    fn key(&self) -> (Time, u64) {
-        (self.at, self.number)
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
+    slot: u32,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), entered: 0 }
+        Self { heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), entered: 0 }
     }
 }
 
@@ -54,7 +33,12 @@ impl<T> Queue<T> {
     /// Enters something that happens at `at`.
     pub fn push(&mut self, at: Time, what: T) {
         self.entered += 1;
-        self.heap.push(Reverse(Entry { at, number: self.entered, what }));
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).expect("memory ends before the slots do")
+        });
+        self.slots[slot as usize] = Some(what);
+        self.heap.push(Reverse(Entry { at, number: self.entered, slot }));
     }
 
     /// When the next thing happens.
@@ -64,7 +48,9 @@ impl<T> Queue<T> {
 
     /// Takes out the next thing, with its time.
     pub fn pop(&mut self) -> Option<(Time, T)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
+        let Reverse(Entry { at, slot, .. }) = self.heap.pop()?;
+        self.free.push(slot);
+        self.slots[slot as usize].take().map(|what| (at, what))
     }
 
     /// How many things are to come.

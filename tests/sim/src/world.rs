@@ -291,13 +291,17 @@ impl World {
         self.now = self.now.max(at);
         match what {
             Happening::Arrive(nic, packet) => self.arrive(nic, packet),
-            Happening::Wake(host) => self.wake(host),
-            Happening::StreamTimer(stream, side) => self.stream_timer(stream, side),
+            Happening::Wake(host) => self.wake(host, at),
+            Happening::StreamTimer(stream, side) => self.stream_timer(stream, side, at),
         }
         true
     }
 
-    fn wake(&mut self, host: usize) {
+    /// Wakes a host, unless it was woken, or is to be woken, at another time instead.
+    fn wake(&mut self, host: usize, at: Time) {
+        if self.hosts[host].wake != Some(at) {
+            return;
+        }
         self.hosts[host].wake = None;
         match self.hosts[host].deadline() {
             Some(at) if at <= self.now => self.handle(host, Event::Timeout),

@@ -7,14 +7,12 @@ use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
 use crate::tcp::{End, Segment, Told};
 use crate::traffic::Path;
 use quilt_proto::{Event, LinkError, LinkId, Time};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// All ends of all streams: side 0 has dialled, side 1 was dialled.
+/// All ends of all streams, in the order of their names: side 0 has dialled, side 1 was dialled.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    ends: HashMap<(StreamId, usize), EndState>,
-    last: u32,
+    ends: Vec<[Option<Box<EndState>>; 2]>,
 }
 
 /// One end on its host.
@@ -33,11 +31,28 @@ pub(super) struct EndState {
 
 impl Streams {
     pub(super) fn remove(&mut self, stream: StreamId, side: usize) -> Option<EndState> {
-        self.ends.remove(&(stream, side))
+        self.ends.get_mut(stream.0 as usize)?[side].take().map(|end| *end)
+    }
+
+    fn get(&mut self, stream: StreamId, side: usize) -> Option<&mut EndState> {
+        self.ends.get_mut(stream.0 as usize)?[side].as_deref_mut()
+    }
+
+    /// The name of the next stream.
+    fn next_name(&self) -> StreamId {
+        StreamId(self.ends.len() as u32)
+    }
+
+    fn insert(&mut self, stream: StreamId, side: usize, end: EndState) {
+        let at = stream.0 as usize;
+        if self.ends.len() <= at {
+            self.ends.resize_with(at + 1, Default::default);
+        }
+        self.ends[at][side] = Some(Box::new(end));
     }
 
     pub(super) fn ask(&mut self, stream: StreamId, side: usize) {
-        if let Some(end) = self.ends.get_mut(&(stream, side)) {
+        if let Some(end) = self.get(stream, side) {
             end.asked = true;
         }
     }
@@ -53,8 +68,7 @@ impl World {
             let cause = LinkError::NoSuchInterface;
             return self.handle(host, Event::Closed { link, cause });
         };
-        self.streams.last += 1;
-        let stream = StreamId(self.streams.last);
+        let stream = self.streams.next_name();
         // Ports above the listening one, so that no two streams of a host have the same.
         let port = 10_000 + (stream.0 % 50_000) as u16;
         let end = EndState {
@@ -67,7 +81,7 @@ impl World {
             asked: false,
             timer: None,
         };
-        self.streams.ends.insert((stream, 0), end);
+        self.streams.insert(stream, 0, end);
         self.hosts[host].streams.insert(link, (stream, 0));
         self.pump(stream, 0);
     }
@@ -77,7 +91,7 @@ impl World {
             self.leave_multicast(address, nic);
         }
         let Some((stream, side)) = self.hosts[host].streams.remove(&link) else { return };
-        if let Some(end) = self.streams.ends.get_mut(&(stream, side)) {
+        if let Some(end) = self.streams.get(stream, side) {
             end.link = None;
             end.end.close(self.now);
             self.pump(stream, side);
@@ -88,7 +102,7 @@ impl World {
     pub(super) fn segment(&mut self, host: usize, nic: NicId, packet: Packet) {
         let Body::Segment { stream, from_dialler, segment } = packet.body else { return };
         let side = usize::from(from_dialler);
-        if !self.streams.ends.contains_key(&(stream, side)) {
+        if self.streams.get(stream, side).is_none() {
             let listens = packet.to.port() == PORT && segment.syn && from_dialler;
             if !listens {
                 if !segment.rst {
@@ -100,11 +114,11 @@ impl World {
             let (local, remote) = (packet.to, packet.from);
             let state =
                 EndState { host, nic, local, remote, link: None, end, asked: false, timer: None };
-            self.streams.ends.insert((stream, side), state);
+            self.streams.insert(stream, side, state);
             return self.pump(stream, side);
         }
         let now = self.now;
-        if let Some(state) = self.streams.ends.get_mut(&(stream, side)) {
+        if let Some(state) = self.streams.get(stream, side) {
             state.end.on_segment(now, &segment);
         }
         self.pump(stream, side);
@@ -133,9 +147,14 @@ impl World {
         self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
     }
 
-    pub(super) fn stream_timer(&mut self, stream: StreamId, side: usize) {
+    /// Looks after an end whose deadline may have come, unless it is to be looked after at another
+    /// time instead.
+    pub(super) fn stream_timer(&mut self, stream: StreamId, side: usize, at: Time) {
         let now = self.now;
-        let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+        let Some(state) = self.streams.get(stream, side) else { return };
+        if state.timer != Some(at) {
+            return;
+        }
         state.timer = None;
         if self.hosts[state.host].life != Life::Off {
             state.end.on_timer(now);
@@ -146,7 +165,7 @@ impl World {
     /// Lets the machine write as much as the stream takes.
     pub(super) fn pull(&mut self, stream: StreamId, side: usize) {
         loop {
-            let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+            let Some(state) = self.streams.get(stream, side) else { return };
             let (host, Some(link)) = (state.host, state.link) else { return };
             if !state.asked || !state.end.has_room() || self.hosts[host].life != Life::Up {
                 return;
@@ -169,7 +188,7 @@ impl World {
     /// Sends what an end has to send, and tells its host what there is to tell.
     fn pump(&mut self, stream: StreamId, side: usize) {
         loop {
-            let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+            let Some(state) = self.streams.get(stream, side) else { return };
             if let Some(segment) = state.end.poll_segment() {
                 let (nic, from, to) = (state.nic, state.local, state.remote);
                 let body = Body::Segment { stream, from_dialler: side == 0, segment };
@@ -180,29 +199,30 @@ impl World {
                 break;
             }
         }
-        let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+        let Some(state) = self.streams.get(stream, side) else { return };
         if state.end.is_over() {
             let link = state.link;
             let host = state.host;
             if link.is_none() {
-                self.streams.ends.remove(&(stream, side));
+                self.streams.remove(stream, side);
             } else if let Some(link) = link {
                 self.hosts[host].streams.remove(&link);
-                self.streams.ends.remove(&(stream, side));
+                self.streams.remove(stream, side);
             }
             return;
         }
         if let Some(deadline) = state.end.deadline()
             && state.timer.is_none_or(|timer| deadline < timer)
         {
-            state.timer = Some(deadline);
-            self.queue.push(deadline.max(self.now), Happening::StreamTimer(stream, side));
+            let at = deadline.max(self.now);
+            state.timer = Some(at);
+            self.queue.push(at, Happening::StreamTimer(stream, side));
         }
     }
 
     /// Tells a machine what happened to its stream.
     fn tell(&mut self, stream: StreamId, side: usize, told: Told) {
-        let Some(state) = self.streams.ends.get_mut(&(stream, side)) else { return };
+        let Some(state) = self.streams.get(stream, side) else { return };
         let (host, link, remote) = (state.host, state.link, state.remote);
         let cause = match told {
             Told::Opened => return self.opened(stream, side, host, link, remote),
@@ -244,7 +264,7 @@ impl World {
         let accepted = self.hosts[host].machine_mut().accept(now, remote);
         match accepted {
             Some(link) => {
-                if let Some(state) = self.streams.ends.get_mut(&(stream, side)) {
+                if let Some(state) = self.streams.get(stream, side) {
                     state.link = Some(link);
                 }
                 self.hosts[host].streams.insert(link, (stream, side));
