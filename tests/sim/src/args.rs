@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use quilt_sim::paper::Request;
 use quilt_sim::population::System;
 use quilt_sim::run::{Kill, Spec};
 use quilt_sim::topology::{Shape, SiteLatency, Topology};
@@ -20,6 +21,44 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Plays a scenario; the last line is one JSON object.
     Run(RunArgs),
+    /// Makes a table of the paper again (3 or 4), beside the paper's values.
+    Table(PaperArgs),
+    /// Makes a figure of the paper again (8 to 15), beside the paper's values.
+    Figure(PaperArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PaperArgs {
+    /// Its number in the paper.
+    pub(crate) number: u8,
+    /// The folder that the files go to.
+    #[arg(long, value_name = "DIR", default_value = "docs/figures")]
+    pub(crate) out: PathBuf,
+    /// Show the mean of so many runs, with the seeds from --seed on. The paper made 10.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    runs: u64,
+    /// The seed of the first run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How many hosts, on data centres and on the Internet; by default as many as in the paper, or
+    /// what figures 10, 11 and 15 are scaled to.
+    #[arg(long, value_name = "N")]
+    hosts: Option<usize>,
+    /// All hosts and the paper's rates also in figures 10, 11 and 15.
+    #[arg(long)]
+    full: bool,
+}
+
+impl PaperArgs {
+    pub(crate) fn request(&self) -> Request {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let out = |at: usize| words[at] == "--out" || at > 0 && words[at - 1] == "--out";
+        let kept = (0..words.len()).filter(|&at| !out(at) && !words[at].starts_with("--out="));
+        let kept: Vec<&str> = kept.map(|at| &*words[at]).collect();
+        let command = format!("quilt-sim {}", kept.join(" "));
+        let &Self { runs, seed, hosts, full, .. } = self;
+        Request { runs, seed, hosts, full, command }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,14 +5,18 @@
 //! only through the calls that an adapter has. [`run`] plays a whole scenario and judges it.
 
 pub mod check;
+pub mod figure;
 pub mod host;
 pub mod measure;
 pub mod net;
 pub mod packet;
+pub mod paper;
+pub mod plot;
 pub mod population;
 pub mod queue;
 pub mod report;
 pub mod run;
+pub mod table;
 pub mod tcp;
 pub mod topology;
 pub mod traffic;

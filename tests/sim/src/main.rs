@@ -3,16 +3,22 @@
 mod args;
 mod progress;
 
-use args::{Args, Command, RunArgs};
+use args::{Args, Command, PaperArgs, RunArgs};
 use clap::Parser;
 use progress::Progress;
+use quilt_sim::paper::{Outcome, Request, Watch};
 use quilt_sim::run::Run;
+use quilt_sim::{figure, table};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let Args { command } = Args::parse();
-    let Command::Run(args) = command;
-    match run(&args) {
+    let done = match &command {
+        Command::Run(args) => run(args),
+        Command::Table(args) => again(args, table::make),
+        Command::Figure(args) => again(args, figure::make),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -36,4 +42,21 @@ fn run(args: &RunArgs) -> Result<bool, String> {
     }
     println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);
     Ok(report.violations.is_empty())
+}
+
+/// Makes a table or a figure, prints what can be compared, and writes its files.
+fn again(
+    args: &PaperArgs,
+    make: impl Fn(u8, &Request, &mut Watch<'_>) -> Result<Outcome, String>,
+) -> Result<bool, String> {
+    let mut progress = Progress::new();
+    let outcome = make(args.number, &args.request(), &mut |what, at, end, events| {
+        progress.show_one_of_many(what, at, end, events);
+    })?;
+    progress.end();
+    print!("{outcome}");
+    let files = outcome.write(&args.out);
+    let files = files.map_err(|error| format!("{}: {error}", args.out.display()))?;
+    files.iter().for_each(|file| eprintln!("wrote {}", file.display()));
+    Ok(true)
 }

@@ -9,10 +9,10 @@ use crate::measure::Deliveries;
 use crate::population::{Population, System};
 use crate::report::{self, Report};
 use crate::topology::Topology;
-use crate::world::{HostIndex, Told, World};
+use crate::world::{Came, HostIndex, Told, World};
 use quilt_proto::{
-    Bootstrap, Counter, Counters, Group, GroupId, Incarnation, Limits, Node, Notice, PublishError,
-    Rng, Source, Time,
+    Bootstrap, Counter, Counters, Group, GroupId, Incarnation, Limits, Node, Notice, Place,
+    PublishError, Rng, Source, Time,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -43,6 +43,9 @@ pub struct Spec {
     pub population: Population,
     /// All that is random follows from it.
     pub seed: u64,
+    /// Between two joins, so that hosts join in the order of the topology; default none. All must
+    /// have joined at 5 s.
+    pub join_gap: Duration,
     /// Messages a second.
     pub rate: f64,
     /// Bytes of a message.
@@ -88,6 +91,7 @@ impl Spec {
             topology,
             population,
             seed: 1,
+            join_gap: Duration::ZERO,
             rate: 10.0,
             size: 1_000,
             duration: Duration::from_secs(10),
@@ -113,6 +117,8 @@ pub struct Run {
     pub(crate) admitted: Vec<Option<Time>>,
     pub(crate) killed: Vec<bool>,
     pub(crate) killed_at: Option<Time>,
+    /// How its first message came to each host.
+    first: Vec<Option<Came>>,
     pub(crate) deliveries: Deliveries,
     pub(crate) checker: Checker,
     /// What was counted when duplicates began to be.
@@ -156,6 +162,7 @@ impl Run {
             admitted: vec![None; count],
             killed: vec![false; count],
             killed_at: None,
+            first: vec![None; count],
             deliveries: Deliveries::new(count),
             checker: Checker::new(spec.size),
             settled: None,
@@ -175,13 +182,15 @@ impl Run {
 
     /// Plays the whole run. `progress` is told the virtual time now and then, and how many packets
     /// have come so far.
-    pub fn play(mut self, mut progress: impl FnMut(Time, Time, u64)) -> Report {
+    pub fn play(mut self, progress: impl FnMut(Time, Time, u64)) -> Report {
+        self.play_through(progress)
+    }
+
+    /// Plays the whole run as [`Run::play`] does, and can be looked at afterwards.
+    pub fn play_through(&mut self, mut progress: impl FnMut(Time, Time, u64)) -> Report {
         let end = PUBLISHING + self.spec.duration;
-        self.join(self.source);
-        self.advance(OTHERS_JOIN);
-        let source = self.source;
-        (0..self.hosts.len()).filter(|&host| host != source).for_each(|host| self.join(host));
-        let mut at = OTHERS_JOIN;
+        self.join_all();
+        let mut at = self.world.now();
         while at < PUBLISHING {
             at = (at + STEP * 10).min(PUBLISHING);
             self.advance(at);
@@ -194,7 +203,46 @@ impl Run {
             progress(self.world.now(), end, self.world.events());
         }
         self.judge();
-        report::of(&self)
+        report::of(self)
+    }
+
+    /// Plays no further than until all hosts are admitted; whether they were before the time at
+    /// which publishing would start.
+    pub fn play_joins(&mut self, mut progress: impl FnMut(Time, Time, u64)) -> bool {
+        self.join_all();
+        while self.world.now() < PUBLISHING && self.admitted.contains(&None) {
+            self.advance(self.world.now() + STEP);
+            progress(self.world.now(), PUBLISHING, self.world.events());
+        }
+        !self.admitted.contains(&None)
+    }
+
+    /// Which host publishes, as an index into the topology.
+    pub fn source(&self) -> usize {
+        self.source
+    }
+
+    /// Where a host of the topology stands in the group; `None` while it is not admitted.
+    pub fn place(&self, host: usize) -> Option<&Place> {
+        self.world.node(self.hosts[host])?.place(self.group)
+    }
+
+    /// How its first message came to a host of the topology; `None` if none came, or if the host
+    /// published it. [`Came::from`] has the same indices as the topology.
+    pub fn first_message(&self, host: usize) -> Option<Came> {
+        self.first[host]
+    }
+
+    /// The source joins, and then all others at once or one after another.
+    fn join_all(&mut self) {
+        self.join(self.source);
+        let source = self.source;
+        let mut at = OTHERS_JOIN;
+        for host in (0..self.hosts.len()).filter(|&host| host != source) {
+            self.advance(at);
+            self.join(host);
+            at = at + self.spec.join_gap;
+        }
     }
 
     fn join(&mut self, host: usize) {
@@ -255,13 +303,18 @@ impl Run {
 
     /// Takes note of what applications were told.
     fn look(&mut self) {
-        for Told { at, host, notice, .. } in self.world.take_told() {
+        for Told { at, host, notice, after, .. } in self.world.take_told() {
             let host = host.0;
             match &notice {
                 Notice::Joined(_) => {
                     self.admitted[host].get_or_insert(at);
                 }
-                Notice::Message(message) => self.deliveries.deliver(message.seq.0, host, at),
+                Notice::Message(message) => {
+                    if message.seq.0 == 0 {
+                        self.first[host] = after;
+                    }
+                    self.deliveries.deliver(message.seq.0, host, at);
+                }
                 Notice::Gap { from, to, .. } => {
                     self.deliveries.gap(to.next().distance(*from));
                 }

@@ -33,6 +33,17 @@ pub struct Told {
     pub group: GroupId,
     /// What.
     pub notice: Notice,
+    /// What had come to the host just before; `None` if it was told for another reason.
+    pub after: Option<Came>,
+}
+
+/// How something came to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// By which way.
+    pub path: Path,
+    /// From whom; `None` if the sender is gone meanwhile, or cannot be told behind its gateway.
+    pub from: Option<HostIndex>,
 }
 
 #[derive(Debug)]
@@ -53,6 +64,8 @@ pub struct World {
     streams: Streams,
     arrivals: Vec<Arrival>,
     told: Vec<Told>,
+    /// What came in the step under way.
+    came: Option<Came>,
     /// The group whose tree is watched, and when each host first had a parent in it.
     watched: Option<GroupId>,
     parents: Vec<Option<Time>>,
@@ -76,6 +89,7 @@ impl World {
             streams: Streams::default(),
             arrivals: Vec::new(),
             told: Vec::new(),
+            came: None,
             watched: None,
             parents: Vec::new(),
             traffic: Traffic::default(),
@@ -132,6 +146,7 @@ impl World {
     /// # Panics
     /// The host is a bootstrap service.
     pub fn call<R>(&mut self, host: HostIndex, call: impl FnOnce(&mut Node, Time) -> R) -> R {
+        self.came = None;
         let at = &mut self.hosts[host.0];
         let now = at.clock.to_local(self.now);
         let Kind::Node(node) = &mut at.machine else { panic!("{host:?} is a service") };
@@ -289,6 +304,7 @@ impl World {
     pub fn step(&mut self) -> bool {
         let Some((at, what)) = self.queue.pop() else { return false };
         self.now = self.now.max(at);
+        self.came = None;
         match what {
             Happening::Arrive(nic, packet) => self.arrive(nic, packet),
             Happening::Wake(host) => self.wake(host, at),
@@ -361,7 +377,9 @@ impl World {
         to: SocketAddr,
         bytes: Bytes,
     ) {
-        if !to.ip().is_multicast() {
+        let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
+        self.came = Some(Came { path, from: self.host_at(from) });
+        if path == Path::Datagram {
             return self.handle(host, Event::Datagram { link: LinkId::UDP, from, bytes });
         }
         let memberships = &self.hosts[host].memberships;
@@ -399,7 +417,8 @@ impl World {
                 if let Notice::Message(message) = &notice {
                     self.digest.write_u64(message.seq.0);
                 }
-                self.told.push(Told { at: self.now, host: HostIndex(host), group, notice });
+                let (at, after) = (self.now, self.came);
+                self.told.push(Told { at, host: HostIndex(host), group, notice, after });
             }
         }
         self.schedule(host);
@@ -427,6 +446,12 @@ impl World {
             Action::Close { link } => self.close(host, link),
             Action::Look { link } => self.look(host, link),
         }
+    }
+
+    /// The host that sends from an address of its own.
+    fn host_at(&self, address: SocketAddr) -> Option<HostIndex> {
+        let host = *self.host_of.get(self.net.nic_at(address.ip())?.0 as usize)?;
+        (host != usize::MAX).then_some(HostIndex(host))
     }
 
     fn nic_of(&self, host: usize, local: IpAddr) -> Option<NicId> {

@@ -1,6 +1,6 @@
 //! The streams of the world, and what hosts do with them.
 
-use super::{Happening, World};
+use super::{Came, Happening, HostIndex, World};
 use crate::host::{Life, PORT};
 use crate::net::NicId;
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
@@ -228,6 +228,9 @@ impl World {
             Told::Opened => return self.opened(stream, side, host, link, remote),
             Told::Bytes(bytes) => {
                 if let Some(link) = link {
+                    let other = self.streams.ends.get(&(stream, 1 - side));
+                    let from = other.map(|end| HostIndex(end.host));
+                    self.came = Some(Came { path: Path::Stream, from });
                     self.handle(host, Event::Received { link, bytes });
                 }
                 return;

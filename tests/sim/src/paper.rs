@@ -1,0 +1,197 @@
+//! The paper's tables and figures, made again: what is asked for, and what came of it.
+
+use crate::plot::Plot;
+use crate::population::System;
+use crate::run::{Run, Spec};
+use crate::topology::{SiteLatency, Topology, TopologyError};
+use quilt_proto::Time;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How a table or a figure is to be made.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// How many runs, with the seeds from `seed` on; what is shown is their mean. The paper made 10.
+    pub runs: u64,
+    /// The seed of the first run.
+    pub seed: u64,
+    /// How many hosts, where a figure leaves a choice; `None` is what the figure says of itself.
+    pub hosts: Option<usize>,
+    /// All hosts and the paper's rates, also where that takes hours.
+    pub full: bool,
+    /// The command that makes the same again; figures show it.
+    pub command: String,
+}
+
+/// Is told what is run, the virtual time, when that ends, and how many packets have come.
+pub type Watch<'a> = dyn FnMut(&str, Time, Time, u64) + 'a;
+
+impl Request {
+    /// The seeds of its runs.
+    pub fn seeds(&self) -> impl Iterator<Item = u64> + use<> {
+        (0..self.runs.max(1)).map({
+            let first = self.seed;
+            move |run| first.wrapping_add(run)
+        })
+    }
+
+    /// A run on one of the paper's topologies.
+    ///
+    /// # Errors
+    /// There are no hosts, or too many.
+    pub fn spec(
+        &self,
+        scenario: &str,
+        system: System,
+        hosts: Option<usize>,
+        seed: u64,
+    ) -> Result<Spec, TopologyError> {
+        let topology = match scenario {
+            "internet" => Topology::internet(hosts, seed)?,
+            "router-stacks" => Topology::router_stacks(hosts, seed)?,
+            _ => Topology::data_center(hosts, SiteLatency::Paper)?,
+        };
+        let mut spec = Spec::new(scenario, topology, system);
+        spec.seed = seed;
+        Ok(spec)
+    }
+}
+
+/// Makes a run ready, with a progress callback that names it.
+pub(crate) fn start<'a>(
+    spec: Spec,
+    watch: &'a mut Watch<'_>,
+) -> (Run, impl FnMut(Time, Time, u64) + 'a) {
+    let k = spec.population.representatives;
+    let label =
+        format!("{} on {}, k = {k}, seed {}", spec.population.system, spec.scenario, spec.seed);
+    (Run::new(spec), move |at, end, events| watch(&label, at, end, events))
+}
+
+/// A number of the paper beside what was measured and what cannot be beaten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What the numbers are about, with the unit.
+    pub what: String,
+    /// What the paper says.
+    pub paper: String,
+    /// What came of the runs.
+    pub measured: String,
+    /// What nothing can beat; empty if that is not known.
+    pub limit: String,
+}
+
+impl Fact {
+    /// Without a limit.
+    pub fn new(what: &str, paper: &str, measured: impl fmt::Display) -> Self {
+        let (what, paper) = (what.into(), paper.into());
+        Self { what, paper, measured: measured.to_string(), limit: String::new() }
+    }
+
+    /// With a limit.
+    #[must_use]
+    pub fn limit(self, limit: impl fmt::Display) -> Self {
+        Self { limit: limit.to_string(), ..self }
+    }
+}
+
+/// Rows of values under a header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheet {
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// As many values in each as there are columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Sheet {
+    /// Without rows.
+    pub fn new(header: &[&str]) -> Self {
+        Self { header: header.iter().map(|&name| name.into()).collect(), rows: Vec::new() }
+    }
+
+    /// One more row.
+    pub fn push<T: ToString>(&mut self, row: impl IntoIterator<Item = T>) {
+        self.rows.push(row.into_iter().map(|value| value.to_string()).collect());
+    }
+
+    /// As CSV (RFC 4180, but with the line ends of Unix).
+    pub fn csv(&self) -> String {
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+        // A vector takes whatever is written to it.
+        for row in std::iter::once(&self.header).chain(&self.rows) {
+            writer.write_record(row).expect("a vector takes it");
+        }
+        let bytes = writer.into_inner().expect("a vector takes it");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// A table or a figure.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What its files are called, without the ending.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// The numbers that can be compared.
+    pub facts: Vec<Fact>,
+    /// What else has to be said.
+    pub notes: Vec<String>,
+    /// What is in the figure, or the table.
+    pub sheet: Sheet,
+    /// The pictures, each with what its file's name has more than `name`.
+    pub plots: Vec<(String, Plot)>,
+}
+
+impl Outcome {
+    /// Writes the values and the pictures into a folder, which is made if there is none; which
+    /// files.
+    ///
+    /// # Errors
+    /// The folder cannot be written to. Files may be there in part.
+    pub fn write(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        std::fs::create_dir_all(folder)?;
+        let values = folder.join(format!("{}.csv", self.name));
+        std::fs::write(&values, self.sheet.csv())?;
+        let mut files = vec![values];
+        for (more, plot) in &self.plots {
+            let picture = folder.join(format!("{}{more}.svg", self.name));
+            std::fs::write(&picture, plot.svg())?;
+            files.push(picture);
+        }
+        Ok(files)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        let header = ["", "paper", "measured", "limit"].map(String::from);
+        let rows = self.facts.iter().map(|fact| {
+            let Fact { what, paper, measured, limit } = fact.clone();
+            [what, paper, measured, limit]
+        });
+        let rows: Vec<[String; 4]> = std::iter::once(header).chain(rows).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let widths = [0, 1, 2, 3].map(|column| width(column).unwrap_or(0));
+        for row in &rows {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+            writeln!(f, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "  {note}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_with_commas_and_quotes_are_one_value_again() {
+        let mut sheet = Sheet::new(&["hosts", "says"]);
+        sheet.push(["1,2", "a \"b\""]);
+        assert_eq!(sheet.csv(), "hosts,says\n\"1,2\",\"a \"\"b\"\"\"\n");
+    }
+}

@@ -1,0 +1,21 @@
+//! The paper's tables that a run can make again: 3 and 4.
+
+mod four;
+mod three;
+
+use crate::paper::{Outcome, Request, Watch};
+
+/// The tables that can be made.
+pub const NUMBERS: [u8; 2] = [3, 4];
+
+/// Makes a table.
+///
+/// # Errors
+/// There is no such table, or its topology cannot be made as asked.
+pub fn make(number: u8, request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, String> {
+    match number {
+        3 => Ok(three::make(request, watch)),
+        4 => four::make(request, watch),
+        _ => Err(format!("no table {number}; there are {NUMBERS:?}")),
+    }
+}
