@@ -1,0 +1,106 @@
+//! Figures 8 and 13: control messages while the tree is built.
+
+use super::{Case, axis, line, mean, mean_series, play, runs_note, sheet, violations};
+use crate::paper::{Fact, Outcome, Request, Watch};
+use crate::plot::Plot;
+use crate::population::System;
+use std::time::Duration;
+
+/// What is compared, and what the paper says of it.
+pub(super) struct Figure {
+    name: &'static str,
+    title: &'static str,
+    cases: [(Case, Said); 2],
+}
+
+struct Said {
+    complete_ms: &'static str,
+    peak: &'static str,
+}
+
+const NOTHING: Said = Said { complete_ms: "not in the text", peak: "not in the text" };
+
+pub(super) const DATA_CENTER: Figure = Figure {
+    name: "figure-08",
+    title: "Figure 8. DATA CENTER: control messages while the tree is built",
+    cases: [
+        (Case::quilt("datacenter", 1), Said { complete_ms: "less than 30", peak: "less than 3" }),
+        (
+            Case::pure("datacenter", System::Omni),
+            Said { complete_ms: "about 190", peak: "over 350" },
+        ),
+    ],
+};
+
+pub(super) const INTERNET: Figure = Figure {
+    name: "figure-13",
+    title: "Figure 13. INTERNET: control messages while the tree is built",
+    cases: [(Case::quilt("internet", 1), NOTHING), (Case::pure("internet", System::Omni), NOTHING)],
+};
+
+pub(super) fn make(
+    figure: &Figure,
+    request: &Request,
+    watch: &mut Watch<'_>,
+) -> Result<Outcome, String> {
+    let (mut lines, mut facts, mut notes) = (Vec::new(), Vec::new(), vec![runs_note(request)]);
+    for (case, said) in &figure.cases {
+        let played =
+            play(case, request.hosts, request, watch, |spec| spec.duration = Duration::ZERO)?;
+        let per_ms = |series: &[u32]| series.iter().map(|&count| f64::from(count)).collect();
+        let series: Vec<Vec<f64>> =
+            played.iter().map(|one| per_ms(&one.report.series.tree_messages_per_ms)).collect();
+        let series = mean_series(&series);
+        let name = case.name();
+        let fact =
+            |what: &str, paper, measured| Fact::new(&format!("{name}: {what}"), paper, measured);
+        let in_tree = |hosts: usize, patches: usize| match case.system {
+            System::Quilt => patches,
+            System::Omni | System::Donet => hosts,
+        };
+        // Whoever is below somebody asked for it, and was told so.
+        let least = played.first().map_or(0, |one| {
+            2 * in_tree(one.report.hosts, one.report.patches.len()).saturating_sub(1)
+        });
+        let peak = series.iter().copied().fold(0.0, f64::max);
+        facts.extend([
+            fact(
+                "ms from a host's admission until it has a parent, at most",
+                said.complete_ms,
+                mean(&played, |report| report.build.complete_ms),
+            ),
+            fact("most messages in a ms", said.peak, super::number(peak)),
+            fact(
+                "messages until the tree is complete",
+                "not in the text",
+                mean(&played, |report| Some(report.build.tree_messages as f64)),
+            )
+            .limit(least),
+        ]);
+        notes.extend(violations(case, &played));
+        lines.push(line(name, (0..).map(f64::from).zip(series).collect()));
+    }
+    notes.push(
+        "All control messages of all hosts count, those of joining, of IP multicast and of DONet \
+         too; the paper does not say what its figure counts. A line ends when the last host has \
+         its first parent. The limit is a question and an answer for each host below another one."
+            .into(),
+    );
+    let plot = Plot {
+        title: figure.title.into(),
+        command: request.command.clone(),
+        notes: notes.clone(),
+        x: axis("time since the hosts joined, ms", true),
+        y: axis("control messages per ms", true),
+        lines,
+        moments: Vec::new(),
+    };
+    Ok(Outcome {
+        name: figure.name.into(),
+        title: figure.title.into(),
+        facts,
+        notes,
+        sheet: sheet("ms", "messages_per_ms", &plot.lines),
+        plots: vec![(String::new(), plot)],
+    })
+}
