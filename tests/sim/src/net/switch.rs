@@ -77,7 +77,8 @@ mod tests {
 
     fn switch() -> Switch {
         let mut switch = Switch::default();
-        [A, B].map(|nic| switch.join(Time::ZERO, address(), nic));
+        switch.join(Time::ZERO, address(), A);
+        switch.join(Time::ZERO, address(), B);
         switch
     }
 

@@ -155,3 +155,49 @@ fn medians(of_host: &[Option<PatchId>], topology: &Topology) -> (Option<f64>, Op
     };
     (median(near), median(far))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A naive twin of the service: hosts in the order of the topology, each into the first patch
+    /// that has a router of it.
+    fn naive(topology: &Topology, hops: usize) -> usize {
+        let mut patches: Vec<Vec<&str>> = Vec::new();
+        for host in &topology.hosts {
+            let near = host.routers.iter().take(hops).filter(|router| !router.is_silent());
+            let near: Vec<&str> = near.map(|router| &*router.name).collect();
+            let fits = |patch: &&mut Vec<&str>| {
+                patch.iter().any(|router| near.contains(router))
+                    || patch.is_empty() && near.is_empty()
+            };
+            match patches.iter_mut().find(fits) {
+                Some(patch) => patch.extend(near),
+                None => patches.push(near),
+            }
+        }
+        patches.len()
+    }
+
+    #[test]
+    fn four_hops_part_the_internet_about_as_in_the_paper() {
+        let request =
+            Request { runs: 1, seed: 1, hosts: None, full: false, command: String::new() };
+        let seen = mean(&request, "internet", 4, &mut |_, _, _, _| {}).unwrap();
+        assert_eq!(seen.hosts, 951);
+        // Who joins first decides about a few hosts between two patches.
+        let naive = naive(&Topology::internet(None, 1).unwrap(), 4) as f64;
+        assert!((seen.patches - naive).abs() <= 0.03 * naive, "{seen:?}, naively {naive}");
+        assert!((seen.patches - 403.0).abs() <= 0.1 * 403.0, "{seen:?}");
+        let (near, far) = (seen.near.unwrap(), seen.far.unwrap());
+        assert!(near < far / 5.0, "{seen:?}");
+    }
+
+    #[test]
+    fn no_latency_is_shown_where_none_was_measured() {
+        let hosts = Some(60);
+        let request = Request { runs: 1, seed: 1, hosts, full: false, command: String::new() };
+        let seen = mean(&request, "router-stacks", 3, &mut |_, _, _, _| {}).unwrap();
+        assert_eq!((seen.hosts, seen.near, seen.far), (60, None, None));
+    }
+}
