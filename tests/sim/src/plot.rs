@@ -12,7 +12,7 @@ const TOP: f64 = 92.0;
 /// Height of the area with the lines.
 const HEIGHT: f64 = 330.0;
 /// Characters in a line of the notes.
-const NOTE_WIDTH: usize = 128;
+const NOTE_WIDTH: usize = 118;
 const NOTE_STEP: f64 = 16.0;
 const INK: &str = "#1f2328";
 const PALE: &str = "#d8dce1";
@@ -240,7 +240,7 @@ fn moment(area: &Area, at: f64, name: &str) -> Group {
     let line = segment((x, TOP), (x, TOP + HEIGHT));
     Group::new()
         .add(line.set("stroke", INK).set("stroke-dasharray", "3 3"))
-        .add(text(x + 5.0, TOP + HEIGHT - 8.0, name).set("font-size", 11.5))
+        .add(text(x + 5.0, TOP + 12.0, name).set("font-size", 11.5))
 }
 
 fn stroke(nth: usize) -> Path {

@@ -38,6 +38,21 @@ pub(super) const INTERNET: Figure = Figure {
     cases: [(Case::quilt("internet", 1), NOTHING), (Case::pure("internet", System::Omni), NOTHING)],
 };
 
+/// The mean of each part of a logarithmic scale, at its end: a millisecond late in a long build
+/// would be narrower than a line.
+fn binned(per_ms: &[f64]) -> Vec<(f64, f64)> {
+    const PARTS_A_DECADE: f64 = 40.0;
+    let mut points = Vec::new();
+    let mut start = 0;
+    while start < per_ms.len() {
+        let end = (start as f64 * 10_f64.powf(1.0 / PARTS_A_DECADE)).round() as usize;
+        let part = &per_ms[start..end.clamp(start + 1, per_ms.len())];
+        start += part.len();
+        points.push((start as f64, part.iter().sum::<f64>() / part.len() as f64));
+    }
+    points
+}
+
 pub(super) fn make(
     figure: &Figure,
     request: &Request,
@@ -78,11 +93,12 @@ pub(super) fn make(
             .limit(least),
         ]);
         notes.extend(violations(case, &played));
-        lines.push(line(name, (0..).map(f64::from).zip(series).collect()));
+        lines.push(line(name, binned(&series)));
     }
     notes.push(
         "All control messages of all hosts count, those of joining, of IP multicast and of DONet \
-         too; the paper does not say what its figure counts. A line ends when the last host has \
+         too; the paper does not say what its figure counts. A point is the mean of a fortieth of \
+         a decade, or of a millisecond where that is longer. A line ends when the last host has \
          its first parent. The limit is a question and an answer for each host below another one."
             .into(),
     );
@@ -103,4 +119,19 @@ pub(super) fn make(
         sheet: sheet("ms", "messages_per_ms", &plot.lines),
         plots: vec![(String::new(), plot)],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn early_milliseconds_stand_alone_and_late_ones_together() {
+        let per_ms: Vec<f64> = (0..1_000).map(f64::from).collect();
+        let points = binned(&per_ms);
+        assert_eq!(points[..3], [(1.0, 0.0), (2.0, 1.0), (3.0, 2.0)]);
+        assert_eq!(points.last().map(|last| last.0), Some(1_000.0));
+        assert!(points.len() < 130, "{}", points.len());
+        assert_eq!(binned(&[]), []);
+    }
 }
