@@ -1,7 +1,8 @@
 //! TCP as a model: one end of one stream.
 //!
 //! Handshake, order, congestion window (slow start and additive increase, RFC 5681), selective
-//! acknowledgements (RFC 6675's rule of three), retransmission timeout (RFC 6298), end and reset.
+//! acknowledgements (RFC 6675's rule of three), retransmission timeout (RFC 6298, with the
+//! timestamps of RFC 7323), end and reset.
 //! Left out: the receiver's window (the reader always reads), delayed acknowledgements, and probes
 //! of a lost tail.
 
@@ -20,7 +21,7 @@ const FIRST_WINDOW: u64 = 10 * MSS as u64;
 /// Bytes that may wait unsent before the socket takes no more (`TCP_NOTSENT_LOWAT` of the
 /// adapters).
 const LOW_WATER: usize = 16 << 10;
-/// The least retransmission timeout, as on Linux.
+/// How much longer than a round trip the retransmission timeout is at least, as on Linux.
 const MIN_RTO: Duration = Duration::from_millis(200);
 /// The first retransmission timeout (RFC 6298).
 const FIRST_RTO: Duration = Duration::from_secs(1);
@@ -28,6 +29,10 @@ const FIRST_RTO: Duration = Duration::from_secs(1);
 const MAX_RTO: Duration = Duration::from_secs(60);
 /// Timeouts in a row after which the stream is given up.
 const PATIENCE: u32 = 10;
+/// How long an end that has said everything waits for the other's (Linux's `tcp_fin_timeout`).
+const ORPHAN_TIME: Duration = Duration::from_secs(60);
+/// Runs that a segment acknowledges selectively at most, beside a timestamp (RFC 2018).
+const NAMED_RUNS: usize = 3;
 /// Segments selectively acknowledged behind one that make it lost.
 const REORDERING: usize = 3;
 
@@ -48,7 +53,7 @@ pub struct Segment {
     pub bytes: Bytes,
     /// Everything before it has come.
     pub ack: u64,
-    /// What has come beyond, at most three runs.
+    /// What has come beyond, at most three runs; the one that grew last comes first.
     pub sacked: Vec<Range<u64>>,
 }
 
@@ -106,8 +111,12 @@ pub struct End {
     deadline: Option<Time>,
     closing: bool,
     fin_sent: bool,
+    /// When this end first said that it opens the stream.
+    began: Time,
     expected: u64,
     ahead: BTreeMap<u64, Bytes>,
+    /// Where the last bytes that came stand: the run that has them is acknowledged first.
+    latest: u64,
     /// Where the other side's stream ends.
     end: Option<u64>,
     owes_ack: bool,
@@ -137,7 +146,7 @@ impl InFlight {
 impl End {
     /// The end that dials.
     pub fn dial(now: Time) -> Self {
-        let mut end = Self::new(Phase::Dialling);
+        let mut end = Self::new(now, Phase::Dialling);
         end.out.push_back(Segment { syn: true, ..Segment::default() });
         end.deadline = Some(now + end.timeout);
         end
@@ -145,13 +154,13 @@ impl End {
 
     /// The end that was dialled.
     pub fn accept(now: Time) -> Self {
-        let mut end = Self::new(Phase::Accepting);
+        let mut end = Self::new(now, Phase::Accepting);
         end.out.push_back(Segment { syn: true, accepts: true, ..Segment::default() });
         end.deadline = Some(now + end.timeout);
         end
     }
 
-    fn new(phase: Phase) -> Self {
+    fn new(now: Time, phase: Phase) -> Self {
         Self {
             phase,
             unsent: VecDeque::new(),
@@ -167,8 +176,10 @@ impl End {
             deadline: None,
             closing: false,
             fin_sent: false,
+            began: now,
             expected: 0,
             ahead: BTreeMap::new(),
+            latest: 0,
             end: None,
             owes_ack: false,
             out: VecDeque::new(),
@@ -184,6 +195,9 @@ impl End {
 
     /// Takes bytes to send.
     pub fn write(&mut self, now: Time, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
         self.unsent_bytes += bytes.len();
         self.unsent.push_back(bytes);
         self.send_what_may_go(now);
@@ -200,8 +214,12 @@ impl End {
 
     /// Whether nothing more will come of it.
     pub fn is_over(&self) -> bool {
-        let said_all = self.closing && self.fin_sent && self.flight.is_empty();
-        self.phase == Phase::Over || (said_all && self.end.is_some_and(|end| end < self.expected))
+        let heard_all = self.end.is_some_and(|end| end < self.expected);
+        self.phase == Phase::Over || (self.has_said_all() && heard_all)
+    }
+
+    fn has_said_all(&self) -> bool {
+        self.closing && self.fin_sent && self.flight.is_empty()
     }
 
     /// Payload bytes sent again so far.
@@ -211,7 +229,7 @@ impl End {
 
     /// When to call [`on_timer`](Self::on_timer).
     pub fn deadline(&self) -> Option<Time> {
-        self.deadline.filter(|_| self.phase != Phase::Over)
+        self.deadline.filter(|_| !self.is_over())
     }
 
     /// Next segment for the other end.
@@ -236,6 +254,10 @@ impl End {
     /// Time has come to a deadline.
     pub fn on_timer(&mut self, now: Time) {
         if self.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        if self.has_said_all() {
+            self.phase = Phase::Over;
             return;
         }
         self.timeouts += 1;
@@ -282,10 +304,15 @@ impl End {
     }
 
     fn open(&mut self, now: Time) {
+        // The third segment answers the second; nothing answers the third.
+        self.owes_ack |= self.phase == Phase::Dialling;
         self.phase = Phase::Open;
+        self.timeout = FIRST_RTO;
+        if self.timeouts == 0 {
+            self.measure(now.since(self.began));
+        }
         self.timeouts = 0;
         self.deadline = None;
-        self.owes_ack = true;
         self.told.push_back(Told::Opened);
         self.send_what_may_go(now);
     }
@@ -303,13 +330,16 @@ impl End {
         let mut runs: Vec<Range<u64>> = Vec::new();
         for (&seq, bytes) in &self.ahead {
             let end = seq + bytes.len() as u64;
-            let full = runs.len() == 3;
             match runs.last_mut().filter(|run| run.end >= seq) {
                 Some(run) => run.end = run.end.max(end),
-                None if full => break,
                 None => runs.push(seq..end),
             }
         }
+        // The run of what came last is always named, so that in time the sender hears of all.
+        if let Some(at) = runs.iter().position(|run| run.contains(&self.latest)) {
+            runs[..=at].rotate_right(1);
+        }
+        runs.truncate(NAMED_RUNS);
         segment.sacked = runs;
     }
 
@@ -325,6 +355,7 @@ impl End {
         if segment.seq == self.expected {
             self.take(segment.bytes.clone());
         } else if segment.seq > self.expected && !segment.bytes.is_empty() {
+            self.latest = segment.seq;
             self.ahead.insert(segment.seq, segment.bytes.clone());
         }
         while let Some(entry) = self.ahead.first_entry() {
@@ -356,19 +387,18 @@ impl End {
             acked += first.bytes.len() as u64;
             let sample = (!first.again && !first.sacked).then(|| now.since(first.sent));
             self.flight.pop_front();
-            if let Some(sample) = sample {
-                self.measure(sample);
+            match sample {
+                Some(sample) => self.measure(sample),
+                None => self.reckon_timeout(),
             }
             self.timeouts = 0;
-            self.deadline = None;
+            self.deadline = self.has_said_all().then(|| now + ORPHAN_TIME);
         }
-        if acked > 0 && self.recovery.is_none() {
-            let growth = if self.window < self.threshold {
-                acked
-            } else {
-                (MSS as u64 * acked).div_ceil(self.window)
-            };
-            self.window += growth;
+        if acked > 0 && self.window < self.threshold {
+            // Also after a timeout, when everything is said again.
+            self.window += acked;
+        } else if acked > 0 && self.recovery.is_none() {
+            self.window += (MSS as u64 * acked).div_ceil(self.window);
         }
         if self.recovery.is_some_and(|point| ack >= point) {
             self.recovery = None;
@@ -414,7 +444,17 @@ impl End {
             }
         };
         self.round_trip = Some((smooth, variance));
-        self.timeout = (smooth + variance * 4).clamp(MIN_RTO, MAX_RTO);
+        self.reckon_timeout();
+    }
+
+    /// Something was acknowledged: a timestamp tells to which sending the answer belongs, so a
+    /// timeout that had grown falls back.
+    fn reckon_timeout(&mut self) {
+        self.timeout = self.round_trip.map_or(FIRST_RTO, |(smooth, variance)| {
+            // The floor is under the variance, as on Linux: the timeout is longer than the trip.
+            smooth + (variance * 4).max(MIN_RTO)
+        });
+        self.timeout = self.timeout.min(MAX_RTO);
     }
 
     /// Bytes under way, as far as is known.
@@ -473,3 +513,6 @@ impl End {
         self.flight.push_back(InFlight { seq, bytes, fin, sent: now, again, sacked, lost });
     }
 }
+
+#[cfg(test)]
+mod tests;
