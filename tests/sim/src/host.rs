@@ -2,7 +2,7 @@
 
 use crate::net::NicId;
 use crate::packet::StreamId;
-use quilt_proto::{Bootstrap, LinkId, Machine, Node, Time};
+use quilt_proto::{Bootstrap, Counters, LinkId, Machine, Node, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -50,8 +50,6 @@ pub struct Host {
     /// When the world will wake it.
     pub(crate) wake: Option<Time>,
     pub(crate) held: VecDeque<(NicId, crate::packet::Packet)>,
-    /// Packets that came while nobody could take them.
-    pub(crate) unheard: u64,
 }
 
 impl Host {
@@ -67,7 +65,6 @@ impl Host {
             busy_until: Time::ZERO,
             wake: None,
             held: VecDeque::new(),
-            unheard: 0,
         }
     }
 
@@ -91,11 +88,20 @@ impl Host {
         Some(self.clock.to_world(local))
     }
 
-    /// Keeps a packet for later, while the host is paused.
-    pub(crate) fn hold(&mut self, nic: NicId, packet: crate::packet::Packet) {
-        match self.held.len() < HELD_PACKETS {
-            true => self.held.push_back((nic, packet)),
-            false => self.unheard += 1,
+    /// Keeps a packet for later, while the host is paused; whether there was room for it.
+    pub(crate) fn hold(&mut self, nic: NicId, packet: crate::packet::Packet) -> bool {
+        let room = self.held.len() < HELD_PACKETS;
+        if room {
+            self.held.push_back((nic, packet));
+        }
+        room
+    }
+
+    /// What its machine has counted.
+    pub(crate) fn counters(&self) -> &Counters {
+        match &self.machine {
+            Kind::Node(node) => node.counters(),
+            Kind::Bootstrap(bootstrap) => bootstrap.counters(),
         }
     }
 }

@@ -52,11 +52,13 @@ pub enum DropCause {
     Spoiled,
     /// Its hops ran out.
     HopsRanOut,
+    /// It came to a host that is off, or to one on which nobody listens for it.
+    Unheard,
 }
 
 impl DropCause {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::Lost,
         Self::NoRoute,
@@ -65,6 +67,7 @@ impl DropCause {
         Self::TooLong,
         Self::Spoiled,
         Self::HopsRanOut,
+        Self::Unheard,
     ];
 
     /// Its name for machines.
@@ -78,11 +81,13 @@ impl DropCause {
             Self::TooLong => "net_too_long",
             Self::Spoiled => "net_spoiled",
             Self::HopsRanOut => "net_hops_ran_out",
+            Self::Unheard => "net_unheard",
         }
     }
 }
 
-/// A packet on its last way: when it reaches which interface.
+/// A packet on its last way: when it reaches which interface, if nothing waits in front of it
+/// there ([`Net::come_in`]).
 #[derive(Debug)]
 pub struct Arrival {
     /// When.
@@ -217,7 +222,7 @@ impl Net {
     }
 
     /// Counts a dropped packet.
-    fn count_drop(&mut self, why: DropCause) {
+    pub(crate) fn count_drop(&mut self, why: DropCause) {
         *self.drops.entry(why).or_default() += 1;
     }
 
@@ -293,10 +298,13 @@ impl Net {
         let place = self.place(from);
         let region = self.topology.hosts[place].region;
         let Some(switch) = self.switches.get(&region).filter(|_| packet.ttl > 0) else { return };
+        let forwards = self.topology.hosts[place].multicast;
         for to in switch.members(at, packet.to, from) {
             if to == from {
                 // By loopback, which loses nothing.
                 arrivals.push(Arrival { at, nic: to, packet: packet.clone() });
+            } else if !forwards || !self.topology.hosts[self.place(to)].multicast {
+                self.count_drop(DropCause::NoRoute);
             } else if let Err(why) = self.carry(at, from, to, packet.clone(), arrivals) {
                 self.count_drop(why);
             }
@@ -322,18 +330,34 @@ impl Net {
             self.lost_bytes += packet.payload_bytes() as u64;
             return Err(DropCause::Lost);
         }
-        if fate.spoiled {
+        if fate.spoiled && !fate.unnoticed {
+            return Err(DropCause::Spoiled);
+        }
+        if fate.unnoticed {
             spoil(&mut packet, &mut self.rng)?;
         }
-        let bytes = packet.wire_bytes();
+        let last_bit = self.nics[to.0 as usize].down.time_for(packet.wire_bytes());
         for copy in 0..fate.copies {
             let extra = fate.extra + Duration::from_micros(u64::from(copy) * 100);
-            let reached = at + direct + extra;
-            let down = &mut self.nics[to.0 as usize].down;
-            let at = down.pass(reached, bytes).ok_or(DropCause::QueueFull)?;
+            let at = at + direct + extra + last_bit;
             arrivals.push(Arrival { at, nic: to, packet: packet.clone() });
         }
         Ok(())
+    }
+
+    /// An arrival has come: when the packet is through the receiver's access link, behind those
+    /// that came before it; `None` if the link's queue is full. What a host sent itself does not
+    /// pass there.
+    pub fn come_in(&mut self, now: Time, to: NicId, packet: &Packet) -> Option<Time> {
+        let nic = &mut self.nics[to.0 as usize];
+        if packet.from.ip() == nic.address {
+            return Some(now);
+        }
+        let through = nic.down.come_through(now, packet.wire_bytes());
+        if through.is_none() {
+            self.count_drop(DropCause::QueueFull);
+        }
+        through
     }
 
     /// The answer of the router at which a packet's hops run out, if they do.
@@ -380,7 +404,7 @@ impl Net {
     }
 }
 
-/// Turns one bit of a packet over. What TCP or the network card notices does not arrive.
+/// Turns one bit of a datagram over. A segment in which TCP would notice it does not arrive.
 fn spoil(packet: &mut Packet, rng: &mut Rng) -> Result<(), DropCause> {
     let Body::Datagram(bytes) = &mut packet.body else { return Err(DropCause::Spoiled) };
     let mut spoiled = bytes.to_vec();

@@ -51,6 +51,10 @@ impl FromStr for System {
 pub struct Population {
     /// What they run.
     pub system: System,
+    /// The protocols that every host has, where these are not the system's own; for plug-ins.
+    pub registry: Option<Registry>,
+    /// The protocols of patches, the best one first, where these are not the system's own.
+    pub order: Option<Vec<ProtocolId>>,
     /// How many representatives a region has.
     pub representatives: u8,
     /// How many children a host has in a tree.
@@ -66,6 +70,9 @@ pub struct Population {
 impl Population {
     /// The protocols that every host has.
     pub fn registry(&self) -> Registry {
+        if let Some(registry) = &self.registry {
+            return registry.clone();
+        }
         let omni = Omni { degree: self.degree };
         match self.system {
             System::Quilt | System::Donet => Registry::standard().with(omni),
@@ -75,11 +82,11 @@ impl Population {
 
     /// The bootstrap service for them.
     pub fn bootstrap(&self) -> BootstrapConfig {
-        let order = match self.system {
+        let order = self.order.clone().unwrap_or_else(|| match self.system {
             System::Quilt => Policy::default().order,
             System::Omni => vec![ProtocolId::OMNI],
             System::Donet => vec![ProtocolId::DONET],
-        };
+        });
         let policy = Policy {
             order,
             representatives_min: self.representatives,

@@ -3,7 +3,7 @@
 use crate::check::{self, Violation};
 use crate::measure::{Quantiles, ms, quantile};
 use crate::net::DropCause;
-use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
+use crate::run::{OTHERS_JOIN, PUBLISHING, Run, Spec};
 use quilt_proto::wire::{FRAGMENT_BYTES, Scope};
 use quilt_proto::{Counter, PatchView, Time};
 use serde::Serialize;
@@ -126,7 +126,8 @@ pub struct Simulator {
 
 /// What came of a run.
 pub(crate) fn of(run: &Run) -> Report {
-    let claims = check::claims(run.spec.population.system);
+    let Spec { population, kill, loss, .. } = &run.spec;
+    let claims = check::claims(population.system, kill.is_some(), *loss);
     let said = |claimed: bool| {
         let chosen = |violation: &&Violation| claims.contains(&violation.invariant) == claimed;
         run.checker.violations().iter().filter(chosen).map(ToString::to_string).collect()

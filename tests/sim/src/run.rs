@@ -80,6 +80,8 @@ impl Spec {
         };
         let population = Population {
             system,
+            registry: None,
+            order: None,
             representatives: 3,
             degree,
             hops: 4,
@@ -368,6 +370,10 @@ impl Run {
                 self.checker.broken(Invariant::L5, now, what);
             }
         }
+        for &(at, HostIndex(host)) in self.world.unaccounted() {
+            let what = format!("host {host} did not count a datagram once");
+            self.checker.broken(Invariant::S13, at, what);
+        }
         let missing = self.deliveries.missing(&self.alive());
         if missing > 0 {
             let what = format!("{missing} deliveries to sound hosts are missing");
@@ -375,3 +381,6 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

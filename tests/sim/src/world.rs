@@ -2,6 +2,7 @@
 
 mod streams;
 
+use crate::check;
 use crate::host::{Clock, Host, Kind, Life, PORT};
 use crate::net::{Arrival, DropCause, Net, NicId};
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
@@ -17,6 +18,9 @@ use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use streams::Streams;
+
+/// The most datagrams that are kept as unaccounted: after some the cause is clear.
+const MAX_UNACCOUNTED: usize = 100;
 
 /// A host of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +53,8 @@ pub struct Came {
 #[derive(Debug)]
 enum Happening {
     Arrive(NicId, Packet),
+    /// A packet that had to wait for the access link or the processor of its host.
+    Serve(NicId, Packet),
     Wake(usize),
     StreamTimer(StreamId, usize),
 }
@@ -72,6 +78,8 @@ pub struct World {
     traffic: Traffic,
     digest: SipHasher13,
     events: u64,
+    /// Datagrams that a host did not count once (invariant S13), the first of them.
+    unaccounted: Vec<(Time, HostIndex)>,
     cpu: Duration,
 }
 
@@ -95,6 +103,7 @@ impl World {
             traffic: Traffic::default(),
             digest: SipHasher13::new(),
             events: 0,
+            unaccounted: Vec::new(),
             cpu: Duration::ZERO,
         }
     }
@@ -225,7 +234,11 @@ impl World {
         if self.hosts[host.0].life == Life::Paused {
             self.hosts[host.0].life = Life::Up;
             for (nic, packet) in std::mem::take(&mut self.hosts[host.0].held) {
-                self.queue.push(self.now, Happening::Arrive(nic, packet));
+                self.queue.push(self.now, Happening::Serve(nic, packet));
+            }
+            // Its streams stood still with it.
+            for (stream, side) in self.streams.of(host.0) {
+                self.stream_timer(stream, side);
             }
             self.drain(host.0);
         }
@@ -240,7 +253,9 @@ impl World {
         for (address, nic) in std::mem::take(&mut at.memberships).into_values() {
             self.leave_multicast(address, nic);
         }
-        for (stream, side) in std::mem::take(&mut self.hosts[host.0].streams).into_values() {
+        self.hosts[host.0].streams.clear();
+        // Also those of which its machine did not know yet, or no more.
+        for (stream, side) in self.streams.of(host.0) {
             if let Some(end) = self.streams.remove(stream, side)
                 && life == Life::Down
             {
@@ -270,6 +285,12 @@ impl World {
     /// How many packets have come to hosts.
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// When a datagram came to a host that did not count it exactly once, as received or as
+    /// dropped; at most the first hundred.
+    pub fn unaccounted(&self) -> &[(Time, HostIndex)] {
+        &self.unaccounted
     }
 
     /// The time.
@@ -307,6 +328,7 @@ impl World {
         self.came = None;
         match what {
             Happening::Arrive(nic, packet) => self.arrive(nic, packet),
+            Happening::Serve(nic, packet) => self.serve(nic, packet),
             Happening::Wake(host) => self.wake(host, at),
             Happening::StreamTimer(stream, side) => self.stream_timer(stream, side, at),
         }
@@ -325,24 +347,41 @@ impl World {
         }
     }
 
+    fn host_at(&self, nic: NicId) -> Option<usize> {
+        self.host_of.get(nic.0 as usize).copied().filter(|&host| host != usize::MAX)
+    }
+
     fn arrive(&mut self, nic: NicId, packet: Packet) {
-        let Some(&host) = self.host_of.get(nic.0 as usize).filter(|&&host| host != usize::MAX)
-        else {
-            return;
+        let Some(mut start) = self.net.come_in(self.now, nic, &packet) else { return };
+        if !self.cpu.is_zero()
+            && let Some(host) = self.host_at(nic)
+        {
+            // Packets are served in the order in which they come.
+            let at = &mut self.hosts[host];
+            start = at.busy_until.max(start);
+            at.busy_until = start + self.cpu;
+        }
+        match start > self.now {
+            true => self.queue.push(start, Happening::Serve(nic, packet)),
+            false => self.serve(nic, packet),
+        }
+    }
+
+    fn serve(&mut self, nic: NicId, packet: Packet) {
+        let Some(host) = self.host_at(nic) else {
+            return self.net.count_drop(DropCause::Unheard);
         };
         let at = &mut self.hosts[host];
         match at.life {
-            Life::Up if at.busy_until > self.now => {
-                let free = at.busy_until;
-                return self.queue.push(free, Happening::Arrive(nic, packet));
-            }
-            Life::Up => at.busy_until = self.now + self.cpu,
-            Life::Paused => return at.hold(nic, packet),
-            Life::Down => return self.answer_for_the_dead(nic, &packet),
-            Life::Off => {
-                at.unheard += 1;
+            Life::Up => {}
+            Life::Paused => {
+                if !at.hold(nic, packet) {
+                    self.net.count_drop(DropCause::Unheard);
+                }
                 return;
             }
+            Life::Down => return self.answer_for_the_dead(nic, &packet),
+            Life::Off => return self.net.count_drop(DropCause::Unheard),
         }
         self.events += 1;
         self.note(host, &packet);
@@ -379,14 +418,21 @@ impl World {
     ) {
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
         self.came = Some(Came { path, from: self.host_at(from) });
-        if path == Path::Datagram {
-            return self.handle(host, Event::Datagram { link: LinkId::UDP, from, bytes });
-        }
-        let memberships = &self.hosts[host].memberships;
+        let at = &mut self.hosts[host];
         let member = |&(_, &membership): &(&LinkId, &(SocketAddr, NicId))| membership == (to, nic);
-        if let Some((&link, _)) = memberships.iter().find(member) {
-            self.handle(host, Event::Datagram { link, from, bytes });
+        let link = match to.ip().is_multicast() {
+            true => at.memberships.iter().find(member).map(|(&link, _)| link),
+            false => Some(LinkId::UDP),
+        };
+        let Some(link) = link else { return self.net.count_drop(DropCause::Unheard) };
+        let before = check::accounted(at.counters());
+        let now = at.clock.to_local(self.now);
+        at.machine_mut().handle(now, Event::Datagram { link, from, bytes });
+        if check::accounted(at.counters()) != before + 1 && self.unaccounted.len() < MAX_UNACCOUNTED
+        {
+            self.unaccounted.push((self.now, HostIndex(host)));
         }
+        self.drain(host);
     }
 
     pub(crate) fn handle(&mut self, host: usize, event: Event) {
@@ -517,3 +563,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ pub struct Faults {
     pub duplication: u64,
     /// With a bit turned over.
     pub corruption: u64,
+    /// Of the datagrams with a bit turned over, those whose checksum does not tell; the others do
+    /// not arrive. TCP's receivers always notice.
+    pub unnoticed: u64,
     /// Held back, so that later ones overtake them.
     pub reordering: u64,
     /// For how long at most, exclusive.
@@ -44,6 +47,7 @@ pub struct Burst {
 pub(super) struct Fate {
     pub(super) lost: bool,
     pub(super) spoiled: bool,
+    pub(super) unnoticed: bool,
     pub(super) copies: u8,
     pub(super) extra: Duration,
 }
@@ -58,6 +62,7 @@ impl Faults {
         let mut happens = |share: u64| share > 0 && rng.below(PER_MILLION) < share;
         let mut lost = happens(self.loss);
         let (twice, spoiled) = (happens(self.duplication), happens(self.corruption));
+        let unnoticed = spoiled && happens(self.unnoticed);
         let held_back = happens(self.reordering);
         if let Some(burst) = self.burst {
             if happens(burst.begins) {
@@ -72,7 +77,7 @@ impl Faults {
         if !self.jitter.is_zero() {
             extra += rng.between(Duration::ZERO, self.jitter);
         }
-        Fate { lost, spoiled, copies: 1 + u8::from(twice), extra }
+        Fate { lost, spoiled, unnoticed, copies: 1 + u8::from(twice), extra }
     }
 }
 
@@ -86,7 +91,8 @@ mod tests {
     fn shares_are_met_and_a_sound_network_harms_nothing() {
         let mut rng = Rng::new(1);
         let sound = Faults::default().draw(Time::ZERO, WAY, &mut rng);
-        assert_eq!(sound, Fate { lost: false, spoiled: false, copies: 1, extra: Duration::ZERO });
+        let (lost, spoiled, unnoticed, extra) = (false, false, false, Duration::ZERO);
+        assert_eq!(sound, Fate { lost, spoiled, unnoticed, copies: 1, extra });
         let mut faults = Faults { loss: 100_000, duplication: 300_000, ..Faults::default() };
         let fates: Vec<Fate> =
             (0..10_000).map(|_| faults.draw(Time::ZERO, WAY, &mut rng)).collect();

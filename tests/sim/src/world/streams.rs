@@ -2,7 +2,7 @@
 
 use super::{Came, Happening, HostIndex, World};
 use crate::host::{Life, PORT};
-use crate::net::NicId;
+use crate::net::{DropCause, NicId};
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
 use crate::tcp::{End, Segment, Told};
 use crate::traffic::Path;
@@ -49,6 +49,14 @@ impl Streams {
             self.ends.resize_with(at + 1, Default::default);
         }
         self.ends[at][side] = Some(Box::new(end));
+    }
+
+    /// All ends on a host, in the order of their names.
+    pub(super) fn of(&self, host: usize) -> Vec<(StreamId, usize)> {
+        let its = self.ends.iter().filter(|(_, end)| end.host == host);
+        let mut names: Vec<(StreamId, usize)> = its.map(|(&name, _)| name).collect();
+        names.sort_unstable();
+        names
     }
 
     pub(super) fn ask(&mut self, stream: StreamId, side: usize) {
@@ -130,8 +138,9 @@ impl World {
         if let Body::Segment { stream, from_dialler, segment } = &packet.body
             && !segment.rst
         {
-            self.reset(nic, packet.to, packet.from, *stream, !*from_dialler);
+            return self.reset(nic, packet.to, packet.from, *stream, !*from_dialler);
         }
+        self.net.count_drop(DropCause::Unheard);
     }
 
     pub(super) fn reset(
@@ -156,7 +165,7 @@ impl World {
             return;
         }
         state.timer = None;
-        if self.hosts[state.host].life != Life::Off {
+        if self.hosts[state.host].life == Life::Up {
             state.end.on_timer(now);
             self.pump(stream, side);
         }
