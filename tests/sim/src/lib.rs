@@ -2,7 +2,31 @@
 //! time, under the unchanged machines of [`quilt_proto`].
 //!
 //! A [`World`](world::World) is made of a [`Topology`](topology::Topology); hosts in it are driven
-//! only through the calls that an adapter has. [`run`] plays a whole scenario and judges it.
+//! only through the calls that an adapter has. [`run`] plays a whole scenario and judges it:
+//!
+//! ```
+//! use quilt_sim::{population::System, run::Run, run::Spec, topology::Topology};
+//!
+//! let mut spec = Spec::new("lan", Topology::lan(10)?, System::Quilt);
+//! spec.loss = 0.1;
+//! let report = Run::new(spec).play(|_, _, _| {});
+//! assert_eq!(report.delivery.delivered, report.delivery.expected);
+//! assert!(report.violations.is_empty());
+//! # Ok::<(), quilt_sim::topology::TopologyError>(())
+//! ```
+//!
+//! # A protocol of your own
+//!
+//! Implement [`Protocol`](quilt_proto::protocol::Protocol) and
+//! [`Plugin`](quilt_proto::protocol::Plugin), and name it in the
+//! [`Population`](population::Population). This is `examples/toy.rs`, whole; the container repairs
+//! what the flood loses.
+//!
+//! ```
+#![doc = include_str!("../examples/toy.rs")]
+//! ```
+//!
+//! Everything that a run prints, with units, is in the package's README.
 
 pub mod check;
 pub mod figure;
