@@ -1,0 +1,154 @@
+//! The real program: what it prints, and how it ends.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Every key of the contract, as a path.
+const KEYS: &[&str] = &[
+    "/scenario",
+    "/system",
+    "/seed",
+    "/hosts",
+    "/patches/0/id",
+    "/patches/0/protocol",
+    "/patches/0/members",
+    "/patches/0/representatives",
+    "/join/complete_ms",
+    "/build/complete_ms",
+    "/build/tree_messages",
+    "/delivery/expected",
+    "/delivery/delivered",
+    "/delivery/gapped",
+    "/delivery/p50_ms",
+    "/delivery/p90_ms",
+    "/delivery/p99_ms",
+    "/delivery/max_ms",
+    "/delivery/limit_p50_ms",
+    "/delivery/limit_p90_ms",
+    "/delivery/limit_p99_ms",
+    "/delivery/limit_max_ms",
+    "/delivery/limit_relay_p50_ms",
+    "/delivery/limit_relay_p90_ms",
+    "/delivery/limit_relay_p99_ms",
+    "/delivery/limit_relay_max_ms",
+    "/delivery/stretch_mean",
+    "/delivery/stretch_max",
+    "/duplicates/unsolicited_percent",
+    "/duplicates/repair_percent",
+    "/traffic/control_bytes_per_host_s",
+    "/traffic/overhead_percent",
+    "/traffic/border_crossings_per_message",
+    "/traffic/full_copies_per_message",
+    "/traffic/repair_bytes_ratio",
+    "/recovery",
+    "/series/tree_messages_per_ms",
+    "/series/duplicates_per_s",
+    "/series/control_messages_per_s",
+    "/series/receivers_reached/0/1",
+    "/counters/packets_received",
+    "/violations",
+    "/unclaimed",
+    "/digest",
+    "/simulator/events",
+    "/simulator/events_per_second",
+    "/simulator/wall_s",
+    "/simulator/peak_mib",
+];
+
+fn program(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_quilt-sim")).args(words).output().unwrap()
+}
+
+/// The object on the last line.
+fn report(output: &Output) -> Value {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+/// The words are refused with code 2, and every one of `reasons` is said.
+fn refused(words: &[&str], reasons: &[&str]) {
+    let output = program(words);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+    assert!(output.stdout.is_empty(), "{words:?}");
+    for reason in reasons {
+        assert!(said.contains(reason), "{words:?} lacks {reason:?}: {said}");
+    }
+}
+
+#[test]
+fn a_run_prints_every_key_of_the_contract_and_the_readme_explains_each() {
+    let output = program(&["run", "lan", "--hosts", "20", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "nothing but the object");
+    assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    let report = report(&output);
+    let readme = include_str!("../README.md");
+    for key in KEYS {
+        assert!(report.pointer(key).is_some(), "{key} is missing");
+        let name = key.split('/').rfind(|part| part.parse::<u32>().is_err()).unwrap();
+        assert!(readme.contains(&format!("`{name}`")), "the README does not explain {key}");
+    }
+    assert_eq!(report["hosts"], 20);
+    assert_eq!(report["delivery"]["delivered"], 1_900);
+    assert_eq!(report["recovery"], Value::Null);
+    assert_eq!(report["violations"], Value::Array(vec![]));
+}
+
+#[test]
+fn a_run_with_deaths_tells_of_the_recovery() {
+    let words = ["run", "synthetic", "--kill", "0.2@1", "--duration", "3", "--loss", "0.01"];
+    let output = program(&words);
+    let report = report(&output);
+    let recovery = &report["recovery"];
+    assert!(recovery["full_rate_after_ms"].get("median").is_some());
+    assert!(recovery["full_rate_after_ms"].get("worst").is_some());
+    assert_eq!(recovery["delivered_ratio_per_second"].as_array().unwrap().len(), 3);
+    assert!(report["counters"]["net_lost"].as_u64().unwrap() > 0);
+    assert!(report["counters"]["net_unheard"].as_u64().unwrap() > 0);
+    assert!(!output.stderr.is_empty(), "a summary in words");
+}
+
+#[test]
+fn a_broken_invariant_that_is_claimed_ends_with_code_1_and_the_command_to_replay_it() {
+    // So slow a processor admits nobody in time.
+    let output =
+        program(&["run", "lan", "--hosts", "20", "--duration", "1", "--cpu-ns", "900000000"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    let violated = said.lines().find(|line| line.starts_with("violated: L5 at ")).expect(&said);
+    assert!(violated.contains("(seed 1); replay: quilt-sim run lan --hosts 20"), "{violated}");
+    assert!(violated.ends_with(" --seed 1"), "{violated}");
+    assert!(!report(&output)["violations"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn bad_requests_are_refused_with_a_reason() {
+    refused(&["run", "nowhere"], &["nowhere", "lan, synthetic, datacenter"]);
+    refused(&["run", "lan", "--kill", "0.5"], &["--kill", "0.5@4"]);
+    refused(&["run", "lan", "--kill", "1.5@4"], &["--kill", "from 0 to 1"]);
+    refused(&["run", "lan", "--kill", "x@4"], &["--kill", "\"x\" is not a number"]);
+    refused(&["run", "lan", "--rate", "0"], &["--rate 0", "0.001"]);
+    refused(&["run", "lan", "--rate", "many"], &["--rate", "many"]);
+    refused(&["run", "lan", "--loss", "2"], &["--loss 2", "0 to 1"]);
+    refused(&["run", "lan", "--size", "7"], &["--size 7", "8"]);
+    refused(&["run", "lan", "--hosts", "0"], &["lan"]);
+    refused(&["run", "lan", "--system", "carrier-pigeon"], &["carrier-pigeon", "omni or donet"]);
+}
+
+#[test]
+fn a_bad_topology_file_is_refused_with_file_line_and_reason() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text, line, reason) in [
+        ("negative.csv", "0,5,7\n5,0,-2\n7,2,0\n", ", line 2", "-2 ms is negative"),
+        ("ragged.csv", "0,5,7\n5,0\n7,2,0\n", ", line 2", ""),
+    ] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+        refused(&["run", "mine", "--topology", path], &[path, line, reason]);
+    }
+    refused(&["run", "mine", "--topology", "/nowhere/x.csv"], &["/nowhere/x.csv"]);
+}
