@@ -79,7 +79,7 @@ pub struct World {
     digest: SipHasher13,
     events: u64,
     /// Datagrams that a host did not count once (invariant S13), the first of them.
-    unaccounted: Vec<(Time, HostIndex)>,
+    pub(crate) unaccounted: Vec<(Time, HostIndex)>,
     cpu: Duration,
 }
 

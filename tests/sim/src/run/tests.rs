@@ -49,3 +49,11 @@ fn a_sound_run_breaks_nothing_and_the_source_and_the_service_never_die() {
     assert_eq!((report.violations.len(), report.unclaimed.len()), (0, 0));
     assert_eq!(report.delivery.delivered, 5 * 10);
 }
+
+#[test]
+fn a_datagram_that_is_not_counted_once_breaks_s13() {
+    let mut run = run(4);
+    run.world.unaccounted.push((Time::from_millis(7), HostIndex(2)));
+    let report = run.play(|_, _, _| {});
+    assert_eq!(report.violations, ["S13 at 7.000 ms: host 2 did not count a datagram once"]);
+}

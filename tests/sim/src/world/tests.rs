@@ -77,3 +77,17 @@ fn a_stream_that_a_dead_host_had_half_accepted_does_not_live_on_after_its_restar
     world.run_for(Duration::from_secs(5));
     assert_eq!(ends(&world), (0, 0), "the new process knows nothing of it, and resets it");
 }
+
+#[test]
+fn garbage_of_every_kind_is_counted_once() {
+    let mut world = two();
+    let (from, to) = (world.address(0), world.address(1));
+    let bytes: [&'static [u8]; 4] =
+        [&[], &[1, 0], &[99; 40], &[1, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]];
+    for bytes in bytes.map(Bytes::from_static) {
+        world.send(NicId(0), Packet { from, to, ttl: DEFAULT_TTL, body: Body::Datagram(bytes) });
+    }
+    world.run_for(Duration::from_millis(1));
+    assert_eq!(check::accounted(world.hosts[1].counters()), 4);
+    assert_eq!(world.unaccounted(), []);
+}
