@@ -311,7 +311,8 @@ fn series(run: &Run) -> Series {
     let start = (OTHERS_JOIN.as_nanos() / 1_000_000) as usize;
     let complete = parents(run).map(|(_, parent)| parent).max();
     let end = complete.map_or(start, |at| (at.as_nanos() / 1_000_000) as usize + 1);
-    let sums = &run.duplicates_per_s;
+    let so_far = run.counters().get(Counter::DroppedDuplicate);
+    let sums: Vec<u64> = run.duplicates_per_s.iter().copied().chain([so_far]).collect();
     let before = std::iter::once(0).chain(sums.iter().copied());
     Series {
         tree_messages_per_ms: per_ms.get(start..end.min(per_ms.len())).unwrap_or(&[]).to_vec(),

@@ -326,9 +326,10 @@ impl Run {
             self.checker.told(at, host, &notice, published, self.source_name);
         }
         let second = (self.world.now().as_nanos() / 1_000_000_000) as usize;
-        if self.duplicates_per_s.len() <= second {
+        // The seconds that are over have all that was counted so far.
+        if self.duplicates_per_s.len() < second {
             let so_far = self.counters().get(Counter::DroppedDuplicate);
-            self.duplicates_per_s.resize(second + 1, so_far);
+            self.duplicates_per_s.resize(second, so_far);
         }
     }
 

@@ -238,7 +238,7 @@ impl World {
             }
             // Its streams stood still with it.
             for (stream, side) in self.streams.of(host.0) {
-                self.stream_timer(stream, side);
+                self.stream_due(stream, side);
             }
             self.drain(host.0);
         }
@@ -417,7 +417,7 @@ impl World {
         bytes: Bytes,
     ) {
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
-        self.came = Some(Came { path, from: self.host_at(from) });
+        self.came = Some(Came { path, from: self.host_from(from) });
         let at = &mut self.hosts[host];
         let member = |&(_, &membership): &(&LinkId, &(SocketAddr, NicId))| membership == (to, nic);
         let link = match to.ip().is_multicast() {
@@ -495,9 +495,8 @@ impl World {
     }
 
     /// The host that sends from an address of its own.
-    fn host_at(&self, address: SocketAddr) -> Option<HostIndex> {
-        let host = *self.host_of.get(self.net.nic_at(address.ip())?.0 as usize)?;
-        (host != usize::MAX).then_some(HostIndex(host))
+    fn host_from(&self, address: SocketAddr) -> Option<HostIndex> {
+        self.host_at(self.net.nic_at(address.ip())?).map(HostIndex)
     }
 
     fn nic_of(&self, host: usize, local: IpAddr) -> Option<NicId> {

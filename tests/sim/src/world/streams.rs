@@ -53,10 +53,11 @@ impl Streams {
 
     /// All ends on a host, in the order of their names.
     pub(super) fn of(&self, host: usize) -> Vec<(StreamId, usize)> {
-        let its = self.ends.iter().filter(|(_, end)| end.host == host);
-        let mut names: Vec<(StreamId, usize)> = its.map(|(&name, _)| name).collect();
-        names.sort_unstable();
-        names
+        let named = (0..).map(StreamId).zip(&self.ends);
+        let ends = named
+            .flat_map(|(name, ends)| (0..).zip(ends).map(move |(side, end)| (name, side, end)));
+        let its = ends.filter(|(.., end)| end.as_ref().is_some_and(|end| end.host == host));
+        its.map(|(name, side, _)| (name, side)).collect()
     }
 
     pub(super) fn ask(&mut self, stream: StreamId, side: usize) {
@@ -159,11 +160,15 @@ impl World {
     /// Looks after an end whose deadline may have come, unless it is to be looked after at another
     /// time instead.
     pub(super) fn stream_timer(&mut self, stream: StreamId, side: usize, at: Time) {
+        if self.streams.get(stream, side).is_some_and(|state| state.timer == Some(at)) {
+            self.stream_due(stream, side);
+        }
+    }
+
+    /// Looks after an end whose deadline may have come.
+    pub(super) fn stream_due(&mut self, stream: StreamId, side: usize) {
         let now = self.now;
         let Some(state) = self.streams.get(stream, side) else { return };
-        if state.timer != Some(at) {
-            return;
-        }
         state.timer = None;
         if self.hosts[state.host].life == Life::Up {
             state.end.on_timer(now);
@@ -237,7 +242,7 @@ impl World {
             Told::Opened => return self.opened(stream, side, host, link, remote),
             Told::Bytes(bytes) => {
                 if let Some(link) = link {
-                    let other = self.streams.ends.get(&(stream, 1 - side));
+                    let other = self.streams.get(stream, 1 - side);
                     let from = other.map(|end| HostIndex(end.host));
                     self.came = Some(Came { path: Path::Stream, from });
                     self.handle(host, Event::Received { link, bytes });
