@@ -6,8 +6,8 @@ mod control;
 mod duplicates;
 mod reach;
 
-use crate::paper::{self, Outcome, Request, Watch};
-use crate::plot::{Axis, Line};
+use crate::paper::{self, Fact, Outcome, Request, Watch};
+use crate::plot::{Axis, Line, Plot};
 use crate::population::System;
 use crate::report::Report;
 use crate::run::Spec;
@@ -135,6 +135,12 @@ fn axis(label: &str, log: bool) -> Axis {
 
 fn line(name: String, points: Vec<(f64, f64)>) -> Line {
     Line { name, steps: false, points }
+}
+
+/// A figure of one picture, whose title and notes are the figure's.
+fn outcome(name: &str, facts: Vec<Fact>, sheet: paper::Sheet, plot: Plot) -> Outcome {
+    let (title, notes) = (plot.title.clone(), plot.notes.clone());
+    Outcome { name: name.into(), title, facts, notes, sheet, plots: vec![(String::new(), plot)] }
 }
 
 /// The rows of all lines, one point each.

@@ -1,6 +1,6 @@
 //! Figures 8 and 13: control messages while the tree is built.
 
-use super::{Case, axis, line, mean, mean_series, play, runs_note, sheet, violations};
+use super::{Case, axis, line, mean, mean_series, outcome, play, runs_note, sheet, violations};
 use crate::paper::{Fact, Outcome, Request, Watch};
 use crate::plot::Plot;
 use crate::population::System;
@@ -105,20 +105,14 @@ pub(super) fn make(
     let plot = Plot {
         title: figure.title.into(),
         command: request.command.clone(),
-        notes: notes.clone(),
+        notes,
         x: axis("time since the hosts joined, ms", true),
         y: axis("control messages per ms", true),
         lines,
         moments: Vec::new(),
     };
-    Ok(Outcome {
-        name: figure.name.into(),
-        title: figure.title.into(),
-        facts,
-        notes,
-        sheet: sheet("ms", "messages_per_ms", &plot.lines),
-        plots: vec![(String::new(), plot)],
-    })
+    let sheet = sheet("ms", "messages_per_ms", &plot.lines);
+    Ok(outcome(figure.name, facts, sheet, plot))
 }
 
 #[cfg(test)]

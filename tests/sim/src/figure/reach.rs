@@ -1,6 +1,6 @@
 //! Figures 9 and 12: how many hosts have one message by when.
 
-use super::{Case, Played, axis, mean, play, runs_note, sheet, violations};
+use super::{Case, Played, axis, mean, outcome, play, runs_note, sheet, violations};
 use crate::measure::ms;
 use crate::paper::{Fact, Outcome, Request, Watch};
 use crate::plot::{Line, Plot};
@@ -65,20 +65,14 @@ pub(super) fn make(
     let plot = Plot {
         title: figure.title.into(),
         command: request.command.clone(),
-        notes: notes.clone(),
+        notes,
         x: axis("time since the message was published, ms", true),
         y: axis("receivers", false),
         lines,
         moments: Vec::new(),
     };
-    Ok(Outcome {
-        name: figure.name.into(),
-        title: figure.title.into(),
-        facts,
-        notes,
-        sheet: sheet("ms", "receivers", &plot.lines),
-        plots: vec![(String::new(), plot)],
-    })
+    let sheet = sheet("ms", "receivers", &plot.lines);
+    Ok(outcome(figure.name, facts, sheet, plot))
 }
 
 /// When each host could have had the message at the earliest.
