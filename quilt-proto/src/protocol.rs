@@ -29,6 +29,15 @@ pub trait Body: Sized {
     fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
+/// A frame that says nothing but that it came.
+impl Body for () {
+    fn encode(&self, _: &mut Writer<'_>) {}
+
+    fn decode(_: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(())
+    }
+}
+
 /// How a fragment came into the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -54,7 +63,9 @@ impl Arrival {
 /// A protocol that runs in one patch: a state machine that sees its patch and nothing else.
 ///
 /// The container keeps, repairs and delivers messages for every protocol alike. What is left to a
-/// protocol is whom its host is connected with, and to whom a fragment is passed on.
+/// protocol is whom its host is connected with, and to whom a fragment is passed on. Of its handlers
+/// only [`on_fragment`](Self::on_fragment) must be written; what the others do by default is
+/// nothing, where they do not say otherwise.
 pub trait Protocol: Send + 'static {
     /// What it waits for; one deadline a value.
     type Timer: Copy + Ord + Send;
@@ -62,11 +73,17 @@ pub trait Protocol: Send + 'static {
     type Frame: Body;
 
     /// Starts it, once. The patch's first contacts are in [`Cx::peers`]; there are none where
-    /// this host is the patch's first.
-    fn start(&mut self, cx: &mut Cx<'_, Self::Timer>);
+    /// this host is the patch's first. By default they are handed to
+    /// [`on_contacts`](Self::on_contacts).
+    fn start(&mut self, cx: &mut Cx<'_, Self::Timer>) {
+        let known: SmallVec<[HostId; 16]> = cx.peers().iter().map(|(host, _)| host).collect();
+        self.on_contacts(cx, &known);
+    }
 
     /// A frame of the same patch came from `from`, over a stream or by multicast.
-    fn on_frame(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, frame: Self::Frame);
+    fn on_frame(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, frame: Self::Frame) {
+        let _ = (cx, from, frame);
+    }
 
     /// A fragment is new in the window; pass it on.
     fn on_fragment(&mut self, cx: &mut Cx<'_, Self::Timer>, arrival: Arrival, fragment: FragmentId);
@@ -77,7 +94,9 @@ pub trait Protocol: Send + 'static {
     }
 
     /// A deadline set with [`Cx::set_timer`] has come.
-    fn on_timer(&mut self, cx: &mut Cx<'_, Self::Timer>, timer: Self::Timer);
+    fn on_timer(&mut self, cx: &mut Cx<'_, Self::Timer>, timer: Self::Timer) {
+        let _ = (cx, timer);
+    }
 
     /// More members became known; they are in [`Cx::peers`] already.
     fn on_contacts(&mut self, cx: &mut Cx<'_, Self::Timer>, hosts: &[HostId]) {
@@ -91,7 +110,9 @@ pub trait Protocol: Send + 'static {
 
     /// The link to a host that this protocol needs is gone, or could not be opened. The need is
     /// forgotten; ask again with [`Cx::need`] to have it dialled again.
-    fn on_disconnected(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId, cause: LinkError);
+    fn on_disconnected(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId, cause: LinkError) {
+        let _ = (cx, host, cause);
+    }
 
     /// The IP-multicast address asked for with [`Cx::join_multicast`] is joined, or cannot be.
     fn on_multicast(&mut self, cx: &mut Cx<'_, Self::Timer>, joined: Result<(), LinkError>) {
@@ -106,8 +127,11 @@ pub trait Protocol: Send + 'static {
 
     /// The hosts whose word on what they hold is worth having, and who shall be told what is held
     /// here: tree neighbours, mesh partners. Asked for whenever that word is due, and whenever
-    /// something is published.
-    fn neighbours(&self) -> SmallVec<[HostId; 16]>;
+    /// something is published. By default there are none, and what this host misses is asked of
+    /// those alone who told it of what they hold when their links opened.
+    fn neighbours(&self) -> SmallVec<[HostId; 16]> {
+        SmallVec::new()
+    }
 
     /// The host through which all of the patch's fragments pass, if there is one: of a region's
     /// representatives it had best be the one that forwards, since it gets every copy anyway.
@@ -127,7 +151,9 @@ pub trait Protocol: Send + 'static {
     }
 
     /// This host leaves the patch; say goodbye.
-    fn leave(&mut self, cx: &mut Cx<'_, Self::Timer>);
+    fn leave(&mut self, cx: &mut Cx<'_, Self::Timer>) {
+        let _ = cx;
+    }
 }
 
 /// A multicast protocol that hosts may have: how it is called, its rule, and how it is started.

@@ -17,10 +17,10 @@
 //!
 //! # A protocol of your own
 //!
-//! Implement [`Protocol`](quilt_proto::protocol::Protocol) and
-//! [`Plugin`](quilt_proto::protocol::Plugin), and name it in the
-//! [`Population`](population::Population). This is `examples/toy.rs`, whole; the container repairs
-//! what the flood loses.
+//! Implement [`Protocol`](quilt_proto::protocol::Protocol), of which only `on_fragment` must be
+//! written, make a [`plugin`](plugin::plugin) of it, and have every patch run it
+//! ([`run_in_patches`](population::Population::run_in_patches)). This is `examples/toy.rs`, whole;
+//! the container repairs what the flood loses.
 //!
 //! ```
 #![doc = include_str!("../examples/toy.rs")]
@@ -36,6 +36,7 @@ pub mod net;
 pub mod packet;
 pub mod paper;
 pub mod plot;
+pub mod plugin;
 pub mod population;
 pub mod queue;
 pub mod report;

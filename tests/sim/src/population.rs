@@ -5,7 +5,7 @@ use crate::topology::Topology;
 use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
 use quilt_proto::omni::Omni;
 use quilt_proto::policy::Policy;
-use quilt_proto::protocol::Registry;
+use quilt_proto::protocol::{Plugin, Registry};
 use quilt_proto::{BootstrapConfig, Config, HostId, Incarnation, Limits, ProtocolId, Rng};
 use std::fmt;
 use std::net::SocketAddr;
@@ -68,6 +68,12 @@ pub struct Population {
 }
 
 impl Population {
+    /// Gives all hosts one more protocol, and lets every regional patch run it.
+    pub fn run_in_patches(&mut self, plugin: impl Plugin + 'static) {
+        self.order = Some(vec![plugin.id()]);
+        self.registry = Some(self.registry().with(plugin));
+    }
+
     /// The protocols that every host has.
     pub fn registry(&self) -> Registry {
         if let Some(registry) = &self.registry {
