@@ -56,6 +56,7 @@ mod node;
 mod notice;
 mod rng;
 mod time;
+mod usage;
 
 pub mod donet;
 pub mod euid;
@@ -83,3 +84,4 @@ pub use notice::{
 pub use policy::Policy;
 pub use rng::Rng;
 pub use time::Time;
+pub use usage::{Standing, Usage};

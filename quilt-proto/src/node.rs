@@ -19,7 +19,7 @@ use crate::survey::NotMember;
 use crate::wire::{Contact, Data, Frame, Hello, Nic};
 use crate::{
     Action, Counters, Event, GroupId, HostId, Incarnation, JoinError, Limits, LinkId, Machine,
-    Notice, PatchId, Place, PublishError, Rng, Seq, Time, Transmit,
+    Notice, PatchId, Place, PublishError, Rng, Seq, Standing, Time, Transmit, Usage,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -216,6 +216,19 @@ impl Node {
     /// own.
     pub fn has_parent(&self, group: GroupId) -> bool {
         self.members.get(&group).is_some_and(Member::has_parent)
+    }
+
+    /// Where the host stands in each of its patches of a group, in the order of their ids.
+    pub fn standings(&self, group: GroupId) -> impl Iterator<Item = Standing> {
+        self.members.get(&group).into_iter().flat_map(Member::standings)
+    }
+
+    /// How much it has of what its limits bound. Looks at every link and every patch.
+    pub fn usage(&self) -> Usage {
+        let mut usage = Usage { groups: self.members.len(), ..Usage::default() };
+        self.members.values().for_each(|member| member.use_up(&mut usage));
+        self.links.use_up(&mut usage);
+        usage
     }
 
     /// What was counted so far.

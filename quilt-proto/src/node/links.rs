@@ -18,7 +18,7 @@ use crate::counters::{Counter, Counters};
 use crate::wire::{self, Frame, Frames, Header, Hello};
 use crate::{
     Action, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time,
-    Transmit,
+    Transmit, Usage,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -225,6 +225,19 @@ impl Links {
 
     pub(super) fn has_actions(&self) -> bool {
         !self.actions.is_empty()
+    }
+
+    /// Enters what there is of what is bounded, where that is the most so far.
+    pub(super) fn use_up(&self, usage: &mut Usage) {
+        usage.links = self.links.len();
+        for link in self.links.values() {
+            let queue = match link {
+                Link::Stream(stream) => stream.queue(),
+                Link::Multicast(multicast) => multicast.queue(),
+            };
+            usage.queued_fragments = usage.queued_fragments.max(queue.fragments());
+            usage.queued_control = usage.queued_control.max(queue.controls());
+        }
     }
 
     pub(super) fn poll_inbound(&mut self) -> Option<Inbound> {

@@ -19,7 +19,7 @@ use crate::protocol::{Arrival, Effect, ErasedProtocol, Lent};
 use crate::wire::{Contact, Data, Frame, Pull, Report, Scope};
 use crate::{
     GroupId, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError, RejectCause, Role,
-    Seq, Source, Time, Trouble,
+    Seq, Source, Standing, Time, Trouble, Usage,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -189,6 +189,18 @@ impl Member {
 
     pub(super) fn place(&self) -> Option<&Place> {
         self.place.as_ref().filter(|_| self.admitted && self.stage != Stage::Over)
+    }
+
+    /// Where this host stands in each of its patches.
+    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
+        self.patches.values().map(Patch::standing)
+    }
+
+    /// Enters what this membership has of what is bounded, where that is the most so far.
+    pub(super) fn use_up(&self, usage: &mut Usage) {
+        self.window.use_up(usage);
+        let known = self.patches.values().map(|patch| patch.peers.len()).max();
+        usage.known_members = usage.known_members.max(known.unwrap_or(0));
     }
 
     pub(super) fn poll_notice(&mut self) -> Option<Notice> {

@@ -4,7 +4,7 @@ use super::Host;
 use super::links::Links;
 use crate::protocol::{Effect, ErasedProtocol, Lent, Peer, Peers, Setup};
 use crate::wire::{Assignment, Contact, Membership, Scope};
-use crate::{HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Time, Unusable};
+use crate::{HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Standing, Time, Unusable};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -126,6 +126,11 @@ impl Patch {
     /// The member above this host, where the protocol builds a tree.
     pub(super) fn parent(&self) -> Option<HostId> {
         self.instance.parent()
+    }
+
+    /// Where this host stands in the patch.
+    pub(super) fn standing(&self) -> Standing {
+        Standing { patch: self.id, protocol: self.protocol, parent: self.parent() }
     }
 
     pub(super) fn announces(&self) -> bool {

@@ -7,7 +7,7 @@ mod stream;
 use crate::wire::{Data, FRAGMENT_BYTES, Held, Wanted};
 use crate::{
     Body, FragmentId, GapCause, HostId, HostTag, Incarnation, Limits, Message, Notice, PatchId,
-    Seq, Source, Time,
+    Seq, Source, Time, Usage,
 };
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -293,6 +293,13 @@ impl Window {
                 Some(Notice::Lagged { source, messages: to.next().distance(from) })
             }
         }
+    }
+
+    /// Enters what there is of what is bounded, where that is the most so far.
+    pub(crate) fn use_up(&self, usage: &mut Usage) {
+        usage.sources = usage.sources.max(self.streams.len());
+        usage.window_bytes = usage.window_bytes.max(self.bytes);
+        usage.window_messages = usage.window_messages.max(self.slots);
     }
 
     /// What all messages take.

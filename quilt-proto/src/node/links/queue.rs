@@ -82,6 +82,16 @@ impl Queue {
         self.fresh.len() > LONG.min(self.max_fragments)
     }
 
+    /// How many fragments wait.
+    pub(super) fn fragments(&self) -> usize {
+        self.fresh.len().saturating_add(self.repairs.len())
+    }
+
+    /// How many control frames wait.
+    pub(super) fn controls(&self) -> usize {
+        self.control.len()
+    }
+
     pub(super) fn has_queued(&self, group: GroupId) -> bool {
         self.fresh.holds(group) || self.repairs.holds(group)
     }
