@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use quilt_sim::paper::Request;
 use quilt_sim::population::System;
 use quilt_sim::run::{Kill, Spec};
+use quilt_sim::scenario::Scenario;
 use quilt_sim::topology::{Shape, SiteLatency, Topology};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -63,8 +64,13 @@ impl PaperArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// lan, synthetic, datacenter, internet or router-stacks; any name with --topology.
+    /// lan, synthetic, datacenter, internet or router-stacks; any name with --topology; or the path
+    /// of a scenario in a file (.json), beside which only --seed, --json and --verify may stand.
+    #[arg(required_unless_present = "file", default_value = "")]
     pub(crate) scenario: String,
+    /// Read the whole scenario from a file (.json).
+    #[arg(long = "scenario", value_name = "FILE", id = "file", conflicts_with = "scenario")]
+    file: Option<PathBuf>,
     /// Read the topology from a file: a platform or domains (.json), NAME_hosts.csv with
     /// NAME_rtt_upper_ms.csv beside it, or a matrix of round-trip times (.csv).
     #[arg(long, value_name = "PATH")]
@@ -84,9 +90,9 @@ pub(crate) struct RunArgs {
     /// Routers that a host knows of its way to the core.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
     hops: u8,
-    /// All that is random follows from it.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// All that is random follows from it. Default 1, or what the scenario's file says.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Messages a second.
     #[arg(long, value_name = "R", default_value_t = 10.0)]
     rate: f64,
@@ -108,6 +114,9 @@ pub(crate) struct RunArgs {
     /// Latency between data centres: paper (4 to 12 ms) or derived (from the length of the fibre).
     #[arg(long, value_name = "HOW", default_value = "paper")]
     latency: String,
+    /// Play the run twice, and see whether it is the same (S12).
+    #[arg(long)]
+    pub(crate) verify: bool,
     /// Print nothing but the JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -136,6 +145,10 @@ impl FromStr for KillArg {
 impl RunArgs {
     /// What is to be run.
     pub(crate) fn spec(&self) -> Result<Spec, String> {
+        if let Some(path) = self.path() {
+            Self::only_with_a_file()?;
+            return Scenario::load(&path, self.seed).map_err(|error| error.to_string());
+        }
         let within = |name: &str, value: f64, low: f64, high: f64| {
             let ok = (low..=high).contains(&value);
             ok.then_some(()).ok_or_else(|| format!("--{name} {value}: give {low} to {high}"))
@@ -145,7 +158,7 @@ impl RunArgs {
         within("loss", self.loss, 0.0, 1.0)?;
         within("size", self.size as f64, 8.0, 16e6)?;
         let mut spec = Spec::new(&self.scenario, self.place()?, self.system);
-        spec.seed = self.seed;
+        spec.seed = self.seed.unwrap_or(spec.seed);
         spec.rate = self.rate;
         spec.size = self.size;
         spec.duration = Duration::from_secs_f64(self.duration);
@@ -158,13 +171,28 @@ impl RunArgs {
         Ok(spec)
     }
 
+    /// The file that has the scenario, if one does.
+    fn path(&self) -> Option<PathBuf> {
+        let named = || self.scenario.ends_with(".json").then(|| PathBuf::from(&self.scenario));
+        self.file.clone().or_else(named)
+    }
+
+    /// Refuses options that would say what the scenario's file says.
+    fn only_with_a_file() -> Result<(), String> {
+        const ALLOWED: [&str; 4] = ["--scenario", "--seed", "--json", "--verify"];
+        let name = |word: &String| word.split('=').next().unwrap_or_default().to_owned();
+        let options = std::env::args().skip(1).filter(|word| word.starts_with("--"));
+        let refused = options.map(|word| name(&word)).find(|name| !ALLOWED.contains(&&**name));
+        refused.map_or(Ok(()), |name| Err(format!("{name}: the scenario's file says that")))
+    }
+
     fn place(&self) -> Result<Topology, String> {
         let latency = match &*self.latency {
             "paper" => SiteLatency::Paper,
             "derived" => SiteLatency::Derived,
             other => return Err(format!("--latency {other}: give paper or derived")),
         };
-        let (hosts, seed) = (self.hosts, self.seed);
+        let (hosts, seed) = (self.hosts, self.seed.unwrap_or(1));
         let built = match (&self.topology, &*self.scenario) {
             (Some(path), _) => Topology::load(path, &Shape { hosts, seed, latency }),
             (None, "lan") => Topology::lan(hosts.unwrap_or(100)),
@@ -186,10 +214,9 @@ impl RunArgs {
     }
 
     /// The command that plays the same run again.
-    pub(crate) fn replay(&self) -> String {
+    pub(crate) fn replay(&self, seed: u64) -> String {
         let words = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-        let seed =
-            if words.contains("--seed") { String::new() } else { format!(" --seed {}", self.seed) };
+        let seed = if self.seed.is_some() { String::new() } else { format!(" --seed {seed}") };
         format!("quilt-sim {words}{seed}")
     }
 }

@@ -2,15 +2,21 @@
 //! liveness.
 //!
 //! A system *claims* the invariants that it keeps ([`claims`]); breaking a claimed one fails the
-//! run, breaking another is listed as unclaimed. Checked as things happen: S1 to S5 on all that
-//! applications are told, and S13 on every datagram. Checked at the end: L2 and L5. What is not
-//! checked here: S6 (copies by link), S7 (cycles), S8 (sizes of queues), S9 (tokens), S10
-//! (amplification) and S11 (bounded work) need a look into the machines, S12 (equal digests) needs
-//! two runs and is a test, S14 is part of S2 and S3 with one publisher; L1, L3, L4 and L6 have no
-//! checker.
+//! run, breaking another is listed as unclaimed. One module a family: [`safety`] has what
+//! applications are told, [`wire`] what hosts send to each other, [`bounds`] what hosts have and
+//! how much they do, [`liveness`] what must come to be. All look on from outside, at packets, at
+//! calls, and at what a [`Node`](quilt_proto::Node) says of itself.
 
-use crate::population::System;
-use quilt_proto::{Counter, Counters, Message, Notice, Seq, Source, Time};
+pub mod bounds;
+mod claims;
+pub mod liveness;
+pub mod safety;
+pub mod wire;
+
+pub use claims::{CLAIMED_LOSS, Circumstances, claims};
+pub use safety::{Safety, body};
+
+use quilt_proto::Time;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -25,44 +31,57 @@ pub enum Invariant {
     S3,
     /// Delivered and gapped messages are contiguous and disjoint.
     S4,
-    /// From one source, messages come in rising order.
+    /// From one source, messages come in rising order, and its lives one after another.
     S5,
+    /// A directed link carries a fragment unasked at most once, and no more of what is asked for
+    /// than was asked for.
+    S6,
+    /// No cycle of parents outlives one liveness interval.
+    S7,
+    /// Nothing that grows is beyond its limit.
+    S8,
+    /// There is at most one live token for each ring and epoch.
+    S9,
+    /// No more bytes go to an address than came from it, until it has proved itself.
+    S10,
+    /// One event has bounded work as its consequence, and a host that nothing happens to comes to
+    /// rest.
+    S11,
+    /// The same seed gives the same run.
+    S12,
     /// Every datagram that comes to a host is counted once: received whole, or dropped for a
     /// reason. Packets in streams are not checked, since the machine counts them in the same
     /// counters.
     S13,
+    /// A sequence number that `publish` has given is given once.
+    S14,
+    /// The patches of all live hosts become one tree soon after the last fault.
+    L1,
     /// Every message reaches all members that were sound throughout, at the latest ten seconds
     /// after the last one was published.
     L2,
+    /// Who misses the last message notices it soon.
+    L3,
+    /// Who may not publish may do so again soon, and is told.
+    L4,
     /// A join of a host that is sound ends in admission within five seconds.
     L5,
+    /// Ten seconds after the last message no queue holds a fragment.
+    L6,
+}
+
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Self; 20] = {
+        use Invariant::*;
+        [S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11, S12, S13, S14, L1, L2, L3, L4, L5, L6]
+    };
 }
 
 impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
-}
-
-/// The greatest loss at which L2 is claimed.
-pub const CLAIMED_LOSS: f64 = 0.1;
-
-/// The invariants that a system claims in a run: S1 to S5, S13 and L5 always, and L2 where no host
-/// dies and at most [`CLAIMED_LOSS`] of the packets is lost. Claims only ever grow.
-pub fn claims(_system: System, hosts_die: bool, loss: f64) -> &'static [Invariant] {
-    use Invariant::{L2, L5, S1, S2, S3, S4, S5, S13};
-    match hosts_die || loss > CLAIMED_LOSS {
-        true => &[S1, S2, S3, S4, S5, S13, L5],
-        false => &[S1, S2, S3, S4, S5, S13, L2, L5],
-    }
-}
-
-/// How many packets a machine has counted as received or as dropped whole. A datagram raises it by
-/// one (S13).
-pub fn accounted(counters: &Counters) -> u64 {
-    use Counter::{DroppedSuite, DroppedTruncated, DroppedVersion, PacketsReceived};
-    let counted = [PacketsReceived, DroppedTruncated, DroppedVersion, DroppedSuite];
-    counted.into_iter().map(|counter| counters.get(counter)).sum()
 }
 
 /// An invariant that was broken.
@@ -83,165 +102,68 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The most violations that are kept: after some the cause is clear.
-const MAX_VIOLATIONS: usize = 100;
+/// The most violations of one invariant that are kept: after some the cause is clear.
+const MAX_OF_ONE: usize = 20;
 
-/// Checks what every application is told.
-#[derive(Debug)]
-pub struct Checker {
-    size: usize,
-    cursors: BTreeMap<(usize, Source), Seq>,
-    violations: Vec<Violation>,
+/// The violations of a run, in the order in which they were found.
+#[derive(Debug, Default)]
+pub struct Violations {
+    kept: Vec<Violation>,
+    counts: BTreeMap<Invariant, usize>,
 }
 
-impl Checker {
-    /// Checks messages of `size` bytes made by [`body`].
-    pub fn new(size: usize) -> Self {
-        Self { size, cursors: BTreeMap::new(), violations: Vec::new() }
-    }
-
-    /// A host was told something.
-    pub fn told(&mut self, at: Time, host: usize, notice: &Notice, published: u64, by: Source) {
-        match notice {
-            Notice::Message(Message { source, seq, body }) => {
-                let sound = is_body(seq.0, self.size, body.chunks());
-                self.delivered(at, host, (*source, *seq, sound), (by, published));
-            }
-            &Notice::Gap { source, from, to, .. } => self.advance(at, host, source, from, to),
-            _ => {}
+impl Violations {
+    /// One more; of each invariant the first twenty are kept.
+    pub fn add(&mut self, invariant: Invariant, at: Time, what: String) {
+        let count = self.counts.entry(invariant).or_default();
+        *count += 1;
+        if *count <= MAX_OF_ONE {
+            self.kept.push(Violation { invariant, at, what });
         }
     }
 
-    /// Something else was broken.
-    pub fn broken(&mut self, invariant: Invariant, at: Time, what: String) {
-        if self.violations.len() < MAX_VIOLATIONS {
-            self.violations.push(Violation { invariant, at, what });
+    /// Those that are kept.
+    pub fn all(&self) -> &[Violation] {
+        &self.kept
+    }
+
+    /// Puts them in the order of their times.
+    pub fn sort(&mut self) {
+        self.kept.sort_by_key(|violation| violation.at);
+    }
+
+    /// Takes over what another one has, and leaves it empty.
+    pub fn absorb(&mut self, other: &mut Self) {
+        for violation in std::mem::take(other).kept {
+            self.add(violation.invariant, violation.at, violation.what);
         }
     }
 
-    /// All that was broken.
-    pub fn violations(&self) -> &[Violation] {
-        &self.violations
+    /// Which invariants were broken, each named as often as in a row.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> Vec<Invariant> {
+        self.kept.iter().map(|violation| violation.invariant).collect()
     }
-
-    /// A message of a source came, whose bytes are sound or not; so many of that other one were
-    /// published.
-    fn delivered(
-        &mut self,
-        at: Time,
-        host: usize,
-        (source, seq, sound): (Source, Seq, bool),
-        (by, published): (Source, u64),
-    ) {
-        if source != by || seq.0 >= published {
-            let what = format!("host {host} got {source} {}, which nobody published", seq.0);
-            self.broken(Invariant::S3, at, what);
-        }
-        if !sound {
-            let what = format!("host {host} got {} with other bytes than were published", seq.0);
-            self.broken(Invariant::S2, at, what);
-        }
-        self.advance(at, host, source, seq, seq);
-    }
-
-    /// The next messages of a stream were delivered or given up.
-    fn advance(&mut self, at: Time, host: usize, source: Source, from: Seq, to: Seq) {
-        let cursor = self.cursors.entry((host, source)).or_insert(from);
-        let expected = *cursor;
-        *cursor = to.next();
-        let what = |word: &str| {
-            format!("host {host} {word} {}..={} where {} was next", from.0, to.0, expected.0)
-        };
-        if to < from {
-            self.broken(Invariant::S4, at, what("was told of"));
-        } else if from < expected {
-            self.broken(Invariant::S1, at, what("was told again of"));
-            self.broken(Invariant::S5, at, what("went back to"));
-        } else if from > expected {
-            self.broken(Invariant::S4, at, what("skipped to"));
-        }
-    }
-}
-
-/// The bytes of message `number`.
-pub fn body(number: u64, size: usize) -> Vec<u8> {
-    (0..size).map(|at| byte(number, at)).collect()
-}
-
-fn byte(number: u64, at: usize) -> u8 {
-    match at {
-        0..8 => number.to_be_bytes()[at],
-        _ => (number as u8).wrapping_mul(31).wrapping_add(at as u8),
-    }
-}
-
-fn is_body<'a>(number: u64, size: usize, chunks: impl Iterator<Item = &'a bytes::Bytes>) -> bool {
-    let mut at = 0;
-    for chunk in chunks {
-        if !chunk.iter().zip(at..).all(|(&found, at)| found == byte(number, at)) {
-            return false;
-        }
-        at += chunk.len();
-    }
-    at == size
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quilt_proto::{GapCause, HostTag, Incarnation};
 
-    const BY: Source = Source { host: HostTag(7), incarnation: Incarnation(1) };
-
-    fn gap(from: u64, to: u64) -> Notice {
-        Notice::Gap { source: BY, from: Seq(from), to: Seq(to), cause: GapCause::Unrepaired }
-    }
-
-    fn broken(notices: &[Notice]) -> Vec<Invariant> {
-        let mut checker = Checker::new(10);
-        notices.iter().for_each(|notice| checker.told(Time::ZERO, 1, notice, 100, BY));
-        checker.violations().iter().map(|violation| violation.invariant).collect()
+    #[test]
+    fn many_violations_of_one_invariant_leave_room_for_those_of_another() {
+        let mut violations = Violations::default();
+        (0..1_000).for_each(|_| violations.add(Invariant::S6, Time::ZERO, "again".into()));
+        violations.add(Invariant::S1, Time::from_millis(7), "twice".into());
+        assert_eq!(violations.all().len(), MAX_OF_ONE + 1);
+        assert_eq!(violations.all()[MAX_OF_ONE].to_string(), "S1 at 7.000 ms: twice");
+        let mut all = Violations::default();
+        all.absorb(&mut violations);
+        assert_eq!((all.names().len(), violations.names().len()), (MAX_OF_ONE + 1, 0));
     }
 
     #[test]
-    fn contiguous_gaps_are_fine_and_holes_and_repetitions_are_not() {
-        assert_eq!(broken(&[gap(3, 5), gap(6, 6)]), []);
-        assert_eq!(broken(&[gap(3, 5), gap(7, 7)]), [Invariant::S4]);
-        assert_eq!(broken(&[gap(3, 5), gap(5, 7)]), [Invariant::S1, Invariant::S5]);
-    }
-
-    #[test]
-    fn what_nobody_published_and_what_was_changed_is_noticed() {
-        let broken = |messages: &[(Source, u64, bool)]| -> Vec<Invariant> {
-            let mut checker = Checker::new(10);
-            for &(source, seq, sound) in messages {
-                checker.delivered(Time::ZERO, 1, (source, Seq(seq), sound), (BY, 100));
-            }
-            checker.violations().iter().map(|violation| violation.invariant).collect()
-        };
-        let another = Source { host: HostTag(8), ..BY };
-        assert_eq!(broken(&[(BY, 3, true), (BY, 4, true)]), []);
-        assert_eq!(broken(&[(another, 3, true)]), [Invariant::S3]);
-        assert_eq!(broken(&[(BY, 100, true)]), [Invariant::S3], "not yet");
-        assert_eq!(broken(&[(BY, 3, false)]), [Invariant::S2]);
-        assert_eq!(broken(&[(BY, 3, true), (BY, 3, true)]), [Invariant::S1, Invariant::S5]);
-        assert_eq!(broken(&[(BY, 3, true), (BY, 5, true)]), [Invariant::S4]);
-    }
-
-    #[test]
-    fn l2_is_claimed_where_no_host_dies_and_little_is_lost() {
-        for system in System::ALL {
-            assert!(claims(system, false, CLAIMED_LOSS).contains(&Invariant::L2));
-            assert!(!claims(system, true, 0.0).contains(&Invariant::L2));
-            assert!(!claims(system, false, 0.2).contains(&Invariant::L2));
-        }
-    }
-
-    #[test]
-    fn a_body_says_which_message_it_is() {
-        let bytes = bytes::Bytes::from(body(258, 300));
-        assert!(is_body(258, 300, [bytes.slice(..7), bytes.slice(7..)].iter()));
-        assert!(!is_body(259, 300, [bytes.clone()].iter()));
-        assert!(!is_body(258, 301, [bytes].iter()));
+    fn all_invariants_are_listed_once_and_in_order() {
+        assert!(Invariant::ALL.is_sorted_by(|a, b| a < b));
     }
 }

@@ -41,6 +41,7 @@ pub mod population;
 pub mod queue;
 pub mod report;
 pub mod run;
+pub mod scenario;
 pub mod table;
 pub mod tcp;
 pub mod topology;

@@ -32,13 +32,21 @@ fn main() -> ExitCode {
 fn run(args: &RunArgs) -> Result<bool, String> {
     let spec = args.spec()?;
     let mut progress = Progress::new();
-    let report = Run::new(spec).play(|at, end, events| progress.show(at, end, events));
+    let again = args.verify.then(|| spec.clone());
+    let mut report = Run::new(spec).play(|at, end, events| progress.show(at, end, events));
+    if let Some(spec) = again {
+        report.verify(&Run::new(spec).play(|at, end, events| progress.show(at, end, events)));
+    }
     progress.end();
     if !args.json {
         eprint!("{}", quilt_sim::report::Words(&report));
     }
     for violation in &report.violations {
-        eprintln!("violated: {violation} (seed {}); replay: {}", report.seed, args.replay());
+        eprintln!(
+            "violated: {violation} (seed {}); replay: {}",
+            report.seed,
+            args.replay(report.seed)
+        );
     }
     println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);
     Ok(report.violations.is_empty())

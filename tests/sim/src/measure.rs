@@ -2,27 +2,37 @@
 
 use quilt_proto::Time;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// When each message was published, and when it came to each host.
 #[derive(Debug)]
 pub struct Deliveries {
     hosts: usize,
-    published: Vec<Time>,
+    /// When, and by whom.
+    published: Vec<(Time, usize)>,
     /// By message, then by host.
     delivered: Vec<Vec<Option<Time>>>,
     gapped: u64,
+    /// Messages that hosts were told they will not get.
+    given_up: BTreeSet<(u64, usize)>,
 }
 
 impl Deliveries {
     /// Nothing published yet.
     pub fn new(hosts: usize) -> Self {
-        Self { hosts, published: Vec::new(), delivered: Vec::new(), gapped: 0 }
+        Self {
+            hosts,
+            published: Vec::new(),
+            delivered: Vec::new(),
+            gapped: 0,
+            given_up: BTreeSet::new(),
+        }
     }
 
-    /// The next message was published.
-    pub fn publish(&mut self, at: Time) {
-        self.published.push(at);
+    /// The next message was published by a host, which does not get it.
+    pub fn publish(&mut self, at: Time, by: usize) {
+        self.published.push((at, by));
         self.delivered.push(vec![None; self.hosts]);
     }
 
@@ -44,6 +54,17 @@ impl Deliveries {
         self.gapped += messages;
     }
 
+    /// A host was told that it will not get these messages.
+    pub fn given_up(&mut self, messages: impl IntoIterator<Item = u64>, host: usize) {
+        self.given_up.extend(messages.into_iter().map(|message| (message, host)));
+    }
+
+    /// Whether a host has got a message or was told that it will not.
+    pub fn is_settled(&self, message: u64, host: usize) -> bool {
+        let hosts = self.delivered.get(message as usize);
+        hosts.is_some_and(|hosts| hosts[host].is_some()) || self.given_up.contains(&(message, host))
+    }
+
     /// How many messages hosts were told as gaps.
     pub fn gapped(&self) -> u64 {
         self.gapped
@@ -51,35 +72,44 @@ impl Deliveries {
 
     /// How many of the hosts in `whose` have got every message, as far as they should.
     pub fn missing(&self, whose: &[bool]) -> u64 {
-        let holes = |hosts: &Vec<Option<Time>>| {
-            hosts.iter().zip(whose).filter(|&(at, &counts)| counts && at.is_none()).count() as u64
+        let holes = |(hosts, &(_, by)): (&Vec<Option<Time>>, &(Time, usize))| {
+            let due = hosts.iter().zip(whose).enumerate().filter(|&(host, _)| host != by);
+            due.filter(|&(_, (at, &counts))| counts && at.is_none()).count() as u64
         };
-        self.delivered.iter().map(holes).sum()
+        self.delivered.iter().zip(&self.published).map(holes).sum()
     }
 
-    /// The latency of every delivery to the hosts in `whose`, with the host.
+    /// How many deliveries to the hosts in `whose` there should be.
+    pub fn expected(&self, whose: &[bool]) -> u64 {
+        let all = whose.iter().filter(|&&counts| counts).count() as u64;
+        self.published.iter().map(|&(_, by)| all - u64::from(whose[by])).sum()
+    }
+
+    /// The latency of every delivery to the hosts in `whose`, with who published it and the host.
     pub fn latencies<'a>(
         &'a self,
         whose: &'a [bool],
-    ) -> impl Iterator<Item = (usize, Duration)> + 'a {
-        self.published.iter().zip(&self.delivered).flat_map(move |(&published, hosts)| {
+    ) -> impl Iterator<Item = (usize, usize, Duration)> + 'a {
+        self.published.iter().zip(&self.delivered).flat_map(move |(&(published, by), hosts)| {
             let came = hosts.iter().enumerate().filter(|&(host, _)| whose[host]);
-            came.filter_map(move |(host, at)| Some((host, (*at)?.since(published))))
+            came.filter_map(move |(host, at)| Some((by, host, (*at)?.since(published))))
         })
     }
 
-    /// When a message was published, and how long it took to a host; `None` if it did not come.
+    /// When each message of another host was published, and how long it took to a host; `None` if
+    /// it did not come.
     pub fn of_host(&self, host: usize) -> impl Iterator<Item = (Time, Option<Duration>)> {
-        self.published
-            .iter()
-            .zip(&self.delivered)
-            .map(move |(&published, hosts)| (published, hosts[host].map(|at| at.since(published))))
+        let of_others =
+            self.published.iter().zip(&self.delivered).filter(move |(at, _)| at.1 != host);
+        of_others.map(move |(&(published, _), hosts)| {
+            (published, hosts[host].map(|at| at.since(published)))
+        })
     }
 
     /// How many of `whose` had the first message by which time after it was published, at each time
     /// at which that grew.
     pub fn reached(&self, whose: &[bool]) -> Vec<(f64, u64)> {
-        let (Some(&published), Some(hosts)) = (self.published.first(), self.delivered.first())
+        let (Some(&(published, _)), Some(hosts)) = (self.published.first(), self.delivered.first())
         else {
             return Vec::new();
         };
@@ -151,13 +181,14 @@ mod tests {
     #[test]
     fn only_the_hosts_that_count_are_counted() {
         let mut deliveries = Deliveries::new(3);
-        deliveries.publish(Time::from_millis(10));
+        deliveries.publish(Time::from_millis(10), 0);
         deliveries.deliver(0, 0, Time::from_millis(10));
         deliveries.deliver(0, 1, Time::from_millis(15));
         let whose = [false, true, true];
         assert_eq!(deliveries.missing(&whose), 1);
         let latencies: Vec<_> = deliveries.latencies(&whose).collect();
-        assert_eq!(latencies, [(1, Duration::from_millis(5))]);
+        assert_eq!(latencies, [(0, 1, Duration::from_millis(5))]);
+        assert_eq!((deliveries.expected(&whose), deliveries.expected(&[true; 3])), (2, 2));
         assert_eq!(deliveries.reached(&whose), [(5.0, 1)]);
     }
 }

@@ -1,9 +1,9 @@
 //! What a run prints: one JSON object, whose keys are a contract.
 
-use crate::check::{self, Violation};
+use crate::check::{self, Invariant, Violation};
 use crate::measure::{Quantiles, ms, quantile};
 use crate::net::DropCause;
-use crate::run::{OTHERS_JOIN, PUBLISHING, Run, Spec};
+use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
 use quilt_proto::wire::{FRAGMENT_BYTES, Scope};
 use quilt_proto::{Counter, PatchView, Time};
 use serde::Serialize;
@@ -124,14 +124,28 @@ pub struct Simulator {
     pub peak_mib: Option<u64>,
 }
 
+impl Report {
+    /// Compares the run with another one of the same spec: unless they are the same, S12 is broken.
+    pub fn verify(&mut self, again: &Self) {
+        if self.digest != again.digest {
+            let (one, other) = (&self.digest, &again.digest);
+            self.violations.push(format!("S12 at the end: the digest was {one}, then {other}"));
+        }
+    }
+}
+
 /// What came of a run.
 pub(crate) fn of(run: &Run) -> Report {
-    let Spec { population, kill, loss, .. } = &run.spec;
-    let claims = check::claims(population.system, kill.is_some(), *loss);
-    let said = |claimed: bool| {
+    let claims = check::claims(run.circumstances());
+    let said = |claimed: bool| -> Vec<String> {
         let chosen = |violation: &&Violation| claims.contains(&violation.invariant) == claimed;
-        run.checker.violations().iter().filter(chosen).map(ToString::to_string).collect()
+        run.violations().all().iter().filter(chosen).map(ToString::to_string).collect()
     };
+    let broken = |what: Invariant| run.violations().all().iter().any(|one| one.invariant == what);
+    let mut unclaimed = said(false);
+    let unbroken =
+        Invariant::ALL.into_iter().filter(|what| !claims.contains(what) && !broken(*what));
+    unclaimed.extend(unbroken.map(|what| format!("{what} was not seen broken")));
     Report {
         scenario: run.spec.scenario.clone(),
         system: run.spec.population.system.to_string(),
@@ -147,7 +161,7 @@ pub(crate) fn of(run: &Run) -> Report {
         series: series(run),
         counters: counters(run),
         violations: said(true),
-        unclaimed: said(false),
+        unclaimed,
         digest: format!("{:016x}", run.world.digest()),
         simulator: simulator(run),
     }
@@ -194,11 +208,12 @@ fn build(run: &Run) -> Build {
 fn delivery(run: &Run) -> Delivery {
     let alive = run.alive();
     let topology = &run.spec.topology;
-    let relayed = topology.shortest_from(run.source);
+    let mut relayed = BTreeMap::new();
     let (mut latency, mut limit, mut limit_relay) = (Vec::new(), Vec::new(), Vec::new());
     let mut stretch_max: f64 = 0.0;
-    for (host, took) in run.deliveries.latencies(&alive) {
-        let (took, direct) = (ms(took), ms(topology.one_way(run.source, host)));
+    for (by, host, took) in run.deliveries.latencies(&alive) {
+        let (took, direct) = (ms(took), ms(topology.one_way(by, host)));
+        let relayed = relayed.entry(by).or_insert_with(|| topology.shortest_from(by));
         if direct >= 1.0 {
             stretch_max = stretch_max.max(took / direct);
         }
@@ -206,12 +221,11 @@ fn delivery(run: &Run) -> Delivery {
         limit.push(direct);
         limit_relay.push(ms(relayed[host]));
     }
-    let receivers = alive.iter().filter(|&&counts| counts).count() as u64;
     let stretch_mean = ratio(latency.iter().sum(), limit.iter().sum());
     let delivered = latency.len() as u64;
     let (limit, limit_relay) = (Quantiles::of(limit), Quantiles::of(limit_relay));
     Delivery {
-        expected: receivers * run.deliveries.published(),
+        expected: run.deliveries.expected(&alive),
         delivered,
         gapped: run.deliveries.gapped(),
         latency: Quantiles::of(latency),
@@ -401,7 +415,7 @@ impl fmt::Display for Words<'_> {
             simulator.events, simulator.wall_s, simulator.events_per_second, self.0.digest
         )?;
         for unclaimed in &self.0.unclaimed {
-            writeln!(f, "not kept, and not claimed: {unclaimed}")?;
+            writeln!(f, "not claimed: {unclaimed}")?;
         }
         Ok(())
     }

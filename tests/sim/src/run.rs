@@ -3,19 +3,27 @@
 //! At 0 the source joins, at 1 s all others at once, in the order of the topology; publishing
 //! starts at 5 s. Afterwards the run goes on until nothing is missing, at most 10 s.
 
-use crate::check::{self, Checker, Invariant};
+use crate::check::bounds::Forest;
+use crate::check::liveness::Liveness;
+use crate::check::{self, Invariant, Safety, Violations};
 use crate::host::Life;
 use crate::measure::Deliveries;
 use crate::population::{Population, System};
 use crate::report::{self, Report};
+use crate::scenario::Script;
 use crate::topology::Topology;
 use crate::world::{Came, HostIndex, Told, World};
 use quilt_proto::{
-    Bootstrap, Counter, Counters, Group, GroupId, Incarnation, Limits, Node, Notice, Place,
-    PublishError, Rng, Source, Time,
+    Bootstrap, Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
+    PublishError, Rng, Seq, Source, Time,
 };
+use script::{Prepared, Stream};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+mod checks;
+mod script;
 
 /// The name of the group.
 const GROUP: &str = "run";
@@ -58,6 +66,8 @@ pub struct Spec {
     pub loss: f64,
     /// What a packet costs its receiver's processor.
     pub cpu: Duration,
+    /// What else happens; its workload stands instead of `rate`, `size` and `duration`.
+    pub script: Script,
 }
 
 /// Hosts that die.
@@ -100,6 +110,7 @@ impl Spec {
             kill: None,
             loss: 0.0,
             cpu: Duration::ZERO,
+            script: Script::default(),
         }
     }
 }
@@ -111,7 +122,14 @@ pub struct Run {
     pub(crate) hosts: Vec<HostIndex>,
     pub(crate) service: HostIndex,
     pub(crate) source: usize,
-    source_name: Source,
+    /// By host: its id, and which life it is in.
+    ids: Vec<HostId>,
+    lives: Vec<Incarnation>,
+    /// What the script makes of it, and of which kinds its faults are.
+    prepared: Prepared,
+    disturbances: (bool, bool),
+    /// Hosts behind a partition.
+    apart: BTreeSet<usize>,
     group: GroupId,
     bootstrap: SocketAddr,
     rng: Rng,
@@ -122,7 +140,15 @@ pub struct Run {
     /// How its first message came to each host.
     first: Vec<Option<Came>>,
     pub(crate) deliveries: Deliveries,
-    pub(crate) checker: Checker,
+    safety: Safety,
+    liveness: Liveness,
+    forest: Forest,
+    violations: Violations,
+    /// Which host has which id.
+    names: BTreeMap<HostId, usize>,
+    /// When is looked next at where hosts stand, and at how much they have.
+    next_places: Time,
+    next_sizes: Time,
     /// What was counted when duplicates began to be.
     pub(crate) settled: Option<Counters>,
     /// All duplicates so far, by second.
@@ -132,28 +158,33 @@ pub struct Run {
 
 impl Run {
     /// Puts the hosts in their places.
-    pub fn new(spec: Spec) -> Self {
+    pub fn new(mut spec: Spec) -> Self {
         let started = Instant::now();
         let mut rng = Rng::new(spec.seed).fork("run");
         let count = spec.topology.hosts.len();
         let source = spec.topology.source.unwrap_or_else(|| rng.index(count));
+        let prepared = Prepared::new(&mut spec, source);
         let open = |&place: &usize| spec.topology.hosts[place].gateway.is_none();
         let open: Vec<usize> = (0..count).filter(open).collect();
         let service_place = open.get(rng.index(open.len())).copied().unwrap_or(source);
 
         let mut world = World::new(spec.topology.clone(), spec.seed);
         world.set_cpu(spec.cpu);
+        world.set_most_links(spec.population.limits.links);
         world.net().faults.loss = (spec.loss * 1e6) as u64;
         let mut hosts = Vec::with_capacity(count);
-        let mut source_name = None;
+        let mut ids = Vec::with_capacity(count);
         for place in 0..count {
             let address = world.address(place);
-            let config = spec.population.config(world.net(), place, address, &mut rng);
-            if place == source {
-                let (host, incarnation) = (config.host.tag(), Incarnation(1));
-                source_name = Some(Source { host, incarnation });
+            let mut config = spec.population.config(world.net(), place, address, &mut rng);
+            if prepared.ignorant.contains(&place) {
+                config.nics[0].euid.topology = Default::default();
             }
+            ids.push(config.host);
             hosts.push(world.add_node(place, Node::new(config, rng.next_u64())));
+        }
+        for &(host, clock) in &prepared.clocks {
+            world.set_clock(hosts[host], clock);
         }
         let service = Bootstrap::new(spec.population.bootstrap(), rng.next_u64());
         let (service, bootstrap) = world.add_bootstrap(service_place, service);
@@ -166,10 +197,20 @@ impl Run {
             killed_at: None,
             first: vec![None; count],
             deliveries: Deliveries::new(count),
-            checker: Checker::new(spec.size),
+            safety: Safety::default(),
+            liveness: Liveness::default(),
+            forest: Forest::default(),
+            violations: Violations::default(),
+            names: ids.iter().copied().zip(0..).collect(),
+            next_places: Time::ZERO,
+            next_sizes: Time::ZERO,
             settled: None,
             duplicates_per_s: Vec::new(),
-            source_name: source_name.expect("the source has a place"),
+            ids,
+            lives: vec![Incarnation(1); count],
+            disturbances: prepared.disturbances(),
+            prepared,
+            apart: BTreeSet::new(),
             spec,
             world,
             hosts,
@@ -190,7 +231,8 @@ impl Run {
 
     /// Plays the whole run as [`Run::play`] does, and can be looked at afterwards.
     pub fn play_through(&mut self, mut progress: impl FnMut(Time, Time, u64)) -> Report {
-        let end = PUBLISHING + self.spec.duration;
+        let ends = self.prepared.streams.iter().map(|stream| stream.end);
+        let end = ends.chain([PUBLISHING]).max().unwrap_or(PUBLISHING);
         self.join_all();
         let mut at = self.world.now();
         while at < PUBLISHING {
@@ -200,7 +242,10 @@ impl Run {
         }
         let last = self.publish_all(end, &mut progress);
         let end = last + DRAINING;
-        while self.world.now() < end && self.deliveries.missing(&self.alive()) > 0 {
+        // What waits for dead hosts is no news.
+        let waits = |run: &Self| run.killed_at.is_none() && run.queued() > 0;
+        let quiet = |run: &Self| run.deliveries.missing(&run.alive()) == 0 && !waits(run);
+        while self.world.now() < end && !quiet(self) {
             self.advance(self.world.now() + STEP * 10);
             progress(self.world.now(), end, self.world.events());
         }
@@ -240,11 +285,16 @@ impl Run {
         self.join(self.source);
         let source = self.source;
         let mut at = OTHERS_JOIN;
+        self.liveness.last_fault(self.prepared.last_deed());
         for host in (0..self.hosts.len()).filter(|&host| host != source) {
+            if self.prepared.late.contains(&host) {
+                continue;
+            }
             self.advance(at);
             self.join(host);
             at = at + self.spec.join_gap;
         }
+        self.liveness.last_fault(self.prepared.last_deed().max(self.world.now()));
     }
 
     fn join(&mut self, host: usize) {
@@ -254,51 +304,67 @@ impl Run {
         debug_assert!(joined.is_ok(), "{joined:?}");
     }
 
-    /// Publishes at the given rate, and lets hosts die when it is time; when the last message was
-    /// published.
+    /// Publishes all streams; when the last message was published.
     fn publish_all(&mut self, end: Time, progress: &mut impl FnMut(Time, Time, u64)) -> Time {
-        let gap = Duration::from_secs_f64(1.0 / self.spec.rate);
-        let mut due = PUBLISHING;
-        while due < end {
-            self.advance(due);
-            if self.settled.is_none() && due >= PUBLISHING + SETTLING {
+        let mut last = self.world.now();
+        loop {
+            let streams = self.prepared.streams.iter().enumerate();
+            let going = streams.filter(|(_, stream)| stream.due < stream.end);
+            let Some((at, stream)) = going.min_by_key(|(_, stream)| stream.due) else {
+                return last;
+            };
+            let stream = stream.clone();
+            self.advance(stream.due);
+            if self.settled.is_none() && stream.due >= PUBLISHING + SETTLING {
                 self.settled = Some(self.counters());
             }
-            let number = self.deliveries.published();
-            let body = check::body(number, self.spec.size);
-            let group = self.group;
-            let source = self.hosts[self.source];
-            let published =
-                self.world.call(source, |node, now| node.publish(now, group, body.into()));
-            match published {
-                Ok(_) => {
-                    self.deliveries.publish(self.world.now());
-                    due = due + gap;
-                }
-                // The publisher waits, as an application would.
-                Err(PublishError::WouldBlock) => due = due + Duration::from_millis(1),
-                Err(error) => {
-                    let what = format!("the source cannot publish: {error}");
-                    self.checker.broken(Invariant::L2, self.world.now(), what);
-                    return self.world.now();
-                }
-            }
-            progress(due, end, self.world.events());
+            let Some(wait) = self.publish(&stream) else { return self.world.now() };
+            self.prepared.streams[at].due = stream.due + wait;
+            last = self.world.now();
+            progress(stream.due, end, self.world.events());
         }
-        self.world.now()
+    }
+
+    /// Publishes the next message of a stream; how long to wait for the one after it, or `None` if
+    /// there will never be one.
+    fn publish(&mut self, stream: &Stream) -> Option<Duration> {
+        let (host, now) = (stream.host, self.world.now());
+        let gone = self.killed[host] || self.prepared.late.contains(&host);
+        if self.world.life(self.hosts[host]) != Life::Up || gone && self.admitted[host].is_none() {
+            return Some(stream.gap);
+        }
+        let number = self.deliveries.published();
+        let (body, group) = (check::body(number, stream.size), self.group);
+        let publish = |node: &mut Node, now| node.publish(now, group, body.into());
+        match self.world.call(self.hosts[host], publish) {
+            Ok(seq) => {
+                let by = Source { host: self.ids[host].tag(), incarnation: self.lives[host] };
+                self.deliveries.publish(now, host);
+                self.safety.published(now, by, seq, number, stream.size);
+                self.liveness.published(now, host, by, seq);
+                Some(stream.gap)
+            }
+            // The publisher waits, as an application would.
+            Err(PublishError::WouldBlock) => {
+                self.liveness.blocks(now, host);
+                Some(Duration::from_millis(1))
+            }
+            Err(error) => {
+                let what = format!("host {host} cannot publish: {error}");
+                self.violations.add(Invariant::L2, now, what);
+                None
+            }
+        }
     }
 
     /// Lets time pass, in steps after which what happened is looked at.
     fn advance(&mut self, until: Time) {
         while self.world.now() < until {
-            let kill = self.spec.kill.map(|kill| PUBLISHING + kill.at);
-            let kill = kill.filter(|_| self.killed_at.is_none());
-            let next = [until, self.world.now() + STEP].into_iter().chain(kill).min();
+            let deed = self.prepared.deeds.last().map(|&(at, _)| at);
+            let next = [until, self.world.now() + STEP].into_iter().chain(deed).min();
             let next = next.unwrap_or(until).max(self.world.now());
             self.world.run_until(next);
-            if kill.is_some_and(|at| at <= next) {
-                self.kill();
-            }
+            self.carry_out();
             self.look();
         }
     }
@@ -312,19 +378,25 @@ impl Run {
                     self.admitted[host].get_or_insert(at);
                 }
                 Notice::Message(message) => {
-                    if message.seq.0 == 0 {
-                        self.first[host] = after;
+                    if let Some(number) = self.safety.number(message.source, message.seq) {
+                        if number == 0 {
+                            self.first[host] = after;
+                        }
+                        self.deliveries.deliver(number, host, at);
                     }
-                    self.deliveries.deliver(message.seq.0, host, at);
                 }
-                Notice::Gap { from, to, .. } => {
-                    self.deliveries.gap(to.next().distance(*from));
+                &Notice::Gap { source, from, to, .. } => {
+                    let numbers =
+                        (from.0..=to.0).filter_map(|seq| self.safety.number(source, Seq(seq)));
+                    self.deliveries.gap(to.next().distance(from));
+                    self.deliveries.given_up(numbers, host);
                 }
+                Notice::Writable => self.liveness.goes_on(at, host),
                 _ => {}
             }
-            let published = self.deliveries.published();
-            self.checker.told(at, host, &notice, published, self.source_name);
+            self.safety.told(at, host, &notice);
         }
+        self.watch();
         let second = (self.world.now().as_nanos() / 1_000_000_000) as usize;
         // The seconds that are over have all that was counted so far.
         if self.duplicates_per_s.len() < second {
@@ -333,23 +405,11 @@ impl Run {
         }
     }
 
-    /// Turns a part of the hosts off, never the source or the service.
-    fn kill(&mut self) {
-        let Some(kill) = self.spec.kill else { return };
-        let mut others: Vec<usize> =
-            (0..self.hosts.len()).filter(|&host| host != self.source).collect();
-        self.rng.shuffle(&mut others);
-        let count = (kill.fraction * self.hosts.len() as f64).round() as usize;
-        for &host in others.iter().take(count) {
-            self.world.kill(self.hosts[host], Life::Off);
-            self.killed[host] = true;
-        }
-        self.killed_at = Some(self.world.now());
-    }
-
-    /// The hosts other than the source that were alive throughout.
+    /// The hosts that were members throughout, without the source if it alone publishes.
     pub(crate) fn alive(&self) -> Vec<bool> {
-        (0..self.hosts.len()).map(|host| host != self.source && !self.killed[host]).collect()
+        let alone = self.prepared.streams.iter().all(|stream| stream.host == self.source);
+        let sound = |host: usize| !self.killed[host] && !self.prepared.late.contains(&host);
+        (0..self.hosts.len()).map(|host| sound(host) && !(alone && host == self.source)).collect()
     }
 
     /// All hosts' counters together.
@@ -359,27 +419,6 @@ impl Run {
             sum.merge(node.counters());
         }
         sum
-    }
-
-    /// Checks what only the end can tell.
-    fn judge(&mut self) {
-        let now = self.world.now();
-        for host in 0..self.hosts.len() {
-            let late = self.admitted[host].is_none_or(|at| at.since(self.asked[host]) > JOIN_TIME);
-            if late && !self.killed[host] {
-                let what = format!("host {host} was not admitted within {JOIN_TIME:?}");
-                self.checker.broken(Invariant::L5, now, what);
-            }
-        }
-        for &(at, HostIndex(host)) in self.world.unaccounted() {
-            let what = format!("host {host} did not count a datagram once");
-            self.checker.broken(Invariant::S13, at, what);
-        }
-        let missing = self.deliveries.missing(&self.alive());
-        if missing > 0 {
-            let what = format!("{missing} deliveries to sound hosts are missing");
-            self.checker.broken(Invariant::L2, now, what);
-        }
     }
 }
 

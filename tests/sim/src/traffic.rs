@@ -47,20 +47,21 @@ struct Content {
 }
 
 impl Content {
-    fn of(path: Path, bytes: &Bytes) -> Self {
+    fn of(path: Path, bytes: &Bytes, mut each: impl FnMut(&Frame)) -> Self {
         let packet = match path {
             Path::Stream => bytes.slice(PREFIX_BYTES.min(bytes.len())..),
             Path::Datagram | Path::Multicast => bytes.clone(),
         };
         let mut content = Self::default();
-        for frame in Frames::decode(packet).into_iter().flatten() {
+        for frame in Frames::decode(packet).into_iter().flatten().flatten() {
+            each(&frame);
             match frame {
-                Ok(Frame::Data(data)) => {
+                Frame::Data(data) => {
                     let len = data.payload.len() as u64;
                     content.payload += len;
                     content.solicited += if data.solicited { len } else { 0 };
                 }
-                Ok(Frame::Pull(_)) => content.asks = true,
+                Frame::Pull(_) => content.asks = true,
                 _ => {}
             }
         }
@@ -69,9 +70,17 @@ impl Content {
 }
 
 impl Traffic {
-    /// Counts a packet that a host sends; whether it leaves its region.
-    pub(crate) fn sent(&mut self, now: Time, path: Path, bytes: &Bytes, leaves: bool) {
-        let Content { payload, solicited, asks } = Content::of(path, bytes);
+    /// Counts a packet that a host sends, and whether it leaves its region; `each` is shown each
+    /// frame in it.
+    pub(crate) fn sent(
+        &mut self,
+        now: Time,
+        path: Path,
+        bytes: &Bytes,
+        leaves: bool,
+        each: impl FnMut(&Frame),
+    ) {
+        let Content { payload, solicited, asks } = Content::of(path, bytes, each);
         let len = bytes.len() as u64;
         self.packets += 1;
         self.bytes += len;

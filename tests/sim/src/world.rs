@@ -1,9 +1,12 @@
 //! The world: hosts on a network in virtual time.
 
+mod life;
 mod streams;
 
-use crate::check;
-use crate::host::{Clock, Host, Kind, Life, PORT};
+use crate::check::Violations;
+use crate::check::bounds::{self, Work};
+use crate::check::wire::{Way, Wire};
+use crate::host::{Host, Kind, Life, PORT};
 use crate::net::{Arrival, DropCause, Net, NicId};
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
 use crate::queue::Queue;
@@ -11,7 +14,8 @@ use crate::topology::Topology;
 use crate::traffic::{Path, Traffic};
 use bytes::Bytes;
 use quilt_proto::{
-    Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Time, Transmit,
+    Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq, Source, Time,
+    Transmit,
 };
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -19,8 +23,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use streams::Streams;
 
-/// The most datagrams that are kept as unaccounted: after some the cause is clear.
-const MAX_UNACCOUNTED: usize = 100;
+/// The most packets that a host may have for one datagram socket at once, and the most that its
+/// application may be told at once: twice as many as a queue has fragments and a window messages.
+const MOST: usize = 1 << 17;
 
 /// A host of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,8 +83,11 @@ pub struct World {
     traffic: Traffic,
     digest: SipHasher13,
     events: u64,
-    /// Datagrams that a host did not count once (invariant S13), the first of them.
-    pub(crate) unaccounted: Vec<(Time, HostIndex)>,
+    /// What is checked of all that hosts send, and of how much they do.
+    pub(crate) wire: Wire,
+    pub(crate) work: Work,
+    /// The most actions that one call of a host may have as its consequence.
+    most_actions: usize,
     cpu: Duration,
 }
 
@@ -103,7 +111,9 @@ impl World {
             traffic: Traffic::default(),
             digest: SipHasher13::new(),
             events: 0,
-            unaccounted: Vec::new(),
+            wire: Wire::default(),
+            work: Work::default(),
+            most_actions: MOST,
             cpu: Duration::ZERO,
         }
     }
@@ -205,73 +215,6 @@ impl World {
         std::mem::take(&mut self.told)
     }
 
-    /// How a host is.
-    pub fn life(&self, host: HostIndex) -> Life {
-        self.hosts[host.0].life
-    }
-
-    /// Whether a host's application takes what it is told.
-    pub fn set_reads(&mut self, host: HostIndex, reads: bool) {
-        self.hosts[host.0].reads = reads;
-        self.drain(host.0);
-    }
-
-    /// Lets a host's clock run fast or slow, from the start of the world.
-    pub fn set_clock(&mut self, host: HostIndex, clock: Clock) {
-        self.hosts[host.0].clock = clock;
-        self.schedule(host.0);
-    }
-
-    /// Stops a host; its system keeps what comes in.
-    pub fn pause(&mut self, host: HostIndex) {
-        if self.hosts[host.0].life == Life::Up {
-            self.hosts[host.0].life = Life::Paused;
-        }
-    }
-
-    /// Lets a paused host go on.
-    pub fn resume(&mut self, host: HostIndex) {
-        if self.hosts[host.0].life == Life::Paused {
-            self.hosts[host.0].life = Life::Up;
-            for (nic, packet) in std::mem::take(&mut self.hosts[host.0].held) {
-                self.queue.push(self.now, Happening::Serve(nic, packet));
-            }
-            // Its streams stood still with it.
-            for (stream, side) in self.streams.of(host.0) {
-                self.stream_due(stream, side);
-            }
-            self.drain(host.0);
-        }
-    }
-
-    /// Turns a host off without a word (`Life::Off`), or ends its process, whose system resets its
-    /// streams (`Life::Down`).
-    pub fn kill(&mut self, host: HostIndex, life: Life) {
-        let at = &mut self.hosts[host.0];
-        at.life = life;
-        at.held.clear();
-        for (address, nic) in std::mem::take(&mut at.memberships).into_values() {
-            self.leave_multicast(address, nic);
-        }
-        self.hosts[host.0].streams.clear();
-        // Also those of which its machine did not know yet, or no more.
-        for (stream, side) in self.streams.of(host.0) {
-            if let Some(end) = self.streams.remove(stream, side)
-                && life == Life::Down
-            {
-                self.reset(end.nic, end.local, end.remote, stream, side == 0);
-            }
-        }
-    }
-
-    /// Starts another machine on a host that was killed.
-    pub fn restart(&mut self, host: HostIndex, machine: Kind) {
-        let at = &mut self.hosts[host.0];
-        at.machine = machine;
-        at.life = Life::Up;
-        self.drain(host.0);
-    }
-
     /// Notes from now on when each host first has a parent in a tree of a group.
     pub fn watch_parents(&mut self, group: Option<GroupId>) {
         self.watched = group;
@@ -287,10 +230,22 @@ impl World {
         self.events
     }
 
-    /// When a datagram came to a host that did not count it exactly once, as received or as
-    /// dropped; at most the first hundred.
-    pub fn unaccounted(&self) -> &[(Time, HostIndex)] {
-        &self.unaccounted
+    /// How many links a host may have: what it may want of them all for one call is bounded.
+    pub fn set_most_links(&mut self, links: usize) {
+        self.most_actions = links.saturating_mul(bounds::ACTIONS_PER_LINK);
+    }
+
+    /// What was found broken so far of what hosts send to each other and of how much they do.
+    pub fn violations(&mut self) -> Violations {
+        let mut all = Violations::default();
+        all.absorb(self.wire.violations_mut());
+        all.absorb(self.work.violations_mut());
+        all
+    }
+
+    /// The latest message of a source that a host has asked another one for.
+    pub fn wanted(&self, host: HostIndex, source: Source) -> Option<Seq> {
+        self.wire.wanted(host.0, source)
     }
 
     /// The time.
@@ -342,7 +297,10 @@ impl World {
         }
         self.hosts[host].wake = None;
         match self.hosts[host].deadline() {
-            Some(at) if at <= self.now => self.handle(host, Event::Timeout),
+            Some(at) if at <= self.now => {
+                self.work.woken(self.now, host);
+                self.handle(host, Event::Timeout);
+            }
             _ => self.schedule(host),
         }
     }
@@ -425,13 +383,14 @@ impl World {
             false => Some(LinkId::UDP),
         };
         let Some(link) = link else { return self.net.count_drop(DropCause::Unheard) };
-        let before = check::accounted(at.counters());
+        let before = bounds::accounted(at.counters());
+        if let (Kind::Bootstrap(_), Path::Datagram) = (&at.machine, path) {
+            self.wire.service_got(host, from, &bytes);
+        }
         let now = at.clock.to_local(self.now);
         at.machine_mut().handle(now, Event::Datagram { link, from, bytes });
-        if check::accounted(at.counters()) != before + 1 && self.unaccounted.len() < MAX_UNACCOUNTED
-        {
-            self.unaccounted.push((self.now, HostIndex(host)));
-        }
+        self.work.counted(self.now, host, before, bounds::accounted(at.counters()));
+        self.work.called(host);
         self.drain(host);
     }
 
@@ -447,7 +406,12 @@ impl World {
         if self.hosts[host].life != Life::Up {
             return;
         }
+        let mut actions = 0;
         while let Some(action) = self.hosts[host].machine_mut().poll_action() {
+            actions += 1;
+            if !self.work.goes_on(self.now, host, "actions", actions, self.most_actions) {
+                break;
+            }
             self.act(host, action);
         }
         let at = &mut self.hosts[host];
@@ -459,7 +423,12 @@ impl World {
                 self.parents.resize(self.parents.len().max(host + 1), None);
                 self.parents[host] = Some(self.now);
             }
+            let mut notices = 0;
             while let Some((group, notice)) = node.poll_notice() {
+                notices += 1;
+                if !self.work.goes_on(self.now, host, "notices", notices, MOST) {
+                    break;
+                }
                 if let Notice::Message(message) = &notice {
                     self.digest.write_u64(message.seq.0);
                 }
@@ -533,23 +502,37 @@ impl World {
             return self.pull(stream, side);
         }
         let membership = self.hosts[host].memberships.get(&link).copied();
+        let mut packets = 0;
         while let Some(transmit) = self.hosts[host].machine_mut().poll_transmit(link) {
+            packets += 1;
+            if !self.work.goes_on(self.now, host, "packets", packets, MOST) {
+                break;
+            }
             let (nic, to) = match (membership, transmit.to) {
                 (Some((group, nic)), None) => (nic, group),
                 (_, Some(to)) => (self.hosts[host].nics[0], to),
                 (None, None) => continue,
             };
-            self.send_datagram(nic, to, &transmit);
+            self.send_datagram(host, nic, to, &transmit);
         }
         self.schedule(host);
     }
 
-    fn send_datagram(&mut self, nic: NicId, to: SocketAddr, transmit: &Transmit) {
+    fn send_datagram(&mut self, host: usize, nic: NicId, to: SocketAddr, transmit: &Transmit) {
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
         let bytes = transmit.to_bytes();
         let there = self.net.nic_at(to.ip());
         let leaves = there.is_some_and(|there| self.net.region(there) != self.net.region(nic));
-        self.traffic.sent(self.now, path, &bytes, leaves);
+        let way = match path {
+            Path::Multicast => Way::Multicast(host, to),
+            Path::Datagram | Path::Stream => Way::Datagram(host, to),
+        };
+        let (now, wire) = (self.now, &mut self.wire);
+        self.traffic
+            .sent(now, path, &bytes, leaves, |frame| wire.sent(now, way, host, None, frame));
+        if let (Kind::Bootstrap(_), Path::Datagram) = (&self.hosts[host].machine, path) {
+            self.wire.service_sent(self.now, host, to, bytes.len());
+        }
         let from = self.net.socket(nic, PORT);
         let body = Body::Datagram(bytes);
         self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });

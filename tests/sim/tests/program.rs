@@ -124,6 +124,17 @@ fn a_broken_invariant_that_is_claimed_ends_with_code_1_and_the_command_to_replay
 }
 
 #[test]
+fn a_scenario_in_a_file_is_played_and_verified() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/scenarios/bad-day.json");
+    let output = program(&["run", path, "--verify", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let named = report(&program(&["run", "--scenario", path, "--seed", "7", "--json"]));
+    assert_eq!(report(&output)["digest"], named["digest"], "7 is the file's seed");
+    refused(&["run", path, "--loss", "0.1"], &["--loss", "the scenario's file says that"]);
+    refused(&["run", "/nowhere/x.json"], &["/nowhere/x.json"]);
+}
+
+#[test]
 fn bad_requests_are_refused_with_a_reason() {
     refused(&["run", "nowhere"], &["nowhere", "lan, synthetic, datacenter"]);
     refused(&["run", "lan", "--kill", "0.5"], &["--kill", "0.5@4"]);

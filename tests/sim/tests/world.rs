@@ -1,7 +1,7 @@
 //! Small worlds with real nodes: what happens to hosts, and what their applications see of it.
 
 use quilt_proto::{Bootstrap, Config, Counter, Group, GroupId, Node, Notice, Rng, Source, Time};
-use quilt_sim::check::{self, Checker};
+use quilt_sim::check::{self, Safety};
 use quilt_sim::host::{Clock, Kind, Life};
 use quilt_sim::net::{DropCause, NicId, SwitchFault};
 use quilt_sim::population::{Population, System};
@@ -214,7 +214,7 @@ struct Lab {
     service: SocketAddr,
     rng: Rng,
     source: Source,
-    checker: Checker,
+    safety: Safety,
     delivered: Vec<u64>,
     last_delivery: Time,
     gapped: u64,
@@ -242,7 +242,7 @@ impl Lab {
             service,
             rng,
             source: source.unwrap(),
-            checker: Checker::new(SIZE),
+            safety: Safety::default(),
             delivered: vec![0; hosts],
             last_delivery: Time::ZERO,
             gapped: 0,
@@ -274,7 +274,9 @@ impl Lab {
             let group = GroupId::named("lab");
             let published =
                 self.world.call(HostIndex(0), |node, now| node.publish(now, group, body));
-            assert_eq!(published.unwrap().0, self.published);
+            let seq = published.unwrap();
+            let (now, number) = (self.world.now(), self.published);
+            self.safety.published(now, self.source, seq, number, SIZE);
             self.published += 1;
             self.run(10);
         }
@@ -284,7 +286,7 @@ impl Lab {
         self.world.run_for(Duration::from_millis(ms));
         for told in self.world.take_told() {
             let host = told.host.0;
-            self.checker.told(told.at, host, &told.notice, self.published, self.source);
+            self.safety.told(told.at, host, &told.notice);
             match told.notice {
                 Notice::Message(_) => {
                     self.delivered[host] += 1;
@@ -294,8 +296,8 @@ impl Lab {
                 _ => {}
             }
         }
-        assert_eq!(self.checker.violations(), []);
-        assert_eq!(self.world.unaccounted(), []);
+        assert_eq!(self.safety.violations(), []);
+        assert_eq!(self.world.violations().all(), []);
     }
 
     fn got(&self, host: usize) -> u64 {

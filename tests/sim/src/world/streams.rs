@@ -1,6 +1,7 @@
 //! The streams of the world, and what hosts do with them.
 
 use super::{Came, Happening, HostIndex, World};
+use crate::check::wire::Way;
 use crate::host::{Life, PORT};
 use crate::net::{DropCause, NicId};
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
@@ -193,8 +194,12 @@ impl World {
             // Whoever is behind a NAT is elsewhere.
             let here = self.net.region(state.nic);
             let leaves = there.is_none_or(|there| self.net.region(there) != here);
-            self.traffic.sent(self.now, Path::Stream, &bytes, leaves);
-            state.end.write(self.now, bytes);
+            state.end.write(self.now, bytes.clone());
+            let other = self.streams.get(stream, 1 - side).map(|end| end.host);
+            let (now, way, wire) = (self.now, Way::Stream(stream, side), &mut self.wire);
+            self.traffic.sent(now, Path::Stream, &bytes, leaves, |frame| {
+                wire.sent(now, way, host, other, frame);
+            });
             self.pump(stream, side);
         }
     }
@@ -245,6 +250,7 @@ impl World {
                     let other = self.streams.get(stream, 1 - side);
                     let from = other.map(|end| HostIndex(end.host));
                     self.came = Some(Came { path: Path::Stream, from });
+                    self.work.called(host);
                     self.handle(host, Event::Received { link, bytes });
                 }
                 return;

@@ -88,6 +88,6 @@ fn garbage_of_every_kind_is_counted_once() {
         world.send(NicId(0), Packet { from, to, ttl: DEFAULT_TTL, body: Body::Datagram(bytes) });
     }
     world.run_for(Duration::from_millis(1));
-    assert_eq!(check::accounted(world.hosts[1].counters()), 4);
-    assert_eq!(world.unaccounted(), []);
+    assert_eq!(bounds::accounted(world.hosts[1].counters()), 4);
+    assert_eq!(world.violations().all(), []);
 }

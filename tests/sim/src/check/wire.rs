@@ -1,0 +1,275 @@
+//! What hosts send to each other: S6 and S10. Packets of the open suite can be read by anybody.
+
+use super::{Invariant, Violations};
+use crate::packet::StreamId;
+use quilt_proto::wire::{Data, Frame, Frames, Pull};
+use quilt_proto::{Seq, Source, Time};
+use siphasher::sip::SipHasher13;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Copies are remembered for this long at least, and for twice as long at most ...
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// ... where these are not more.
+const MAX_REMEMBERED: usize = 4_000_000;
+/// What one entry of a request brings at most where the message's length is not known.
+const MAX_SERVED: u64 = 64;
+
+/// A way that a packet takes from one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// The end of a stream that dialled it (0), or was dialled (1).
+    Stream(StreamId, usize),
+    /// From a host to a multicast address.
+    Multicast(usize, SocketAddr),
+    /// From a host to another's address.
+    Datagram(usize, SocketAddr),
+}
+
+/// Checks what is sent.
+#[derive(Debug, Default)]
+pub struct Wire {
+    /// Prints of the unsolicited copies that were sent lately, and of those before. Of eight
+    /// million prints two are the same by chance once in half a million runs.
+    copies: [HashSet<u64, BuildHasherDefault<Print>>; 2],
+    turned: Time,
+    /// What a host may still send another one because it was asked.
+    asked: HashMap<(usize, usize), u64>,
+    /// The latest message of each source that a host has asked for.
+    wanted: HashMap<(usize, Source), Seq>,
+    /// What services sent to addresses, and got from them.
+    accounts: BTreeMap<(usize, SocketAddr), Account>,
+    violations: Violations,
+}
+
+/// A service's dealings with an address.
+#[derive(Debug, Default)]
+struct Account {
+    got: u64,
+    sent: u64,
+    cookies: [u64; 2],
+    proved: bool,
+}
+
+impl Wire {
+    /// A host sends a frame to another one, or to nobody in particular.
+    pub fn sent(&mut self, now: Time, way: Way, from: usize, to: Option<usize>, frame: &Frame) {
+        match frame {
+            Frame::Data(data) if data.solicited => self.given(now, from, to, data),
+            Frame::Data(data) => self.copied(now, way, from, data),
+            Frame::Pull(pull) => self.pulled(from, to, pull),
+            Frame::Cookie { cookie, .. } => {
+                if let Way::Datagram(host, to) = way {
+                    let account = self.accounts.entry((host, to)).or_default();
+                    account.cookies = [*cookie, account.cookies[0]];
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A host sends an unsolicited copy.
+    fn copied(&mut self, now: Time, way: Way, from: usize, data: &Data) {
+        if now.since(self.turned) >= REMEMBERED || self.copies[0].len() >= MAX_REMEMBERED {
+            self.turned = now;
+            self.copies.swap(0, 1);
+            self.copies[0].clear();
+        }
+        let mut hasher = SipHasher13::new();
+        (way, data.group, data.fragment).hash(&mut hasher);
+        let print = hasher.finish();
+        if self.copies[1].contains(&print) || !self.copies[0].insert(print) {
+            let fragment = data.fragment;
+            let what = format!(
+                "host {from} sent {} {}/{} twice unasked, the second time in {}, by {way:?}",
+                fragment.source, fragment.seq.0, fragment.index, data.patch
+            );
+            self.violations.add(Invariant::S6, now, what);
+        }
+    }
+
+    /// A host sends a copy as the answer to a request.
+    fn given(&mut self, now: Time, from: usize, to: Option<usize>, data: &Data) {
+        let Some(to) = to else { return };
+        match self.asked.get_mut(&(from, to)).filter(|left| **left > 0) {
+            Some(left) => *left -= 1,
+            None => {
+                let what = format!(
+                    "host {from} gave {to} {} {}, which did not ask for so many",
+                    data.fragment.source, data.fragment.seq.0
+                );
+                self.violations.add(Invariant::S6, now, what);
+            }
+        }
+    }
+
+    /// A host asks another one for fragments.
+    fn pulled(&mut self, from: usize, to: Option<usize>, pull: &Pull) {
+        for wanted in &pull.wanted {
+            let (source, seq) = (wanted.first.source, wanted.first.seq);
+            let latest = self.wanted.entry((from, source)).or_insert(seq);
+            *latest = seq.max(*latest);
+            if let Some(to) = to {
+                let all = u64::from(wanted.last.saturating_sub(wanted.first.index)) + 1;
+                let count = if wanted.last == u16::MAX { MAX_SERVED } else { all };
+                *self.asked.entry((to, from)).or_default() += count;
+            }
+        }
+    }
+
+    /// The latest message of a source that a host has asked another one for.
+    pub fn wanted(&self, host: usize, source: Source) -> Option<Seq> {
+        self.wanted.get(&(host, source)).copied()
+    }
+
+    /// A datagram came to a service.
+    pub fn service_got(&mut self, service: usize, from: SocketAddr, bytes: &bytes::Bytes) {
+        let account = self.accounts.entry((service, from)).or_default();
+        account.got += bytes.len() as u64;
+        if account.proved {
+            return;
+        }
+        for frame in Frames::decode(bytes.clone()).into_iter().flatten().flatten() {
+            let cookie = match frame {
+                Frame::Report(report) => report.cookie,
+                Frame::Depart { cookie, .. } | Frame::Survey { cookie, .. } => cookie,
+                _ => continue,
+            };
+            account.proved |= cookie != 0 && account.cookies.contains(&cookie);
+        }
+    }
+
+    /// A service sent a datagram.
+    pub fn service_sent(&mut self, now: Time, service: usize, to: SocketAddr, bytes: usize) {
+        let account = self.accounts.entry((service, to)).or_default();
+        account.sent += bytes as u64;
+        let Account { got, sent, proved, .. } = *account;
+        if !proved && sent > got {
+            let what = format!("{to} got {sent} bytes for {got} and has not proved itself");
+            self.violations.add(Invariant::S10, now, what);
+        }
+    }
+
+    pub(crate) fn violations_mut(&mut self) -> &mut Violations {
+        &mut self.violations
+    }
+}
+
+/// What is hashed already.
+#[derive(Debug, Default)]
+struct Print(u64);
+
+impl Hasher for Print {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("prints are numbers");
+    }
+
+    fn write_u64(&mut self, print: u64) {
+        self.0 = print;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use quilt_proto::wire::{Header, SUITE_OPEN, Wanted};
+    use quilt_proto::{FragmentId, GroupId, HostTag, Incarnation, PatchId};
+
+    const SOURCE: Source = Source { host: HostTag(7), incarnation: Incarnation(1) };
+    const GROUP: GroupId = GroupId(1);
+    const HERE: Way = Way::Stream(StreamId(3), 0);
+
+    fn fragment(seq: u64) -> FragmentId {
+        FragmentId { source: SOURCE, seq: Seq(seq), index: 0 }
+    }
+
+    fn data(seq: u64, solicited: bool) -> Frame {
+        Frame::Data(Data {
+            group: GROUP,
+            patch: PatchId(1),
+            fragment: fragment(seq),
+            count: 1,
+            origin: PatchId(1),
+            hops: 1,
+            solicited,
+            payload: Bytes::new(),
+        })
+    }
+
+    fn pull(seq: u64, last: u16) -> Frame {
+        let wanted = vec![Wanted { first: fragment(seq), last }];
+        Frame::Pull(Pull { group: GROUP, patch: PatchId(1), wanted })
+    }
+
+    #[test]
+    fn a_second_copy_on_one_way_is_noticed_and_one_on_another_way_is_none() {
+        let mut wire = Wire::default();
+        let multicast = Way::Multicast(1, "239.0.0.1:7400".parse().unwrap());
+        for way in [HERE, Way::Stream(StreamId(3), 1), Way::Stream(StreamId(4), 0), multicast] {
+            wire.sent(Time::ZERO, way, 1, Some(2), &data(5, false));
+            wire.sent(Time::ZERO, way, 1, Some(2), &data(6, false));
+        }
+        assert_eq!(wire.violations.names(), []);
+        wire.sent(Time::from_millis(9_000), multicast, 1, None, &data(5, false));
+        assert_eq!(wire.violations.names(), [Invariant::S6]);
+    }
+
+    #[test]
+    fn a_second_copy_is_noticed_across_a_turn_of_the_memory() {
+        let mut wire = Wire::default();
+        wire.sent(Time::from_millis(9_000), HERE, 1, Some(2), &data(5, false));
+        wire.sent(Time::from_millis(11_000), HERE, 1, Some(2), &data(6, false));
+        wire.sent(Time::from_millis(18_000), HERE, 1, Some(2), &data(5, false));
+        assert_eq!(wire.violations.names(), [Invariant::S6]);
+    }
+
+    #[test]
+    fn more_than_was_asked_for_is_noticed() {
+        let mut wire = Wire::default();
+        wire.sent(Time::ZERO, HERE, 2, Some(1), &pull(5, 1));
+        wire.sent(Time::ZERO, HERE, 1, Some(2), &data(5, true));
+        wire.sent(Time::ZERO, HERE, 1, Some(2), &data(5, true));
+        assert_eq!(wire.violations.names(), []);
+        wire.sent(Time::ZERO, HERE, 1, Some(2), &data(5, true));
+        assert_eq!(wire.violations.names(), [Invariant::S6]);
+        wire.sent(Time::ZERO, HERE, 2, Some(1), &pull(9, u16::MAX));
+        (0..64).for_each(|_| wire.sent(Time::ZERO, HERE, 1, Some(2), &data(9, true)));
+        assert_eq!(wire.violations.names().len(), 1);
+        assert_eq!(wire.wanted(2, SOURCE), Some(Seq(9)));
+        assert_eq!(wire.wanted(1, SOURCE), None);
+    }
+
+    fn packet(frame: &Frame) -> Bytes {
+        let header = Header { suite: SUITE_OPEN, key_epoch: 0, sender: HostTag(1), number: 1 };
+        let mut bytes = header.encode().to_vec();
+        frame.encode(&mut bytes);
+        bytes.into()
+    }
+
+    #[test]
+    fn an_address_that_has_not_proved_itself_gets_no_more_than_it_gave() {
+        let to: SocketAddr = "10.0.0.1:7400".parse().unwrap();
+        let depart = |cookie| {
+            let (host, incarnation) = (quilt_proto::HostId([1; 32]), Incarnation(1));
+            packet(&Frame::Depart { group: GROUP, host, incarnation, cookie })
+        };
+        for (cookie, broken) in [(0, vec![Invariant::S10]), (77, vec![])] {
+            let mut wire = Wire::default();
+            wire.service_got(9, to, &depart(0));
+            wire.service_sent(Time::ZERO, 9, to, depart(0).len());
+            assert_eq!(wire.violations.names(), [], "as much as came");
+            let given = Frame::Cookie { group: GROUP, cookie: 77 };
+            wire.sent(Time::ZERO, Way::Datagram(9, to), 9, None, &given);
+            wire.service_got(9, to, &depart(cookie));
+            wire.service_sent(Time::ZERO, 9, to, 1_000);
+            assert_eq!(wire.violations.names(), broken, "{cookie}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What of a run is checked while it goes on, and at its end.
+
+use super::{JOIN_TIME, Run};
+use crate::check::liveness::{Place, one_tree};
+use crate::check::{Circumstances, Invariant, Violations, bounds};
+use crate::host::Life;
+use quilt_proto::Time;
+use std::time::Duration;
+
+/// How often is looked at who stands where.
+const PLACES: Duration = Duration::from_millis(200);
+/// How often is looked at how much hosts have.
+const SIZES: Duration = Duration::from_secs(1);
+
+impl Run {
+    /// What this run is put through.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        let (hosts_die, disturbed) = self.disturbances;
+        let (system, loss) = (self.spec.population.system, self.spec.loss);
+        Circumstances { system, hosts_die, disturbed, loss }
+    }
+
+    /// Looks at all hosts, where that is due.
+    pub(super) fn watch(&mut self) {
+        let now = self.world.now();
+        if now >= self.next_places {
+            self.next_places = now + PLACES;
+            self.watch_places(now);
+        }
+        if now >= self.next_sizes {
+            self.next_sizes = now + SIZES;
+            self.watch_sizes(now);
+        }
+        for (source, seq) in self.liveness.tails(now) {
+            let Some(number) = self.safety.number(source, seq) else { continue };
+            for host in self.unaware(number) {
+                let wanted = self.world.wanted(self.hosts[host], source);
+                if wanted.is_none_or(|latest| latest < seq) {
+                    self.liveness.unnoticed(now, host, source, seq);
+                }
+            }
+        }
+    }
+
+    /// The sound members that have neither got a message nor heard that it is given up.
+    fn unaware(&self, number: u64) -> Vec<usize> {
+        let sound = self.alive();
+        let unaware = |&host: &usize| {
+            let member = sound[host] && self.admitted[host].is_some() && self.up(host);
+            member && !self.deliveries.is_settled(number, host)
+        };
+        (0..self.hosts.len()).filter(unaware).collect()
+    }
+
+    /// Whether a host works, and can reach the others.
+    fn up(&self, host: usize) -> bool {
+        self.world.life(self.hosts[host]) == Life::Up && !self.apart.contains(&host)
+    }
+
+    fn watch_places(&mut self, now: Time) {
+        let mut places = Vec::new();
+        for (host, &index) in self.hosts.iter().enumerate().filter(|&(host, _)| self.up(host)) {
+            let Some(node) = self.world.node(index) else { continue };
+            for at in node.standings(self.group) {
+                // Who is above it may be unknown here only if it is a host of another world.
+                let parent = at.parent.map(|parent| self.names.get(&parent).copied());
+                let parent = parent.map(|parent| parent.unwrap_or(usize::MAX));
+                places.push(Place { host, patch: at.patch, protocol: at.protocol, parent });
+            }
+        }
+        let edges = places.iter().filter_map(|at| Some((at.patch, at.host, at.parent?)));
+        self.forest.look(now, edges, &mut self.violations);
+        if self.liveness.awaits_tree(now) {
+            let live = (0..self.hosts.len()).filter(|&host| self.up(host));
+            let whole = one_tree(live.collect::<Vec<_>>(), &places);
+            self.liveness.tree(now, whole);
+        }
+    }
+
+    fn watch_sizes(&mut self, now: Time) {
+        let limits = &self.spec.population.limits;
+        for (host, &index) in self.hosts.iter().enumerate() {
+            if let Some(node) = self.world.node(index) {
+                bounds::sizes(now, host, &node.usage(), limits, &mut self.violations);
+            }
+        }
+        let groups = self.world.bootstrap(self.service).into_iter().flat_map(|one| one.groups());
+        for group in groups {
+            let all = [(group.hosts, limits.group_hosts), (group.patches.len(), limits.patches)];
+            if let Some((used, limit)) = all.into_iter().find(|(used, limit)| used > limit) {
+                let what = format!("the service knows {used} where {limit} are allowed");
+                self.violations.add(Invariant::S8, now, what);
+            }
+        }
+    }
+
+    /// How many fragments wait at hosts that are up.
+    pub(super) fn queued(&self) -> usize {
+        let up = (0..self.hosts.len()).filter(|&host| self.up(host));
+        let nodes = up.filter_map(|host| self.world.node(self.hosts[host]));
+        nodes.map(|node| node.usage().queued_fragments).sum()
+    }
+
+    /// Checks what only the end can tell, and brings together all that was broken.
+    pub(super) fn judge(&mut self) {
+        let now = self.world.now();
+        for host in 0..self.hosts.len() {
+            let late = self.admitted[host].is_none_or(|at| at.since(self.asked[host]) > JOIN_TIME);
+            if late && self.up(host) && self.asked[host] + JOIN_TIME <= now {
+                let what = format!("host {host} was not admitted within {JOIN_TIME:?}");
+                self.violations.add(Invariant::L5, now, what);
+            }
+        }
+        let missing = self.deliveries.missing(&self.alive());
+        if missing > 0 {
+            let what = format!("{missing} deliveries to sound hosts are missing");
+            self.violations.add(Invariant::L2, now, what);
+        }
+        let queued = self.queued();
+        if queued > 0 {
+            let what = format!("{queued} fragments wait in queues");
+            self.violations.add(Invariant::L6, now, what);
+        }
+        self.liveness.end(now);
+        let mut of_world = self.world.violations();
+        let safety = self.safety.violations_mut();
+        for part in [safety, self.liveness.violations_mut(), &mut of_world] {
+            self.violations.absorb(part);
+        }
+        self.violations.sort();
+    }
+
+    /// What was broken.
+    pub(crate) fn violations(&self) -> &Violations {
+        &self.violations
+    }
+}

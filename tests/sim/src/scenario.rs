@@ -1,0 +1,216 @@
+//! Scenarios as data: where, who joins when, who publishes what, and what goes wrong.
+//!
+//! All times are in seconds from the start of publishing, which is 5 s after the start of the run;
+//! those before are negative.
+
+mod file;
+
+pub use file::{Place, Scenario, ScenarioError};
+
+use serde::Deserialize;
+
+/// What happens in a run beyond what its [`Spec`](crate::run::Spec) says in one word. By default
+/// nothing does: one source publishes, and all others join at once.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Script {
+    /// Who joins when; all others join at -4.
+    pub joins: Vec<Join>,
+    /// Hosts that are other than the topology says.
+    pub environment: Vec<Environment>,
+    /// Who publishes what; if there is nothing, the source does what the spec says.
+    pub workload: Vec<Workload>,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// What else goes wrong, drawn from the seed.
+    pub draw: Option<Draw>,
+}
+
+/// Some hosts of the topology. Those that are drawn are drawn anew wherever they are named.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// The source that the topology names, or the seed.
+    Source,
+    /// All but that source.
+    Others,
+    /// All.
+    All,
+    /// By their places in the topology, from 0.
+    Hosts(Vec<usize>),
+    /// All in a region.
+    Region(u32),
+    /// Which part of all, drawn among those that are not the source.
+    Draw(#[serde(deserialize_with = "file::share")] f64),
+    /// How many, drawn among those that are not the source.
+    DrawCount(usize),
+}
+
+/// Hosts that join at another time than most.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// Who.
+    pub who: Who,
+    /// When.
+    #[serde(deserialize_with = "file::time")]
+    pub at_s: f64,
+}
+
+/// What is other than the topology says.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Of whom.
+    pub who: Who,
+    /// How much faster than the world's their clocks run, in parts of a million.
+    #[serde(default)]
+    pub clock_ppm: i32,
+    /// They know nothing of the routers around them.
+    #[serde(default)]
+    pub ignorant: bool,
+    /// They stand together behind a firewall that lets nothing in but answers, and no UDP at all.
+    #[serde(default)]
+    pub firewall: bool,
+}
+
+/// One stream of messages.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workload {
+    /// Who publish it, each for itself. Default the source.
+    pub who: Who,
+    /// From when on. Default 0.
+    #[serde(deserialize_with = "file::time")]
+    pub start_s: f64,
+    /// For how long. Default 10.
+    #[serde(deserialize_with = "file::span")]
+    pub duration_s: f64,
+    /// Messages a second. Default 10.
+    #[serde(deserialize_with = "file::rate")]
+    pub rate: f64,
+    /// Bytes of a message, at least 8. Default 1,000.
+    #[serde(deserialize_with = "file::size")]
+    pub size: usize,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self { who: Who::Source, start_s: 0.0, duration_s: 10.0, rate: 10.0, size: 1_000 }
+    }
+}
+
+/// Something that goes wrong, or is mended.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When.
+    #[serde(deserialize_with = "file::time")]
+    pub at_s: f64,
+    /// With whom. Default all whom it can concern: to restart, all that are dead. It means nothing
+    /// where the whole network is concerned.
+    #[serde(default)]
+    pub who: Option<Who>,
+    /// What.
+    #[serde(rename = "do")]
+    pub what: What,
+}
+
+/// What goes wrong, or is mended. Shares are from 0 to 1.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Hosts are turned off without a word. The source and the service never are.
+    Kill,
+    /// Processes end, and their systems reset their streams; never the source's or the service's.
+    End,
+    /// Dead hosts start again, in their next life, and join.
+    Restart,
+    /// Hosts stop, and their systems keep what comes in.
+    Pause,
+    /// Paused hosts go on.
+    Resume,
+    /// Applications stop reading what they are told.
+    StopReading,
+    /// They read again.
+    Read,
+    /// Nothing passes between them and all others.
+    Partition,
+    /// Nothing passes from all others to them.
+    CutOff,
+    /// Nothing passes from them to all others.
+    Mute,
+    /// No partition any more.
+    Heal,
+    /// Reports of memberships are filtered at their ports: they hear no multicast.
+    Filter,
+    /// They are filtered no more.
+    Unfilter,
+    /// The queriers of their regions are off.
+    QuerierOff,
+    /// The switches of their regions forward no multicast.
+    MulticastOff,
+    /// The switches of their regions are sound again.
+    MulticastOn,
+    /// So many packets are lost.
+    Loss(#[serde(deserialize_with = "file::share")] f64),
+    /// So many packets find a burst of loss of at most 50 ms beginning.
+    Bursts(#[serde(deserialize_with = "file::share")] f64),
+    /// So many packets arrive twice.
+    Duplication(#[serde(deserialize_with = "file::share")] f64),
+    /// So many packets are held back for at most 40 ms.
+    Reordering(#[serde(deserialize_with = "file::share")] f64),
+    /// So many packets are spoiled, and thrown away by their receivers' systems.
+    Corruption(#[serde(deserialize_with = "file::share")] f64),
+}
+
+impl What {
+    /// What mends it; `None` if it is a remedy itself.
+    pub fn remedy(&self) -> Option<Self> {
+        Some(match self {
+            Self::Kill | Self::End => Self::Restart,
+            Self::Pause => Self::Resume,
+            Self::StopReading => Self::Read,
+            Self::Partition | Self::CutOff | Self::Mute => Self::Heal,
+            Self::Filter => Self::Unfilter,
+            Self::QuerierOff | Self::MulticastOff => Self::MulticastOn,
+            Self::Loss(_) => Self::Loss(0.0),
+            Self::Bursts(_) => Self::Bursts(0.0),
+            Self::Duplication(_) => Self::Duplication(0.0),
+            Self::Reordering(_) => Self::Reordering(0.0),
+            Self::Corruption(_) => Self::Corruption(0.0),
+            _ => return None,
+        })
+    }
+
+    /// Whether hosts lose what they know.
+    pub fn is_deadly(&self) -> bool {
+        matches!(self, Self::Kill | Self::End)
+    }
+}
+
+/// Faults that are drawn from the seed: which, when and whom they strike.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Draw {
+    /// How many.
+    pub count: usize,
+    /// The earliest.
+    #[serde(deserialize_with = "file::time")]
+    pub from_s: f64,
+    /// The latest.
+    #[serde(deserialize_with = "file::time")]
+    pub to_s: f64,
+    /// Each is mended after this time, all of its kind at once.
+    #[serde(deserialize_with = "file::span")]
+    pub lasts_s: f64,
+    /// Each strikes so many hosts, where it strikes hosts. Default 1.
+    #[serde(default = "one")]
+    pub hosts: usize,
+    /// What there is to draw from.
+    pub of: Vec<What>,
+}
+
+fn one() -> usize {
+    1
+}

@@ -1,0 +1,202 @@
+//! A scenario in a file.
+
+use super::{Script, Who};
+use crate::population::System;
+use crate::run::Spec;
+use crate::topology::{Shape, SiteLatency, Topology};
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, de};
+use std::path::{Path, PathBuf};
+
+/// A scenario as its file has it (JSON).
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it is called.
+    pub scenario: String,
+    /// Where it takes place.
+    pub topology: Place,
+    /// What is run: quilt (by default), omni or donet.
+    #[serde(default = "quilt", deserialize_with = "system")]
+    pub system: System,
+    /// All that is random follows from it. Default 1.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Representatives of a region. Default 3.
+    #[serde(default)]
+    pub k: Option<u8>,
+    /// Children of a host in a tree.
+    #[serde(default)]
+    pub degree: Option<u8>,
+    /// The share of packets that is lost throughout. Default none.
+    #[serde(default, deserialize_with = "share")]
+    pub loss: f64,
+    /// What happens.
+    #[serde(default)]
+    pub script: Script,
+}
+
+/// Where a scenario takes place.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// One switch with so many hosts.
+    Lan(usize),
+    /// The topology of Figure 7.
+    Synthetic,
+    /// Data centres, with so many hosts.
+    Datacenter(usize),
+    /// The Internet, with so many hosts.
+    Internet(usize),
+    /// A file, by its path from the scenario's.
+    File(PathBuf),
+}
+
+/// Why a scenario cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is no scenario; the reason ends with its line and column.
+    #[error("{}, line {}: {error}", path.display(), error.line())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: serde_json::Error,
+    },
+    /// What the file asks for cannot be.
+    #[error("{}: {reason}", path.display())]
+    Impossible {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Scenario {
+    /// Reads a scenario, and what is to be run for it; `seed` is used rather than the file's.
+    ///
+    /// # Errors
+    /// The file, or the topology that it names, cannot be read or makes no sense; with file, reason,
+    /// and line where there is one.
+    pub fn load(path: &Path, seed: Option<u64>) -> Result<Spec, ScenarioError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ScenarioError::Unreadable { path: path.into(), error })?;
+        let scenario: Self = serde_json::from_str(&text)
+            .map_err(|error| ScenarioError::Malformed { path: path.into(), error })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let impossible = |reason| ScenarioError::Impossible { path: path.into(), reason };
+        scenario.spec(folder, seed).map_err(impossible)
+    }
+
+    /// What is to be run; paths count from `folder`.
+    fn spec(self, folder: &Path, seed: Option<u64>) -> Result<Spec, String> {
+        let seed = seed.or(self.seed).unwrap_or(1);
+        let topology = match &self.topology {
+            Place::Lan(hosts) => Topology::lan(*hosts),
+            Place::Synthetic => Ok(Topology::synthetic()),
+            Place::Datacenter(hosts) => Topology::data_center(Some(*hosts), SiteLatency::Paper),
+            Place::Internet(hosts) => Topology::internet(Some(*hosts), seed),
+            Place::File(path) => {
+                let shape = Shape { hosts: None, seed, latency: SiteLatency::Paper };
+                Topology::load(&folder.join(path), &shape)
+            }
+        };
+        let topology = topology.map_err(|error| error.to_string())?;
+        self.script.check(&topology)?;
+        let mut spec = Spec::new(&self.scenario, topology, self.system);
+        spec.seed = seed;
+        spec.loss = self.loss;
+        spec.population.representatives = self.k.unwrap_or(spec.population.representatives);
+        spec.population.degree = self.degree.unwrap_or(spec.population.degree);
+        spec.script = self.script;
+        Ok(spec)
+    }
+}
+
+impl Script {
+    /// Whether all hosts and regions that it names are there.
+    fn check(&self, topology: &Topology) -> Result<(), String> {
+        let joins = (0..).zip(&self.joins).map(|(n, join)| (format!("joins[{n}]"), &join.who));
+        let others = (0..).zip(&self.environment);
+        let others = others.map(|(n, one)| (format!("environment[{n}]"), &one.who));
+        let loads = (0..).zip(&self.workload).map(|(n, one)| (format!("workload[{n}]"), &one.who));
+        let faults = (0..).zip(&self.faults);
+        let faults =
+            faults.filter_map(|(n, one)| Some((format!("faults[{n}]"), one.who.as_ref()?)));
+        for (place, who) in joins.chain(others).chain(loads).chain(faults) {
+            who.check(topology).map_err(|why| format!("{place}: {why}"))?;
+        }
+        match &self.draw {
+            Some(draw) if draw.from_s > draw.to_s => Err("draw: from_s is after to_s".into()),
+            Some(draw) if draw.of.is_empty() => Err("draw: there is nothing to draw from".into()),
+            Some(draw) => Who::DrawCount(draw.hosts).check(topology),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Who {
+    fn check(&self, topology: &Topology) -> Result<(), String> {
+        let count = topology.hosts.len();
+        match self {
+            Self::Hosts(hosts) => match hosts.iter().find(|&&host| host >= count) {
+                Some(host) => Err(format!("there is no host {host}, only 0 to {}", count - 1)),
+                None => Ok(()),
+            },
+            Self::Region(region) if !topology.hosts.iter().any(|host| host.region == *region) => {
+                Err(format!("there is no region {region}"))
+            }
+            Self::DrawCount(drawn) if *drawn >= count => {
+                Err(format!("{drawn} of {} cannot be drawn", count - 1))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn quilt() -> System {
+    System::Quilt
+}
+
+fn system<'de, D: Deserializer<'de>>(from: D) -> Result<System, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+/// A number within bounds.
+fn within<'de, D: Deserializer<'de>>(from: D, low: f64, high: f64) -> Result<f64, D::Error> {
+    let number = f64::deserialize(from)?;
+    if (low..=high).contains(&number) {
+        return Ok(number);
+    }
+    let expected: &dyn de::Expected = &&*format!("{low} to {high}");
+    Err(D::Error::invalid_value(de::Unexpected::Float(number), expected))
+}
+
+pub(super) fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within(from, 0.0, 1.0)
+}
+
+pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within(from, -5.0, 1e6)
+}
+
+pub(super) fn span<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within(from, 0.0, 1e6)
+}
+
+pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within(from, 0.001, 1e6)
+}
+
+pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    within(from, 8.0, 16e6).map(|size| size as usize)
+}

@@ -1,0 +1,122 @@
+//! Scenarios in files: what they make happen, and how they are refused.
+
+use quilt_sim::report::Report;
+use quilt_sim::run::Run;
+use quilt_sim::scenario::Scenario;
+use std::path::{Path, PathBuf};
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/scenarios/bad-day.json")
+}
+
+/// A scenario's text in a file of its own.
+fn file(name: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn play(path: &Path, seed: Option<u64>) -> Report {
+    Run::new(Scenario::load(path, seed).unwrap()).play(|_, _, _| {})
+}
+
+/// A scenario of twenty hosts on a switch with this script.
+fn scripted(name: &str, script: &str) -> Report {
+    let text = format!(r#"{{"scenario": "mine", "topology": {{"lan": 20}}, "script": {script}}}"#);
+    play(&file(name, &text), None)
+}
+
+#[test]
+fn the_example_keeps_what_is_claimed_and_follows_from_its_seed() {
+    let report = play(&example(), None);
+    assert_eq!((&*report.scenario, report.seed, report.hosts), ("bad-day", 7, 20));
+    assert_eq!(report.violations, Vec::<String>::new());
+    // 60 messages of one source and 80 of another one, which are sound themselves; of the 20
+    // hosts 2 die and one is late.
+    assert_eq!(report.delivery.expected, (60 + 80) * 16);
+    assert_eq!(report.delivery.delivered, report.delivery.expected);
+    assert!(report.counters["net_partitioned"] > 0 || report.counters["dropped_duplicate"] > 0);
+    assert!(report.counters["net_unheard"] > 0, "hosts were dead for a while");
+    assert_eq!(play(&example(), None).digest, report.digest);
+    assert_ne!(play(&example(), Some(8)).digest, report.digest);
+}
+
+#[test]
+fn hosts_that_start_again_are_admitted_and_not_counted_as_sound() {
+    let report = scripted(
+        "restart.json",
+        r#"{"faults": [{"at_s": 1, "do": "end", "who": {"hosts": [3, 4]}}, {"at_s": 2, "do": "restart"}]}"#,
+    );
+    assert_eq!(report.violations, Vec::<String>::new());
+    assert_eq!(report.delivery.expected, 100 * 17, "without the source and the two that died");
+    assert!(report.join.complete_ms.unwrap() > 6_000.0, "the last one joined at 7 s");
+}
+
+#[test]
+fn every_fault_can_be_named_and_mended() {
+    let faults: Vec<String> = [
+        ("pause", "resume"),
+        ("stop_reading", "read"),
+        ("partition", "heal"),
+        ("cut_off", "heal"),
+        ("mute", "heal"),
+        ("filter", "unfilter"),
+        ("querier_off", "multicast_on"),
+        ("multicast_off", "multicast_on"),
+    ]
+    .iter()
+    .zip(1..)
+    .map(|((fault, remedy), n)| {
+        let (at, mended) = (f64::from(n), f64::from(n) + 0.3);
+        format!(
+            r#"{{"at_s": {at}, "do": "{fault}", "who": {{"hosts": [{n}]}}}}, {{"at_s": {mended}, "do": "{remedy}"}}"#
+        )
+    })
+    .collect();
+    let report = scripted("faults.json", &format!(r#"{{"faults": [{}]}}"#, faults.join(", ")));
+    assert_eq!(report.violations, Vec::<String>::new());
+    assert!(report.counters["net_partitioned"] > 0);
+    assert_eq!(report.delivery.delivered + report.delivery.gapped, report.delivery.expected);
+}
+
+#[test]
+fn drawn_faults_follow_from_the_seed() {
+    let text = r#"{"scenario": "drawn", "topology": "synthetic", "script": {
+        "workload": [{"duration_s": 3}],
+        "draw": {"count": 5, "from_s": 0, "to_s": 2, "lasts_s": 0.2, "hosts": 2,
+                 "of": ["pause", {"loss": 0.5}, {"reordering": 0.3}, {"corruption": 0.1}]}}}"#;
+    let path = file("drawn.json", text);
+    let digests = [1, 1, 2].map(|seed| play(&path, Some(seed)).digest);
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[0], digests[2]);
+}
+
+#[test]
+fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
+    let refused = |name: &str, text: &str, reasons: &[&str]| {
+        let path = file(name, text);
+        let why = Scenario::load(&path, None).unwrap_err().to_string();
+        assert!(why.starts_with(path.to_str().unwrap()), "{why}");
+        for reason in reasons {
+            assert!(why.contains(reason), "{name} lacks {reason:?}: {why}");
+        }
+    };
+    let head = "{\"scenario\": \"x\",\n\"topology\": {\"lan\": 5},\n";
+    refused("cut.json", "{\"scenario\": \"x\",\n", &["line 2", "EOF"]);
+    refused("key.json", &format!("{head}\"sped\": 3}}"), &["line 3", "unknown field `sped`"]);
+    refused("system.json", &format!("{head}\"system\": \"x\"}}"), &["line 3", "quilt, omni or"]);
+    refused("loss.json", &format!("{head}\"loss\": 2}}"), &["line 3", "0 to 1"]);
+    let script = |script: &str| format!("{head}\"script\": {{\n{script}}}}}");
+    let fault = script("\"faults\": [{\"at_s\": 1, \"do\": \"explode\"}]");
+    refused("fault.json", &fault, &["line 4", "unknown variant `explode`", "`kill`"]);
+    let size = script("\"workload\": [{\"size\": 3}]");
+    refused("size.json", &size, &["line 4", "8 to 16000000"]);
+    let host = script("\"joins\": [{\"who\": {\"hosts\": [5]}, \"at_s\": 1}]");
+    refused("host.json", &host, &["joins[0]: there is no host 5, only 0 to 4"]);
+    let region = script("\"faults\": [{\"at_s\": 1, \"do\": \"pause\", \"who\": {\"region\": 9}}]");
+    refused("region.json", &region, &["faults[0]: there is no region 9"]);
+    let why = Scenario::load(Path::new("/nowhere/x.json"), None).unwrap_err().to_string();
+    assert!(why.starts_with("/nowhere/x.json: "), "{why}");
+}
