@@ -5,8 +5,8 @@
 mod world;
 
 use quilt_proto::{
-    Action, Bootstrap, BootstrapConfig, Counter, Group, GroupId, Machine, Notice, Policy,
-    ProtocolId, RejectCause, Role, Trouble,
+    Action, Bootstrap, BootstrapConfig, Counter, Group, GroupId, Limits, Machine, Notice, PatchId,
+    Policy, ProtocolId, RejectCause, Role, Trouble,
 };
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -30,6 +30,30 @@ fn four_sites_form_their_patches_and_everybody_gets_every_message() {
     }
     world.run(2_000);
     world.check_all_delivered();
+}
+
+#[test]
+fn a_node_tells_what_it_has_and_where_it_stands() {
+    let mut world = World::new(1, &[Site::multicast(3), Site::plain(3)]);
+    world.join_all();
+    for _ in 0..7 {
+        world.publish(4, 3_000);
+        world.run(50);
+    }
+    world.run(1_000);
+    for host in 0..6 {
+        let (usage, place) = (world.net.node(world.hosts[host]).usage(), world.place(host));
+        assert_eq!((usage.groups, usage.sources, usage.window_messages), (1, 1, 7), "{host}");
+        assert!(usage.window_bytes >= 7 * 3_000 && usage.links > 0, "{usage:?}");
+        assert_eq!((usage.known_members > 0, usage.queued_fragments), (true, 0), "{usage:?}");
+        assert_eq!(usage.beyond(&Limits::default()), None);
+        let standings: Vec<_> = world.net.node(world.hosts[host]).standings(world.group).collect();
+        assert!(
+            standings.iter().any(|at| (at.patch, at.protocol) == (place.patch, place.protocol))
+        );
+        let between = standings.iter().any(|at| at.patch == PatchId::INTER_PATCH);
+        assert_eq!(between, place.role == Role::Representative, "{standings:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A whole run: hosts join, one of them publishes, some die, and what came of it.
 //!
 //! At 0 the source joins, at 1 s all others at once, in the order of the topology; publishing
-//! starts at 5 s. Afterwards the run goes on until nothing is missing, at most 10 s.
+//! starts at 5 s. Afterwards the run goes on until nothing is missing, and nothing waits in queues
+//! where no host died, at most 10 s.
 
 use crate::check::bounds::Forest;
 use crate::check::liveness::Liveness;
@@ -149,6 +150,8 @@ pub struct Run {
     /// When is looked next at where hosts stand, and at how much they have.
     next_places: Time,
     next_sizes: Time,
+    /// When all queues must be empty.
+    quiet_by: Time,
     /// What was counted when duplicates began to be.
     pub(crate) settled: Option<Counters>,
     /// All duplicates so far, by second.
@@ -204,6 +207,7 @@ impl Run {
             names: ids.iter().copied().zip(0..).collect(),
             next_places: Time::ZERO,
             next_sizes: Time::ZERO,
+            quiet_by: Time::ZERO,
             settled: None,
             duplicates_per_s: Vec::new(),
             ids,
@@ -242,6 +246,7 @@ impl Run {
         }
         let last = self.publish_all(end, &mut progress);
         let end = last + DRAINING;
+        self.quiet_by = end;
         // What waits for dead hosts is no news.
         let waits = |run: &Self| run.killed_at.is_none() && run.queued() > 0;
         let quiet = |run: &Self| run.deliveries.missing(&run.alive()) == 0 && !waits(run);
@@ -422,5 +427,7 @@ impl Run {
     }
 }
 
+#[cfg(test)]
+mod sloppy;
 #[cfg(test)]
 mod tests;

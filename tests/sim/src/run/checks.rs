@@ -104,6 +104,7 @@ impl Run {
     /// Checks what only the end can tell, and brings together all that was broken.
     pub(super) fn judge(&mut self) {
         let now = self.world.now();
+        self.watch_sizes(now);
         for host in 0..self.hosts.len() {
             let late = self.admitted[host].is_none_or(|at| at.since(self.asked[host]) > JOIN_TIME);
             if late && self.up(host) && self.asked[host] + JOIN_TIME <= now {
@@ -117,7 +118,7 @@ impl Run {
             self.violations.add(Invariant::L2, now, what);
         }
         let queued = self.queued();
-        if queued > 0 {
+        if queued > 0 && now >= self.quiet_by {
             let what = format!("{queued} fragments wait in queues");
             self.violations.add(Invariant::L6, now, what);
         }
