@@ -175,20 +175,7 @@ impl Run {
         world.set_cpu(spec.cpu);
         world.set_most_links(spec.population.limits.links);
         world.net().faults.loss = (spec.loss * 1e6) as u64;
-        let mut hosts = Vec::with_capacity(count);
-        let mut ids = Vec::with_capacity(count);
-        for place in 0..count {
-            let address = world.address(place);
-            let mut config = spec.population.config(world.net(), place, address, &mut rng);
-            if prepared.ignorant.contains(&place) {
-                config.nics[0].euid.topology = Default::default();
-            }
-            ids.push(config.host);
-            hosts.push(world.add_node(place, Node::new(config, rng.next_u64())));
-        }
-        for &(host, clock) in &prepared.clocks {
-            world.set_clock(hosts[host], clock);
-        }
+        let (hosts, ids) = populate(&mut world, &spec.population, &prepared, &mut rng);
         let service = Bootstrap::new(spec.population.bootstrap(), rng.next_u64());
         let (service, bootstrap) = world.add_bootstrap(service_place, service);
         let group = GroupId::named(GROUP);
@@ -425,6 +412,29 @@ impl Run {
         }
         sum
     }
+}
+
+/// Puts a host in each place of the world's topology; the hosts and their ids.
+fn populate(
+    world: &mut World,
+    population: &Population,
+    prepared: &Prepared,
+    rng: &mut Rng,
+) -> (Vec<HostIndex>, Vec<HostId>) {
+    let (mut hosts, mut ids) = (Vec::new(), Vec::new());
+    for place in 0..world.net().topology().hosts.len() {
+        let address = world.address(place);
+        let mut config = population.config(world.net(), place, address, rng);
+        if prepared.ignorant.contains(&place) {
+            config.nics[0].euid.topology = Default::default();
+        }
+        ids.push(config.host);
+        hosts.push(world.add_node(place, Node::new(config, rng.next_u64())));
+    }
+    for &(host, clock) in &prepared.clocks {
+        world.set_clock(hosts[host], clock);
+    }
+    (hosts, ids)
 }
 
 #[cfg(test)]
