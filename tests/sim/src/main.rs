@@ -11,6 +11,10 @@ use quilt_sim::run::Run;
 use quilt_sim::{figure, table};
 use std::process::ExitCode;
 
+/// Machines and packets are many small pieces that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Args { command } = Args::parse();
     let done = match &command {

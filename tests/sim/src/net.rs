@@ -18,15 +18,17 @@ pub use switch::{Switch, SwitchFault};
 use crate::packet::{Body, Packet};
 use crate::topology::Topology;
 use quilt_proto::{Rng, Time};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The largest packet that every way takes, IP header included.
 const DEFAULT_MTU: usize = 1_500;
-/// The network of hosts.
+/// How much later than a packet its duplicate comes.
+const DUPLICATE_DELAY: Duration = Duration::from_micros(100);
+/// The network of hosts: interface 0 has the first address behind this one.
 const HOSTS_NET: u32 = 0x0a00_0000;
-/// The network of gateways' far sides.
+/// The network of gateways' far sides: gateway 0 has the first address behind this one.
 const GATEWAYS_NET: u32 = 0x6440_0000;
 
 /// An interface of a host.
@@ -113,9 +115,7 @@ struct Nic {
 pub struct Net {
     topology: Topology,
     nics: Vec<Nic>,
-    by_address: HashMap<IpAddr, NicId>,
     gateways: Vec<GatewayState>,
-    by_far_side: HashMap<IpAddr, usize>,
     switches: BTreeMap<u32, Switch>,
     /// What goes wrong on the way.
     pub faults: Faults,
@@ -131,9 +131,7 @@ impl Net {
     pub fn new(topology: Topology, rng: Rng) -> Self {
         let mut net = Self {
             nics: Vec::new(),
-            by_address: HashMap::new(),
             gateways: Vec::new(),
-            by_far_side: HashMap::new(),
             switches: BTreeMap::new(),
             faults: Faults::default(),
             mtu: DEFAULT_MTU,
@@ -144,7 +142,6 @@ impl Net {
         };
         for (number, gateway) in (1..).zip(&net.topology.gateways) {
             let far_side = IpAddr::V4(Ipv4Addr::from_bits(GATEWAYS_NET + number));
-            net.by_far_side.insert(far_side, net.gateways.len());
             net.gateways.push(GatewayState::new(gateway, far_side));
         }
         for place in 0..net.topology.hosts.len() {
@@ -160,7 +157,6 @@ impl Net {
         let at = &self.topology.hosts[place];
         let (up, down) = (Pipe::new(at.up_bps), Pipe::new(at.down_bps));
         self.nics.push(Nic { place, address, up, down, side: 0 });
-        self.by_address.insert(address, id);
         id
     }
 
@@ -213,7 +209,8 @@ impl Net {
 
     /// The interface that has a local address.
     pub fn nic_at(&self, address: IpAddr) -> Option<NicId> {
-        self.by_address.get(&address).copied()
+        let at = number(address, HOSTS_NET).filter(|&at| at < self.nics.len())?;
+        Some(NicId(at as u32))
     }
 
     /// The region of an interface.
@@ -254,10 +251,8 @@ impl Net {
         arrivals: &mut Vec<Arrival>,
     ) -> Result<(), DropCause> {
         let near = self.topology.hosts[self.place(from)].gateway;
-        let inside =
-            self.by_address.get(&packet.to.ip()).copied().filter(|&to| {
-                near.is_some() && self.topology.hosts[self.place(to)].gateway == near
-            });
+        let inside = near.and_then(|_| self.nic_at(packet.to.ip()));
+        let inside = inside.filter(|&to| self.topology.hosts[self.place(to)].gateway == near);
         let to = match inside {
             // Behind one gateway hosts reach each other by their own addresses.
             Some(to) => to,
@@ -277,11 +272,12 @@ impl Net {
 
     /// Finds whom a packet is for, through the gateway in front of him.
     fn inward(&mut self, at: Time, packet: &mut Packet) -> Result<NicId, DropCause> {
-        if let Some(&gateway) = self.by_far_side.get(&packet.to.ip()) {
-            self.gateways[gateway].inward(at, packet).ok_or(DropCause::Blocked)?;
-            return self.by_address.get(&packet.to.ip()).copied().ok_or(DropCause::NoRoute);
+        let gateway = number(packet.to.ip(), GATEWAYS_NET).and_then(|at| self.gateways.get_mut(at));
+        if let Some(gateway) = gateway {
+            gateway.inward(at, packet).ok_or(DropCause::Blocked)?;
+            return self.nic_at(packet.to.ip()).ok_or(DropCause::NoRoute);
         }
-        let to = self.by_address.get(&packet.to.ip()).copied().ok_or(DropCause::NoRoute)?;
+        let to = self.nic_at(packet.to.ip()).ok_or(DropCause::NoRoute)?;
         if let Some(gateway) = self.topology.hosts[self.place(to)].gateway {
             let gateway = &mut self.gateways[gateway];
             if gateway.translates() {
@@ -337,10 +333,11 @@ impl Net {
             spoil(&mut packet, &mut self.rng)?;
         }
         let last_bit = self.nics[to.0 as usize].down.time_for(packet.wire_bytes());
-        for copy in 0..fate.copies {
-            let extra = fate.extra + Duration::from_micros(u64::from(copy) * 100);
-            let at = at + direct + extra + last_bit;
-            arrivals.push(Arrival { at, nic: to, packet: packet.clone() });
+        let at = at + direct + fate.extra + last_bit;
+        let again = fate.again.then(|| packet.clone());
+        arrivals.push(Arrival { at, nic: to, packet });
+        if let Some(packet) = again {
+            arrivals.push(Arrival { at: at + DUPLICATE_DELAY, nic: to, packet });
         }
         Ok(())
     }
@@ -362,15 +359,21 @@ impl Net {
 
     /// The answer of the router at which a packet's hops run out, if they do.
     fn hops_ran_out(&self, at: Time, from: NicId, to: NicId, packet: &Packet) -> Option<Arrival> {
-        let hops = self.hops(self.place(from), self.place(to));
+        let (here, there) = (self.place(from), self.place(to));
+        let routers = |place: usize| self.topology.hosts[place].routers.len();
+        // Few packets come near the end of their hops: the way need not be looked up.
+        if usize::from(packet.ttl) > routers(here) + routers(there) {
+            return None;
+        }
+        let hops = self.hops(here, there);
         if usize::from(packet.ttl) > hops {
             return None;
         }
         let hop = packet.ttl.max(1);
-        let stack = &self.topology.hosts[self.place(from)].routers;
+        let stack = &self.topology.hosts[here].routers;
         let router = stack.get(usize::from(hop) - 1).filter(|router| !router.is_silent());
         let router = router.map(|router| router.name.clone());
-        let whole = self.topology.one_way(self.place(from), self.place(to));
+        let whole = self.topology.one_way(here, there);
         // Routers stand evenly along the way.
         let back_and_forth = whole * 2 * u32::from(hop) / (hops as u32 + 1);
         let answer = Packet {
@@ -402,6 +405,12 @@ impl Net {
     pub fn socket(&self, nic: NicId, port: u16) -> SocketAddr {
         (self.address(nic), port).into()
     }
+}
+
+/// Which address of a network it is, from 0; `None` if it is before the first one, or of IPv6.
+fn number(address: IpAddr, network: u32) -> Option<usize> {
+    let IpAddr::V4(address) = address else { return None };
+    Some(address.to_bits().checked_sub(network + 1)? as usize)
 }
 
 /// Turns one bit of a datagram over. A segment in which TCP would notice it does not arrive.

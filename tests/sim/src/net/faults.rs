@@ -48,7 +48,8 @@ pub(super) struct Fate {
     pub(super) lost: bool,
     pub(super) spoiled: bool,
     pub(super) unnoticed: bool,
-    pub(super) copies: u8,
+    /// It arrives twice.
+    pub(super) again: bool,
     pub(super) extra: Duration,
 }
 
@@ -61,7 +62,7 @@ impl Faults {
     pub(super) fn draw(&mut self, now: Time, way: (NicId, NicId), rng: &mut Rng) -> Fate {
         let mut happens = |share: u64| share > 0 && rng.below(PER_MILLION) < share;
         let mut lost = happens(self.loss);
-        let (twice, spoiled) = (happens(self.duplication), happens(self.corruption));
+        let (again, spoiled) = (happens(self.duplication), happens(self.corruption));
         let unnoticed = spoiled && happens(self.unnoticed);
         let held_back = happens(self.reordering);
         if let Some(burst) = self.burst {
@@ -77,7 +78,7 @@ impl Faults {
         if !self.jitter.is_zero() {
             extra += rng.between(Duration::ZERO, self.jitter);
         }
-        Fate { lost, spoiled, unnoticed, copies: 1 + u8::from(twice), extra }
+        Fate { lost, spoiled, unnoticed, again, extra }
     }
 }
 
@@ -91,13 +92,13 @@ mod tests {
     fn shares_are_met_and_a_sound_network_harms_nothing() {
         let mut rng = Rng::new(1);
         let sound = Faults::default().draw(Time::ZERO, WAY, &mut rng);
-        let (lost, spoiled, unnoticed, extra) = (false, false, false, Duration::ZERO);
-        assert_eq!(sound, Fate { lost, spoiled, unnoticed, copies: 1, extra });
+        let (lost, spoiled, unnoticed, again, extra) = (false, false, false, false, Duration::ZERO);
+        assert_eq!(sound, Fate { lost, spoiled, unnoticed, again, extra });
         let mut faults = Faults { loss: 100_000, duplication: 300_000, ..Faults::default() };
         let fates: Vec<Fate> =
             (0..10_000).map(|_| faults.draw(Time::ZERO, WAY, &mut rng)).collect();
         let lost = fates.iter().filter(|fate| fate.lost).count();
-        let doubled = fates.iter().filter(|fate| fate.copies == 2).count();
+        let doubled = fates.iter().filter(|fate| fate.again).count();
         assert!((900..1_100).contains(&lost), "{lost}");
         assert!((2_800..3_200).contains(&doubled), "{doubled}");
     }
