@@ -499,7 +499,8 @@ impl World {
     fn look(&mut self, host: usize, link: LinkId) {
         if let Some(&(stream, side)) = self.hosts[host].streams.get(&link) {
             self.streams.ask(stream, side);
-            return self.pull(stream, side);
+            self.pull(stream, side);
+            return;
         }
         let membership = self.hosts[host].memberships.get(&link).copied();
         let mut packets = 0;
@@ -515,7 +516,6 @@ impl World {
             };
             self.send_datagram(host, nic, to, &transmit);
         }
-        self.schedule(host);
     }
 
     fn send_datagram(&mut self, host: usize, nic: NicId, to: SocketAddr, transmit: &Transmit) {

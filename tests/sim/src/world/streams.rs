@@ -132,7 +132,9 @@ impl World {
             state.end.on_segment(now, &segment);
         }
         self.pump(stream, side);
-        self.pull(stream, side);
+        if self.pull(stream, side) {
+            self.schedule(host);
+        }
     }
 
     /// The system of a host whose process is gone answers.
@@ -177,17 +179,18 @@ impl World {
         }
     }
 
-    /// Lets the machine write as much as the stream takes.
-    pub(super) fn pull(&mut self, stream: StreamId, side: usize) {
+    /// Lets the machine write as much as the stream takes; whether it has written everything, so
+    /// that it may want to be called at another time than before.
+    pub(super) fn pull(&mut self, stream: StreamId, side: usize) -> bool {
         loop {
-            let Some(state) = self.streams.get(stream, side) else { return };
-            let (host, Some(link)) = (state.host, state.link) else { return };
+            let Some(state) = self.streams.get(stream, side) else { return false };
+            let (host, Some(link)) = (state.host, state.link) else { return false };
             if !state.asked || !state.end.has_room() || self.hosts[host].life != Life::Up {
-                return;
+                return false;
             }
             let Some(transmit) = self.hosts[host].machine_mut().poll_transmit(link) else {
                 state.asked = false;
-                return self.schedule(host);
+                return true;
             };
             let bytes = transmit.to_bytes();
             let there = self.net.nic_at(state.remote.ip());
