@@ -1,21 +1,34 @@
 //! Names of hosts, groups, patches, messages and links.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 /// Who a host is: 32 bytes that it keeps for life. They can be a public key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Ids are in the order of their bytes, and so of their tags.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HostId(pub [u8; 32]);
+
+impl Ord for HostId {
+    /// Tags, which differ between almost all hosts, are compared as one number.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.tag().cmp(&other.tag()).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for HostId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl HostId {
     /// The first eight bytes, by which packets and messages name the host.
     pub fn tag(&self) -> HostTag {
-        let mut tag = [0; 8];
-        for (to, from) in tag.iter_mut().zip(self.0) {
-            *to = from;
-        }
-        HostTag(u64::from_be_bytes(tag))
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        HostTag(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
     /// A host id drawn from `rng`.
@@ -180,5 +193,25 @@ impl LinkId {
 impl fmt::Display for LinkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "link {}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Of few values, so that ids share their first bytes as often as not.
+        #[test]
+        fn hosts_are_in_the_order_of_their_bytes(
+            a in proptest::array::uniform32(0..2_u8),
+            b in proptest::array::uniform32(0..2_u8),
+            shared in 0..=32_usize,
+        ) {
+            let mut b = b;
+            b.iter_mut().zip(a).take(shared).for_each(|(b, a)| *b = a);
+            prop_assert_eq!(HostId(a).cmp(&HostId(b)), a.cmp(&b));
+        }
     }
 }

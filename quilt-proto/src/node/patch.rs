@@ -2,7 +2,7 @@
 
 use super::Host;
 use super::links::Links;
-use crate::protocol::{Effect, ErasedProtocol, Lent, Peer, Peers, Setup};
+use crate::protocol::{Effect, ErasedProtocol, Lent, Peer, Peers, Setup, Timers};
 use crate::wire::{Assignment, Contact, Membership, Scope};
 use crate::{HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Standing, Time, Unusable};
 use alloc::boxed::Box;
@@ -38,6 +38,8 @@ pub(super) struct Patch {
     /// Who is behind a tag heard on the multicast address: each of `peers` has its own here.
     pub(super) tags: BTreeMap<HostTag, HostId>,
     pub(super) peers: Peers,
+    /// Since when nothing was heard of each of `peers`, or since some time before that.
+    unheard: Timers<HostId>,
     pub(super) wants_contacts: bool,
     /// This host forwards between this region and the inter-patch patch.
     pub(super) forwards: bool,
@@ -84,6 +86,7 @@ impl Patch {
             multicast: None,
             tags: BTreeMap::new(),
             peers: Peers::default(),
+            unheard: Timers::default(),
             wants_contacts: false,
             forwards: false,
             losses: BTreeSet::new(),
@@ -156,25 +159,34 @@ impl Patch {
         self.tags.insert(host.tag(), host);
         let peer = Peer { contact, linked: false, rtt: None, heard: now };
         self.peers.0.insert(host, Box::new(peer));
+        self.unheard.set(host, now);
         true
     }
 
     /// The member that nobody needs and of which nothing was heard for longest; of several, the
     /// first.
-    fn longest_unheard(&self) -> Option<HostId> {
-        let mut oldest: Option<(Time, HostId)> = None;
-        for (host, peer) in self.peers.iter() {
-            // Few are older than all before them, so that the needs are seldom searched.
-            let older = oldest.is_none_or(|(heard, _)| peer.heard < heard);
-            if older && !self.needs.contains(&host) {
-                oldest = Some((peer.heard, host));
+    fn longest_unheard(&mut self) -> Option<HostId> {
+        let mut needed: SmallVec<[(HostId, Time); 16]> = SmallVec::new();
+        let mut oldest = None;
+        while let Some(since) = self.unheard.next() {
+            let Some(host) = self.unheard.pop(since) else { break };
+            let heard = self.peers.get(host).map_or(since, |peer| peer.heard);
+            if heard > since {
+                self.unheard.set(host, heard);
+            } else if self.needs.contains(&host) {
+                needed.push((host, since));
+            } else {
+                oldest = Some(host);
+                break;
             }
         }
-        oldest.map(|(_, host)| host)
+        needed.into_iter().for_each(|(host, since)| self.unheard.set(host, since));
+        oldest
     }
 
     pub(super) fn forget(&mut self, host: HostId) {
         self.peers.0.remove(&host);
+        self.unheard.stop(host);
         self.tags.remove(&host.tag());
     }
 
@@ -189,8 +201,7 @@ impl Patch {
     pub(super) fn look_at_links(&mut self, links: &Links) {
         for host in &self.needs {
             if let Some(peer) = self.peers.0.get_mut(host) {
-                peer.linked = links.is_up(*host);
-                peer.rtt = links.rtt(*host);
+                (peer.linked, peer.rtt) = links.state(*host);
             }
         }
     }
@@ -276,3 +287,63 @@ impl core::fmt::Debug for Patch {
 
 /// A protocol of this host that turned out not to work, and why.
 pub(super) type Broken = BTreeMap<ProtocolId, Unusable>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Incarnation;
+    use crate::euid::Euid;
+    use crate::node::Config;
+    use core::net::SocketAddr;
+
+    fn patch(max_peers: usize) -> Patch {
+        let address = SocketAddr::from(([10, 0, 0, 1], 1));
+        let mut config = Config::new(HostId([0; 32]), Incarnation(1), address);
+        config.limits.known_members = max_peers;
+        let assignment = Assignment {
+            patch: PatchId(1),
+            scope: Scope::Regional,
+            protocol: ProtocolId::IPMC,
+            role: Role::Member,
+            nic: 0,
+            parameters: Bytes::new(),
+            euid: Euid::default(),
+            representatives: [].into_iter().collect(),
+            contacts: [].into_iter().collect(),
+        };
+        let mut host = Host { config, rng: Rng::new(1) };
+        Patch::new(Time::ZERO, &mut host, &assignment).expect("the protocol is registered")
+    }
+
+    #[test]
+    fn of_too_many_members_the_one_unheard_for_longest_goes_unless_it_is_needed() {
+        let (mut rng, mut patch) = (Rng::new(2), patch(8));
+        let addresses: SmallVec<_> = [SocketAddr::from(([10, 0, 0, 2], 1))].into_iter().collect();
+        let mut evicted = 0;
+        for step in 0..5_000 {
+            let now = Time::from_millis(step / 3);
+            let host = HostId([1 + rng.below(30) as u8; 32]);
+            match rng.below(8) {
+                0 => patch.forget(host),
+                1 => drop(patch.needs.insert(host)),
+                2 => drop(patch.needs.remove(&host)),
+                3..=5 => patch.heard(now, host),
+                _ => {
+                    let known = patch.peers.iter().map(|(host, peer)| (peer.heard, host));
+                    let oldest = known.filter(|(_, host)| !patch.needs.contains(host)).min();
+                    let full = patch.peers.get(host).is_none() && patch.peers.len() == 8;
+                    let (incarnation, euid) = (Incarnation(1), Euid::default());
+                    let addresses = addresses.clone();
+                    let contact = Contact { host, incarnation, addresses, euid };
+                    patch.learn(now, HostId([0; 32]), contact);
+                    if let Some((_, oldest)) = oldest.filter(|_| full) {
+                        assert!(patch.peers.get(oldest).is_none(), "in step {step}");
+                        evicted += 1;
+                    }
+                }
+            }
+            assert!(patch.peers.len() <= 8);
+        }
+        assert!(evicted > 100, "{evicted}");
+    }
+}

@@ -12,6 +12,9 @@ use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+/// Most frames of protocols are no longer, and so are written without growing.
+const USUAL_FRAME_BYTES: usize = 128;
+
 /// The context of one call: what the protocol can see, and each effect it may have.
 ///
 /// Effects are carried out in order when the handler returns, so a handler never sees its own.
@@ -203,7 +206,7 @@ impl<T: Copy + Ord> Cx<'_, T> {
 }
 
 fn encode(frame: &impl Body) -> Bytes {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL_FRAME_BYTES);
     frame.encode(&mut Writer::new(&mut bytes));
     Bytes::from(bytes)
 }

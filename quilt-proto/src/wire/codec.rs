@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Steps over the next `len` bytes and says where they are.
-    fn advance(&mut self, len: usize) -> Result<core::ops::Range<usize>, DecodeError> {
+    pub(super) fn advance(&mut self, len: usize) -> Result<core::ops::Range<usize>, DecodeError> {
         let truncated = DecodeError::Truncated { have: self.remaining(), need: len };
         let end = self.at.checked_add(len).filter(|&end| end <= self.bytes.len());
         let start = self.at;

@@ -5,7 +5,6 @@ use crate::euid::{
     Barrier, Connectivity, Direction, Euid, Metric, Performance, Range, RouterId, RouterStack,
     Transport,
 };
-use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 /// The bytes of an EUID of which nothing is known.
@@ -18,10 +17,11 @@ impl Reader<'_> {
     /// The bytes end too early, a list is longer than it may be, or a value is impossible.
     pub fn euid(&mut self) -> Result<Euid, DecodeError> {
         let connectivity = self.list(Euid::MAX_CONNECTIVITY, Self::connectivity)?;
-        let routers: Vec<_> = self.list(RouterStack::MAX, Self::router)?;
-        let multicast: Vec<_> = self.list(RouterStack::MAX, Self::router)?;
+        let routers: SmallVec<[_; RouterStack::MAX]> = self.list(RouterStack::MAX, Self::router)?;
+        let multicast: SmallVec<[_; RouterStack::MAX]> =
+            self.list(RouterStack::MAX, Self::router)?;
         let mut performance = Performance::default();
-        let figures: Vec<_> = self.list(Performance::MAX, Self::figure)?;
+        let figures: SmallVec<[_; Performance::MAX]> = self.list(Performance::MAX, Self::figure)?;
         figures.into_iter().for_each(|(metric, range)| performance.insert(metric, range));
         let extensions = self.list(Euid::MAX_EXTENSIONS, |from| {
             Ok((from.u16()?, from.small_bytes(Euid::MAX_EXTENSION_BYTES)?))

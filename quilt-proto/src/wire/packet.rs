@@ -5,7 +5,7 @@ use super::{
 };
 use crate::HostTag;
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// What every packet starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,8 @@ impl Frames {
         if packet.len() > MAX_STREAM_PACKET_BYTES {
             return Err(DecodeError::TooLong { len: packet.len(), max: MAX_STREAM_PACKET_BYTES });
         }
-        let rest = from.rest();
+        let mut rest = packet;
+        rest.advance(Header::BYTES);
         Ok(Self { header, rest })
     }
 
@@ -90,10 +91,9 @@ impl Frames {
         let mut from = Reader::new(&self.rest);
         let (kind, flags) = (from.u8()?, from.u8()?);
         let len = from.u16()?;
-        let body = from.take(usize::from(len))?;
-        let rest = from.rest();
-        self.rest = rest;
-        Ok((kind, flags, body))
+        from.advance(usize::from(len))?;
+        self.rest.advance(frame::HEAD_BYTES);
+        Ok((kind, flags, self.rest.split_to(usize::from(len))))
     }
 }
 

@@ -45,6 +45,12 @@ impl Links {
         self.stream_to(host).is_some_and(|stream| stream.phase() == Phase::Open)
     }
 
+    /// Whether a stream to the host is open, and its round-trip time once that is known.
+    pub(in crate::node) fn state(&self, host: HostId) -> (bool, Option<Duration>) {
+        self.stream_to(host)
+            .map_or((false, None), |stream| (stream.phase() == Phase::Open, stream.rtt()))
+    }
+
     pub(in crate::node) fn rtt(&self, host: HostId) -> Option<Duration> {
         self.stream_to(host)?.rtt()
     }

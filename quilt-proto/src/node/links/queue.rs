@@ -32,6 +32,9 @@ pub(in crate::node) trait Fill {
     fn word(&mut self, group: GroupId, patch: PatchId) -> Vec<Frame>;
 }
 
+/// Most control frames are no longer, and so are written without growing.
+const USUAL_CONTROL_BYTES: usize = 128;
+
 /// A queue with more fresh fragments than this is long: its link is slow, or the source too fast.
 const LONG: usize = 1_024;
 
@@ -226,7 +229,7 @@ impl Queue {
 }
 
 fn encoded(frame: &Frame) -> Bytes {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL_CONTROL_BYTES);
     frame.encode(&mut bytes);
     bytes.into()
 }
