@@ -63,10 +63,9 @@ impl Member {
                 self.attach(cx, host);
             }
         }
-        let known = cx.peers.iter().map(|(host, _)| host);
-        let mut free: Vec<HostId> = known.filter(|&host| self.is_free(cx, host)).collect();
-        cx.rng.shuffle(&mut free);
-        free.into_iter().for_each(|host| self.attach_if_short(cx, host));
+        if self.own_links() < Self::LINKS {
+            self.attach_to_any(cx);
+        }
         if self.own_links() > Self::LINKS.saturating_add(Self::INJECTORS) {
             let spare = self.links.iter().filter(|(_, link)| link.ours).map(|(&host, _)| host);
             let spare = spare.filter(|host| !self.injectors.contains(host)).min();
@@ -74,6 +73,14 @@ impl Member {
                 self.detach(cx, spare);
             }
         }
+    }
+
+    /// Attaches to members picked at random, as long as there are places left.
+    fn attach_to_any(&mut self, cx: &mut Cx<'_>) {
+        let known = cx.peers.iter().map(|(host, _)| host);
+        let mut free: Vec<HostId> = known.filter(|&host| self.is_free(cx, host)).collect();
+        cx.rng.shuffle(&mut free);
+        free.into_iter().for_each(|host| self.attach_if_short(cx, host));
     }
 
     /// Attaches to `host` if there are places left.
