@@ -7,6 +7,7 @@ use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transp
 use quilt_proto::survey::{self, Parent, Representative};
 use quilt_proto::wire::*;
 use quilt_proto::{
+    PublishOptions,
     FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Role, Seq, Source,
 };
 use std::{fs, io, path::Path, time::Duration};
@@ -121,6 +122,7 @@ fn data(index: u16) -> Data {
         origin: PatchId(9),
         hops: 1,
         solicited: false,
+        options: PublishOptions::default(),
         payload: vec![7; len].into(),
     }
 }

@@ -80,5 +80,7 @@ pub use event_loop::{Loop, SendError};
 pub use guest::Guest;
 pub use node::Node;
 pub use quilt_proto as proto;
-pub use quilt_proto::{BootstrapConfig, Counters, Message, Notice, Place, PublishError};
+pub use quilt_proto::{
+    BootstrapConfig, Counters, Message, Notice, Place, Priority, PublishError, PublishOptions,
+};
 pub use quilt_sockets::{BindError, JoinError, Options, SystemCalls, Url, UrlError};

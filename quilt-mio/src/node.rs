@@ -6,7 +6,9 @@ use bytes::Bytes;
 use mio::Registry;
 use mio::event::Event;
 use quilt_proto::survey::NotMember;
-use quilt_proto::{Counters, Group, GroupId, HostId, Notice, Place, PublishError, Seq};
+use quilt_proto::{
+    Counters, Group, GroupId, HostId, Notice, Place, PublishError, PublishOptions, Seq,
+};
 use quilt_sockets::{Listening, seed};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -65,8 +67,20 @@ impl Node {
     /// The message was not taken; nothing has changed. After [`PublishError::WouldBlock`] a
     /// [`Notice::Writable`] tells when to try again.
     pub fn publish(&mut self, body: impl Into<Bytes>) -> Result<Seq, PublishError> {
+        self.publish_with(body, PublishOptions::default())
+    }
+
+    /// Likewise, with a priority, with a deadline, or as a point to start from.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish).
+    pub fn publish_with(
+        &mut self,
+        body: impl Into<Bytes>,
+        options: PublishOptions,
+    ) -> Result<Seq, PublishError> {
         let now = self.driver.now();
-        self.driver.machine.publish(now, self.group, body.into())
+        self.driver.machine.publish_with(now, self.group, body.into(), options)
     }
 
     /// Asks how the whole group is put together. [`Notice::Surveyed`] or [`Notice::NotSurveyed`]

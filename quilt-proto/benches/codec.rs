@@ -7,7 +7,9 @@ mod star;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use quilt_proto::wire::{Assembler, Data, Frame, Frames, Held, Hello, Range};
-use quilt_proto::{FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, Seq, Source};
+use quilt_proto::{
+    FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, PublishOptions, Seq, Source,
+};
 use star::stream_packet;
 use std::hint::black_box;
 
@@ -21,6 +23,7 @@ fn data(seq: u64, bytes: usize) -> Frame {
         origin: PatchId(1),
         hops: 1,
         solicited: false,
+        options: PublishOptions::default(),
         payload: Bytes::from(vec![7; bytes]),
     })
 }

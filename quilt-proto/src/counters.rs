@@ -63,6 +63,9 @@ counters! {
     DroppedDuplicate => "dropped_duplicate",
     /// Dropped fragments: of a message that was given up or has left the window.
     DroppedLate => "dropped_late",
+    /// Dropped fragments: their message's deadline has passed; they come only where they were asked
+    /// for, and only to say so.
+    DroppedOver => "dropped_over",
     /// Dropped fragments: they contradict what is known of their message.
     DroppedContradiction => "dropped_contradiction",
     /// Dropped fragments: of a message that is longer than the limits allow.
@@ -73,6 +76,8 @@ counters! {
     DroppedSourceLimit => "dropped_source_limit",
     /// Fragments taken out of a full queue; whoever misses them asks for them.
     QueueOverflow => "queue_overflow",
+    /// Fragments taken out of a queue because their message's deadline had passed.
+    QueueExpired => "queue_expired",
     /// Control frames that found their queue full.
     ControlOverflow => "control_overflow",
     /// Streams refused because there were too many.

@@ -49,6 +49,7 @@ extern crate std;
 
 mod bootstrap;
 mod counters;
+mod delivery;
 mod event;
 mod id;
 mod limits;
@@ -71,6 +72,7 @@ pub mod wire;
 
 pub use bootstrap::{Bootstrap, BootstrapConfig, GroupView, PatchView};
 pub use counters::{Counter, Counters, Fault};
+pub use delivery::{Priority, PublishOptions};
 pub use event::{Action, Event, LinkError, Machine, Transmit};
 pub use id::{
     FragmentId, GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Seq, Source,

@@ -19,7 +19,8 @@ use crate::survey::NotMember;
 use crate::wire::{Contact, Data, Frame, Hello, Nic};
 use crate::{
     Action, Counters, Event, GroupId, HostId, Incarnation, JoinError, Limits, LinkId, Machine,
-    Notice, PatchId, Place, PublishError, Rng, Seq, Standing, Time, Transmit, Usage,
+    Notice, PatchId, Place, PublishError, PublishOptions, Rng, Seq, Standing, Time, Transmit,
+    Usage,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -153,8 +154,22 @@ impl Node {
     /// # Errors
     /// The message was not taken; nothing has changed.
     pub fn publish(&mut self, now: Time, group: GroupId, body: Bytes) -> Result<Seq, PublishError> {
+        self.publish_with(now, group, body, PublishOptions::default())
+    }
+
+    /// Likewise, with a priority, with a deadline, or as a point to start from.
+    ///
+    /// # Errors
+    /// The message was not taken; nothing has changed.
+    pub fn publish_with(
+        &mut self,
+        now: Time,
+        group: GroupId,
+        body: Bytes,
+        options: PublishOptions,
+    ) -> Result<Seq, PublishError> {
         self.now = self.now.max(now);
-        let published = self.with(group, |member, env| member.publish(env, &body));
+        let published = self.with(group, |member, env| member.publish(env, &body, options));
         self.hand_out();
         published.unwrap_or(Err(PublishError::Closed))
     }
@@ -386,7 +401,7 @@ impl Machine for Node {
     }
 
     fn poll_transmit(&mut self, link: LinkId) -> Option<Transmit> {
-        self.links.poll_transmit(link, &mut Shelf(&self.members))
+        self.links.poll_transmit(link, &mut Shelf { members: &self.members, now: self.now })
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -399,15 +414,18 @@ impl Machine for Node {
 }
 
 /// Where queued fragments and words are fetched from when they are sent.
-struct Shelf<'a>(&'a BTreeMap<GroupId, Member>);
+struct Shelf<'a> {
+    members: &'a BTreeMap<GroupId, Member>,
+    now: Time,
+}
 
 impl Fill for Shelf<'_> {
     fn data(&mut self, data: &DataRef, urgency: Urgency) -> Option<Data> {
-        self.0.get(&data.group)?.outgoing(data, urgency)
+        self.members.get(&data.group)?.outgoing(self.now, data, urgency)
     }
 
     fn word(&mut self, group: GroupId, patch: PatchId) -> Vec<Frame> {
-        self.0.get(&group).map_or_else(Vec::new, |member| member.word(patch))
+        self.members.get(&group).map_or_else(Vec::new, |member| member.word(patch))
     }
 }
 

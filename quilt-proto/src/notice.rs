@@ -168,6 +168,8 @@ pub enum GapCause {
     Lagged,
     /// The source started anew before they came.
     SourceReset,
+    /// Their deadline passed before they were here.
+    Expired,
 }
 
 impl fmt::Display for GapCause {
@@ -177,6 +179,7 @@ impl fmt::Display for GapCause {
             Self::WindowFull => "the window had to make room",
             Self::Lagged => "the application did not take them in time",
             Self::SourceReset => "their source started anew",
+            Self::Expired => "their deadline passed before they were here",
         })
     }
 }

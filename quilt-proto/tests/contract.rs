@@ -13,7 +13,7 @@ use quilt_proto::wire::{
 };
 use quilt_proto::{
     Action, Config, Event, FragmentId, Group, GroupId, HostId, Incarnation, Limits, LinkError,
-    LinkId, Machine, Node, Notice, PatchId, Rng, Seq, Source, Time,
+    LinkId, Machine, Node, Notice, PatchId, PublishOptions, Rng, Seq, Source, Time,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -321,6 +321,7 @@ impl Wire {
                     origin,
                     hops,
                     solicited,
+                    options: PublishOptions::default(),
                     payload,
                 })
             }

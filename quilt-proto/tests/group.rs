@@ -5,11 +5,12 @@
 mod world;
 
 use quilt_proto::{
-    Action, Bootstrap, BootstrapConfig, Counter, Group, GroupId, Limits, Machine, Notice, PatchId,
-    Policy, ProtocolId, RejectCause, Role, Trouble,
+    Action, Bootstrap, BootstrapConfig, Counter, Event, GapCause, Group, GroupId, Limits, Machine,
+    Notice, PatchId, Policy, ProtocolId, PublishOptions, RejectCause, Role, Trouble,
 };
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 use world::{Site, World, bootstrap, service_address};
 
 #[test]
@@ -75,6 +76,32 @@ fn duplicates_are_few_once_the_meshes_have_settled() {
     let duplicates = world.sum(Counter::PayloadBytesUnsolicited) - settled;
     let first = world.sum(Counter::PayloadBytesFirst) - first;
     assert!(duplicates * 20 < first, "{duplicates} of {first} bytes came twice");
+}
+
+#[test]
+fn a_message_that_waited_past_its_deadline_is_not_sent_and_its_gap_says_so() {
+    let mut world = World::new(22, &[Site::plain(3)]);
+    world.join_all();
+    let group = world.group;
+    // Its links are not pulled before the deadline has passed.
+    world.net.call(world.hosts[0], |node, now| {
+        let deadline = Some(Duration::from_millis(5));
+        let options = PublishOptions { deadline, ..PublishOptions::default() };
+        node.publish_with(now, group, vec![7; 3_000].into(), options).expect("room");
+        node.publish(now, group, "after it".into()).expect("room");
+        node.handle(now + Duration::from_millis(6), Event::Timeout);
+    });
+    assert!(world.sum(Counter::QueueExpired) > 0);
+    world.told.iter_mut().for_each(Vec::clear);
+    // Much less than the repair deadline: whoever asks is told that the message is over.
+    world.run(500);
+    for told in &world.told[1..] {
+        let [Notice::Gap { from, to, cause, .. }, Notice::Message(message)] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!((from.0, to.0, *cause), (0, 0, GapCause::Expired));
+        assert_eq!(message.body.clone().into_bytes(), "after it");
+    }
 }
 
 #[test]

@@ -48,7 +48,9 @@ mod stream;
 pub use bootstrap::Bootstrap;
 pub use node::{Node, Sender};
 pub use quilt_proto as proto;
-pub use quilt_proto::{BootstrapConfig, Counters, Message, Notice, Place, PublishError};
+pub use quilt_proto::{
+    BootstrapConfig, Counters, Message, Notice, Place, Priority, PublishError, PublishOptions,
+};
 pub use quilt_sockets::{BindError, JoinError, Options, SystemCalls, Url, UrlError};
 
 /// The README's example is compiled with the crate's other examples.

@@ -6,7 +6,9 @@ use crate::sockets::Sockets;
 use crate::{BindError, JoinError, Options, SystemCalls, Url};
 use bytes::Bytes;
 use quilt_proto::survey::NotMember;
-use quilt_proto::{Counters, Group, GroupId, HostId, Notice, Place, PublishError, Seq};
+use quilt_proto::{
+    Counters, Group, GroupId, HostId, Notice, Place, PublishError, PublishOptions, Seq,
+};
 use quilt_sockets::{FAREWELL, Listening, seed};
 use std::io;
 use std::net::SocketAddr;
@@ -70,6 +72,19 @@ impl Node {
     /// The message is too large, or this host is no longer in the group. It was not sent.
     pub async fn send(&self, body: impl Into<Bytes>) -> Result<Seq, PublishError> {
         self.sender.send(body).await
+    }
+
+    /// Likewise, with a priority, with a deadline, or as a point to start from. The deadline begins
+    /// when the message is taken, not while it waits for that.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub async fn send_with(
+        &self,
+        body: impl Into<Bytes>,
+        options: PublishOptions,
+    ) -> Result<Seq, PublishError> {
+        self.sender.send_with(body, options).await
     }
 
     /// What happened next; `None` after the last notice. Dropping the future loses nothing.
@@ -170,6 +185,18 @@ impl Sender {
     /// # Errors
     /// The message is too large, or the host is no longer in the group. It was not sent.
     pub async fn send(&self, body: impl Into<Bytes>) -> Result<Seq, PublishError> {
+        self.send_with(body, PublishOptions::default()).await
+    }
+
+    /// Publishes a message; see [`Node::send_with`].
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub async fn send_with(
+        &self,
+        body: impl Into<Bytes>,
+        options: PublishOptions,
+    ) -> Result<Seq, PublishError> {
         let group = self.group.ok_or(PublishError::NotAdmitted)?;
         let body = body.into();
         loop {
@@ -177,7 +204,8 @@ impl Sender {
             let mut writable = std::pin::pin!(self.writable.notified());
             writable.as_mut().enable();
             let body = body.clone();
-            let publish = |member: &mut Member, now| member.node.publish(now, group, body);
+            let publish =
+                |member: &mut Member, now| member.node.publish_with(now, group, body, options);
             match self.driver.call(publish) {
                 Some(Err(PublishError::WouldBlock)) => writable.await,
                 Some(result) => return result,

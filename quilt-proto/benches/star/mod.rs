@@ -9,7 +9,7 @@ use quilt_proto::wire::{Assembler, Beat, Data, FRAGMENT_BYTES, Frame, Header, He
 use quilt_proto::{
     Action, Bootstrap, BootstrapConfig, Config, Event, FragmentId, Group, GroupId, HostId, HostTag,
     Incarnation, Limits, LinkError, LinkId, Machine, Node, Notice, PatchId, Policy, ProtocolId,
-    Seq, Source, Time,
+    PublishOptions, Seq, Source, Time,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
@@ -177,6 +177,7 @@ impl Star {
                 origin: patch,
                 hops: 1,
                 solicited: false,
+                options: PublishOptions::default(),
                 payload: Bytes::copy_from_slice(part),
             };
             let frames: Vec<Frame> = (0..).zip(parts).map(data).map(Frame::Data).collect();

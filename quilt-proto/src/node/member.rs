@@ -18,8 +18,8 @@ use crate::counters::{Counter, Fault};
 use crate::protocol::{Arrival, Effect, ErasedProtocol, Lent};
 use crate::wire::{Contact, Data, Frame, Pull, Report, Scope};
 use crate::{
-    GroupId, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError, RejectCause, Role,
-    Seq, Source, Standing, Time, Trouble, Usage,
+    GroupId, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError, PublishOptions,
+    RejectCause, Role, Seq, Source, Standing, Time, Trouble, Usage,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -139,7 +139,12 @@ impl Member {
     }
 
     /// What the application asks for.
-    pub(super) fn publish(&mut self, env: &mut Env<'_>, body: &Bytes) -> Result<Seq, PublishError> {
+    pub(super) fn publish(
+        &mut self,
+        env: &mut Env<'_>,
+        body: &Bytes,
+        options: PublishOptions,
+    ) -> Result<Seq, PublishError> {
         match self.stage {
             Stage::Joined => {}
             Stage::Joining => return Err(PublishError::NotAdmitted),
@@ -158,7 +163,7 @@ impl Member {
         }
         self.pace(env, body.len());
         let (me, incarnation) = (env.host.config.host, env.host.config.incarnation);
-        let (seq, count) = self.window.publish(env.now, origin, body);
+        let (seq, count) = self.window.publish(env.now, origin, body, options);
         let source = Source { host: me.tag(), incarnation };
         for index in 0..count {
             let fragment = crate::FragmentId { source, seq, index };

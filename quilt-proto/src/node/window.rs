@@ -7,7 +7,7 @@ mod stream;
 use crate::wire::{Data, FRAGMENT_BYTES, Held, Wanted};
 use crate::{
     Body, FragmentId, GapCause, HostId, HostTag, Incarnation, Limits, Message, Notice, PatchId,
-    Seq, Source, Time, Usage,
+    Priority, PublishOptions, Seq, Source, Time, Usage,
 };
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -41,6 +41,8 @@ pub(crate) enum Kept {
     TooLong,
     /// There are too many sources.
     SourceLimit,
+    /// It says that its message's deadline has passed.
+    Over,
 }
 
 /// How a source that was not known before is to be met.
@@ -59,6 +61,7 @@ pub(crate) struct Fragment {
     pub(crate) count: u16,
     pub(crate) origin: PatchId,
     pub(crate) hops: u8,
+    pub(crate) options: PublishOptions,
 }
 
 /// One group's window.
@@ -113,11 +116,17 @@ impl Window {
     }
 
     /// Enters a message of this host's own, cut into fragments that share its bytes.
-    pub(crate) fn publish(&mut self, now: Time, origin: PatchId, body: &Bytes) -> (Seq, u16) {
+    pub(crate) fn publish(
+        &mut self,
+        now: Time,
+        origin: PatchId,
+        body: &Bytes,
+        options: PublishOptions,
+    ) -> (Seq, u16) {
         let source = Source { host: self.me.tag(), incarnation: self.incarnation };
         let stream = self.streams.entry(source).or_insert_with(|| Stream::own(self.me));
         let seq = stream.head();
-        let slot = Slot::published(now, origin, fragments(body));
+        let slot = Slot::published(now, origin, fragments(body), options);
         let (bytes, count) = (slot.bytes(), slot.count());
         stream.publish(slot, self.limits.window_messages);
         self.bytes = self.bytes.saturating_add(bytes).saturating_sub(stream.take_freed());
@@ -143,7 +152,7 @@ impl Window {
             stream.place(if meeting == Meeting::Newcomer || far { seq } else { Seq(0) });
         }
         let (kept, bytes, first) = stream.keep(now, data, max_slots);
-        if kept == Kept::New && first {
+        if matches!(kept, Kept::New | Kept::Over) && first {
             self.order.push_back((source, seq));
         }
         self.bytes = self.bytes.saturating_add(bytes).saturating_sub(stream.take_freed());
@@ -170,15 +179,31 @@ impl Window {
         news
     }
 
-    /// A fragment, if it is here.
-    pub(crate) fn get(&self, fragment: FragmentId) -> Option<Fragment> {
-        let slot = self.streams.get(&fragment.source)?.slot(fragment.seq)?;
+    /// A fragment, if it is here, as it is passed on now: without its payload if the message's
+    /// deadline has passed.
+    pub(crate) fn get(&self, now: Time, fragment: FragmentId) -> Option<Fragment> {
+        let slot = self.slot(fragment)?;
+        let payload = if slot.is_over(now) && fragment.index < slot.count() {
+            Bytes::new()
+        } else {
+            slot.fragment(fragment.index)?.clone()
+        };
         Some(Fragment {
-            payload: slot.fragment(fragment.index)?.clone(),
+            payload,
             count: slot.count(),
             origin: slot.origin(),
             hops: slot.hops(),
+            options: slot.options(now),
         })
+    }
+
+    /// How urgent a fragment's message is, as far as that is known.
+    pub(crate) fn priority(&self, fragment: FragmentId) -> Priority {
+        self.slot(fragment).map_or(Priority::default(), Slot::priority)
+    }
+
+    fn slot(&self, fragment: FragmentId) -> Option<&Slot> {
+        self.streams.get(&fragment.source)?.slot(fragment.seq)
     }
 
     /// How many fragments a message has, if that is known.
@@ -224,7 +249,8 @@ impl Window {
         }
     }
 
-    /// Gives up the messages whose repair deadline has passed, unless `obtainable`.
+    /// Gives up the messages whose repair deadline has passed, unless `obtainable`, and those whose
+    /// own deadline has.
     pub(crate) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Source, Seq) -> bool) {
         for source in self.holed.clone() {
             let Some(stream) = self.streams.get_mut(&source) else { continue };

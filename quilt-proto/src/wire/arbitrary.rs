@@ -7,7 +7,7 @@ use crate::euid::{
     Transport,
 };
 use crate::survey::{self, Parent, Representative};
-use crate::{FragmentId, HostTag, ProtocolId, Role, Seq, Source};
+use crate::{FragmentId, HostTag, Priority, ProtocolId, PublishOptions, Role, Seq, Source};
 use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -63,18 +63,30 @@ pub(crate) fn data() -> impl Strategy<Value = Data> {
         (vec(any::<u8>(), len), Just(index), Just(count))
     });
     let names = (group(), patch(), source(), 0..=Seq::END.0, patch());
-    (names, 0..=Data::MAX_HOPS, any::<bool>(), place).prop_map(
-        |((group, patch, source, seq, origin), hops, solicited, (payload, index, count))| Data {
-            group,
-            patch,
-            fragment: FragmentId { source, seq: Seq(seq), index },
-            count,
-            origin,
-            hops,
-            solicited,
-            payload: payload.into(),
+    (names, 0..=Data::MAX_HOPS, any::<bool>(), options(), place).prop_map(
+        |((group, patch, source, seq, origin), hops, solicited, options, place)| {
+            let (payload, index, count) = place;
+            Data {
+                group,
+                patch,
+                fragment: FragmentId { source, seq: Seq(seq), index },
+                count,
+                origin,
+                hops,
+                solicited,
+                options,
+                payload: if options.is_over() { Bytes::new() } else { payload.into() },
+            }
         },
     )
+}
+
+fn options() -> impl Strategy<Value = PublishOptions> {
+    let deadline = proptest::option::of(prop_oneof![1 => Just(0), 4 => any::<u32>()]);
+    (select(&Priority::ALL[..]), deadline, any::<bool>()).prop_map(|(priority, micros, mark)| {
+        let deadline = micros.map(|micros| Duration::from_micros(micros.into()));
+        PublishOptions { priority, deadline, mark }
+    })
 }
 
 /// A report of which nothing is left out: at most two interfaces, sensed four hops far.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 pub(super) const HEAD_BYTES: usize = 4;
 
 /// The flag that says that extension fields stand in front of the body.
-const EXTENDED: u8 = 0x80;
+pub(super) const EXTENDED: u8 = 0x80;
 
 pub(super) const PADDING: u8 = 0;
 const HELLO: u8 = 1;
@@ -65,12 +65,11 @@ impl Frame {
             return Err(DecodeError::TooLong { len: body.len(), max: MAX });
         }
         let mut from = Reader::new(body);
-        if flags & EXTENDED != 0 {
-            skip_extensions(&mut from)?;
-        }
+        let extensions = if flags & EXTENDED != 0 { Some(extensions(&mut from)?) } else { None };
         let frame = if kind == DATA {
-            Self::Data(Data::decode(flags, &mut from)?)
+            Self::Data(Data::decode(flags, extensions.as_deref(), &mut from)?)
         } else {
+            extensions.map_or(Ok(()), |fields| skip(&fields))?;
             Self::decode_body(kind, &mut from)?
         };
         from.finish()?;
@@ -180,11 +179,15 @@ impl Frame {
     }
 }
 
-/// Steps over extension fields: this version knows none.
-fn skip_extensions(from: &mut Reader<'_>) -> Result<(), DecodeError> {
+/// The bytes of the extension fields.
+fn extensions(from: &mut Reader<'_>) -> Result<Bytes, DecodeError> {
     let len = from.u8()?;
-    let fields = from.take(usize::from(len))?;
-    let mut fields = Reader::new(&fields);
+    from.take(usize::from(len))
+}
+
+/// Steps over extension fields: this version knows none but those of Data.
+fn skip(fields: &Bytes) -> Result<(), DecodeError> {
+    let mut fields = Reader::new(fields);
     while fields.remaining() > 0 {
         let _field = fields.u8()?;
         let len = fields.u8()?;

@@ -2,7 +2,10 @@
 
 use crate::euid::Euid;
 use crate::survey::{self, Parent};
-use crate::{FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Role, Seq};
+use crate::{
+    FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, PublishOptions, Role,
+    Seq,
+};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -34,7 +37,8 @@ pub struct Beat {
     pub needed: bool,
 }
 
-/// One fragment of a message. Its head on the wire has at most 44 bytes, 64 with the packet's.
+/// One fragment of a message. Its head on the wire has 44 bytes, 64 with the packet's, and up to 10
+/// more where the message was published with options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
     /// The group.
@@ -52,6 +56,9 @@ pub struct Data {
     pub hops: u8,
     /// It was asked for.
     pub solicited: bool,
+    /// What the message was published with. The deadline is what is left of it, to the microsecond;
+    /// zero says that the message is over, and then there is no payload.
+    pub options: PublishOptions,
     /// Its bytes, at most [`FRAGMENT_BYTES`](super::FRAGMENT_BYTES).
     pub payload: Bytes,
 }
@@ -61,6 +68,8 @@ impl Data {
     pub const MAX_HOPS: u8 = 63;
     /// The bytes of its head on the wire, without extension fields.
     pub const HEAD_BYTES: usize = 44;
+    /// The most bytes of its head on the wire, with the fields that a message's options take.
+    pub const MAX_HEAD_BYTES: usize = Self::HEAD_BYTES + 10;
 }
 
 /// What a host holds of one source.

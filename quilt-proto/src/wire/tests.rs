@@ -6,7 +6,7 @@ use super::*;
 use crate::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
 use crate::euid::{Metric, Performance, Range as Figures, RouterStack};
 use crate::survey::{self, Parent, Representative};
-use crate::{FragmentId, HostTag, ProtocolId, Role, Seq, Source};
+use crate::{FragmentId, HostTag, Priority, ProtocolId, PublishOptions, Role, Seq, Source};
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use proptest::collection::vec;
@@ -27,7 +27,7 @@ proptest! {
     #[test]
     fn every_frame_is_as_long_as_it_may_be(frame in frame()) {
         let longest = match frame {
-            Frame::Data(_) => Data::HEAD_BYTES + FRAGMENT_BYTES,
+            Frame::Data(_) => Data::MAX_HEAD_BYTES + FRAGMENT_BYTES,
             _ => MAX_CONTROL_BYTES,
         };
         prop_assert!(encode(&frame).len() <= longest);
@@ -126,6 +126,46 @@ fn a_fragment_s_heads_have_64_bytes() {
     let packet = packet(&some_header(), &[Frame::Data(data.clone())]);
     assert_eq!(packet.len() - data.payload.len(), 64);
     assert_eq!(data.head().len(), Data::HEAD_BYTES);
+}
+
+#[test]
+fn a_message_s_options_take_few_bytes_and_none_by_default() {
+    let head = |options| Data { options, ..some_data() }.head().len() - Data::HEAD_BYTES;
+    let plain = PublishOptions::default();
+    assert_eq!(head(plain), 0);
+    assert_eq!(head(PublishOptions { mark: true, ..plain }), 4);
+    assert_eq!(head(PublishOptions { priority: Priority::Urgent, ..plain }), 4);
+    let deadline = Some(Duration::from_millis(5));
+    assert_eq!(head(PublishOptions { deadline, ..plain }), 7);
+    assert_eq!(head(PublishOptions { deadline, mark: true, priority: Priority::Low }), 10);
+}
+
+#[test]
+fn a_deadline_is_rounded_up_so_that_what_is_left_is_not_over() {
+    let left = |nanos| {
+        let deadline = Some(Duration::from_nanos(nanos));
+        let options = PublishOptions { deadline, ..PublishOptions::default() };
+        let payload = if nanos == 0 { Bytes::new() } else { some_data().payload };
+        let frame = Frame::Data(Data { options, payload, ..some_data() });
+        match decode_one(&encode(&frame)) {
+            Ok(Frame::Data(data)) => data.options.deadline.map(|left| left.as_micros()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((left(0), left(1), left(1_000), left(1_001)), (Some(0), Some(1), Some(1), Some(2)));
+    assert_eq!(left(u64::MAX), Some(u32::MAX.into()));
+}
+
+#[test]
+fn a_message_that_is_over_has_no_payload_and_impossible_options_are_refused() {
+    let bytes = encode(&Frame::Data(some_data()));
+    let options = |block: &[u8]| decode_one(&extend(&bytes, block)).map(drop);
+    assert_eq!(options(&[6, 2, 4, 0, 0, 0, 1]), Ok(()));
+    assert_eq!(options(&[6, 2, 4, 0, 0, 0, 0]), Err(DecodeError::BadValue("deadline")));
+    assert_eq!(options(&[4, 2, 2, 0, 1]), Err(DecodeError::BadValue("option")));
+    assert_eq!(options(&[2, 1, 0]), Err(DecodeError::BadValue("option")));
+    assert_eq!(options(&[1, 1]), Err(DecodeError::Truncated { have: 1, need: 2 }));
+    assert_eq!(options(&[3, 1, 9, 0]), Err(DecodeError::Truncated { have: 1, need: 9 }));
 }
 
 #[test]
@@ -416,6 +456,7 @@ fn some_data() -> Data {
         origin: PatchId(6),
         hops: 7,
         solicited: true,
+        options: PublishOptions::default(),
         payload: Bytes::from_static(b"hello"),
     }
 }

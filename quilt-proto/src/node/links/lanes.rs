@@ -3,18 +3,28 @@
 use super::DataRef;
 use super::spares::Spares;
 use super::waiting::Waiting;
-use crate::{FragmentId, GroupId, PatchId};
+use crate::{FragmentId, GroupId, PatchId, Priority};
 use alloc::collections::VecDeque;
 
-/// Fragments in lanes, one lane a patch; the lanes take turns. A fragment waits in one lane at
-/// most, since one copy is enough for whoever is at the other end.
+/// Fragments by priority, and within a class in lanes, one lane a patch; the lanes take turns. A
+/// fragment waits in one lane at most, since one copy is enough for whoever is at the other end.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: VecDeque<Lane>,
+    /// In the order of [`Priority::ALL`].
+    classes: [Class; Priority::ALL.len()],
     /// What waits. Whatever else still lies in a lane is not wanted any more.
     waiting: Waiting,
+    /// The class whose turn it is, while that is known; what is in front of it waits.
+    turn: Option<usize>,
     spares: Spares<DataRef>,
     max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Class {
+    lanes: VecDeque<Lane>,
+    /// How many of higher classes left since one of this class did, or began to wait.
+    passed_over: usize,
 }
 
 #[derive(Debug)]
@@ -46,19 +56,15 @@ impl Lanes {
         self.waiting.contains(group, fragment)
     }
 
-    /// Takes a fragment in; false if the oldest one of the longest lane was dropped to make room.
+    /// Takes a fragment in; false if one was dropped to make room: of the lowest class that waits,
+    /// the oldest one of the longest lane.
     pub(super) fn push(&mut self, data: DataRef) -> bool {
         if !self.waiting.insert(data.group, data.fragment) {
             return true;
         }
-        let of = (data.group, data.patch);
-        match self.lanes.iter_mut().find(|lane| lane.of == of) {
-            Some(lane) => lane.queue.push_back(data),
-            None => {
-                let mut queue = self.spares.take();
-                queue.push_back(data);
-                self.lanes.push_back(Lane { of, queue });
-            }
+        self.turn = None;
+        if let Some(class) = self.classes.get_mut(data.priority as usize) {
+            class.push(data, &mut self.spares);
         }
         let room = self.waiting.len() <= self.max;
         if !room {
@@ -70,12 +76,15 @@ impl Lanes {
 
     /// The other end has a fragment: it waits no more.
     pub(super) fn forget(&mut self, group: GroupId, fragment: FragmentId) {
+        self.turn = None;
         self.waiting.remove(group, fragment);
     }
 
     /// Nothing of a patch waits any more.
     pub(super) fn clear(&mut self, group: GroupId, patch: PatchId) {
-        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.of == (group, patch)) {
+        self.turn = None;
+        let lanes = self.classes.iter_mut().flat_map(|class| &mut class.lanes);
+        for lane in lanes.filter(|lane| lane.of == (group, patch)) {
             for data in lane.queue.drain(..) {
                 self.waiting.remove(data.group, data.fragment);
             }
@@ -84,45 +93,61 @@ impl Lanes {
 
     /// The fragment whose turn it is.
     pub(super) fn next(&mut self) -> Option<DataRef> {
-        while let Some(lane) = self.lanes.front_mut() {
-            match lane.queue.front() {
-                Some(data) if self.waiting.contains(data.group, data.fragment) => {
-                    return Some(*data);
-                }
-                Some(_) => drop(lane.queue.pop_front()),
-                None => self.drop_lane(),
-            }
-        }
-        None
+        let turn = self.turn()?;
+        self.classes.get(turn)?.first().copied()
     }
 
     /// Takes out the fragment whose turn it is; the next lane is on.
     pub(super) fn pop(&mut self) -> Option<DataRef> {
-        while let Some(lane) = self.lanes.front_mut() {
-            match lane.queue.pop_front() {
-                Some(data) if self.waiting.remove(data.group, data.fragment) => {
-                    self.lanes.rotate_left(1);
-                    return Some(data);
-                }
-                Some(_) => {}
-                None => self.drop_lane(),
+        let turn = self.turn()?;
+        self.turn = None;
+        let class = self.classes.get_mut(turn)?;
+        class.passed_over = 0;
+        let data = class.lanes.front_mut()?.queue.pop_front()?;
+        class.lanes.rotate_left(1);
+        self.waiting.remove(data.group, data.fragment);
+        for lower in self.classes.iter_mut().skip(turn.saturating_add(1)) {
+            if !lower.lanes.is_empty() {
+                lower.passed_over = lower.passed_over.saturating_add(1);
             }
         }
-        None
+        Some(data)
     }
 
-    /// Takes out the lane in front, which is empty.
-    fn drop_lane(&mut self) {
-        if let Some(lane) = self.lanes.pop_front() {
-            self.spares.put(lane.queue);
+    /// The class whose turn it is: the highest one, unless another was passed over often enough.
+    fn turn(&mut self) -> Option<usize> {
+        if self.turn.is_some() {
+            return self.turn;
         }
+        let (mut highest, mut due) = (None, None);
+        for (at, class) in self.classes.iter_mut().enumerate().rev() {
+            class.settle(&self.waiting, &mut self.spares);
+            if class.lanes.is_empty() {
+                continue;
+            }
+            highest = Some(at);
+            let passed_over = class.passed_over;
+            let longer = due.is_none_or(|(_, most)| passed_over > most);
+            if passed_over >= Priority::MAX_PASSED_OVER && longer {
+                due = Some((at, passed_over));
+            }
+        }
+        self.turn = due.map(|(at, _)| at).or(highest);
+        self.turn
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(lane) = self.lanes.iter_mut().max_by_key(|lane| lane.queue.len()) {
-            while let Some(data) = lane.queue.pop_front() {
-                if self.waiting.remove(data.group, data.fragment) {
-                    return;
+        for class in self.classes.iter_mut().rev() {
+            let longest = |class: &mut Class| {
+                let lanes = class.lanes.iter().enumerate();
+                lanes.map(|(at, lane)| (lane.queue.len(), at)).max().filter(|&(len, _)| len > 0)
+            };
+            while let Some((_, at)) = longest(class) {
+                let Some(lane) = class.lanes.get_mut(at) else { break };
+                while let Some(data) = lane.queue.pop_front() {
+                    if self.waiting.remove(data.group, data.fragment) {
+                        return;
+                    }
                 }
             }
         }
@@ -130,14 +155,47 @@ impl Lanes {
 
     /// Throws out what is not wanted any more once it is more than what may wait.
     fn tidy(&mut self) {
-        let lying =
-            self.lanes.iter().fold(0_usize, |sum, lane| sum.saturating_add(lane.queue.len()));
+        let lanes = || self.classes.iter().flat_map(|class| &class.lanes);
+        let lying = lanes().fold(0_usize, |sum, lane| sum.saturating_add(lane.queue.len()));
         if lying > self.max.saturating_mul(2) {
             let waiting = &self.waiting;
-            for lane in &mut self.lanes {
+            for lane in self.classes.iter_mut().flat_map(|class| &mut class.lanes) {
                 lane.queue.retain(|data| waiting.contains(data.group, data.fragment));
             }
         }
+    }
+}
+
+impl Class {
+    fn push(&mut self, data: DataRef, spares: &mut Spares<DataRef>) {
+        let of = (data.group, data.patch);
+        match self.lanes.iter_mut().find(|lane| lane.of == of) {
+            Some(lane) => lane.queue.push_back(data),
+            None => {
+                let mut queue = spares.take();
+                queue.push_back(data);
+                self.lanes.push_back(Lane { of, queue });
+            }
+        }
+    }
+
+    fn first(&self) -> Option<&DataRef> {
+        self.lanes.front()?.queue.front()
+    }
+
+    /// Takes out what is not wanted any more, and empty lanes, until one that waits is in front.
+    fn settle(&mut self, waiting: &Waiting, spares: &mut Spares<DataRef>) {
+        while let Some(lane) = self.lanes.front_mut() {
+            match lane.queue.front() {
+                Some(data) if waiting.contains(data.group, data.fragment) => return,
+                Some(_) => drop(lane.queue.pop_front()),
+                None => {
+                    let empty = self.lanes.pop_front();
+                    empty.into_iter().for_each(|lane| spares.put(lane.queue));
+                }
+            }
+        }
+        self.passed_over = 0;
     }
 }
 
@@ -146,11 +204,18 @@ mod tests {
     use super::*;
     use crate::{HostTag, Incarnation, Seq, Source};
     use alloc::vec::Vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     fn data(patch: u32, seq: u64) -> DataRef {
         let source = Source { host: HostTag(1), incarnation: Incarnation(1) };
         let fragment = FragmentId { source, seq: Seq(seq), index: 0 };
-        DataRef { group: GroupId(1), patch: PatchId(patch), fragment }
+        let priority = Priority::Normal;
+        DataRef { group: GroupId(1), patch: PatchId(patch), fragment, priority }
+    }
+
+    fn of(priority: Priority, seq: u64) -> DataRef {
+        DataRef { priority, ..data(1, seq) }
     }
 
     fn drain(lanes: &mut Lanes) -> Vec<(u32, u64)> {
@@ -206,6 +271,120 @@ mod tests {
             lanes.forget(GroupId(1), data(1, seq).fragment);
         }
         assert!(lanes.is_empty());
-        assert!(lanes.lanes.iter().all(|lane| lane.queue.len() <= 7));
+        let mut all = lanes.classes.iter().flat_map(|class| &class.lanes);
+        assert!(all.all(|lane| lane.queue.len() <= 7));
+    }
+
+    #[test]
+    fn a_higher_class_goes_first() {
+        let mut lanes = Lanes::new(10);
+        for (seq, priority) in (0..).zip(Priority::ALL.into_iter().rev()) {
+            lanes.push(of(priority, seq));
+        }
+        assert_eq!(drain(&mut lanes), [(1, 3), (1, 2), (1, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn the_lowest_class_makes_room() {
+        let mut lanes = Lanes::new(2);
+        assert!(lanes.push(of(Priority::Low, 0)));
+        assert!(lanes.push(of(Priority::Normal, 1)));
+        assert!(!lanes.push(of(Priority::Normal, 2)));
+        assert!(!lanes.push(of(Priority::Low, 3)), "itself");
+        assert!(!lanes.push(of(Priority::Urgent, 4)));
+        assert_eq!(drain(&mut lanes), [(1, 4), (1, 2)]);
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Push { priority: Priority, patch: u32, host: u64 },
+        Pop,
+        Forget(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let push = (select(&Priority::ALL[..]), 1_u32..3, 1_u64..3);
+        prop_oneof![
+            6 => push.prop_map(|(priority, patch, host)| Op::Push { priority, patch, host }),
+            5 => Just(Op::Pop),
+            1 => (0_usize..40).prop_map(Op::Forget),
+        ]
+    }
+
+    proptest! {
+        /// What leaves is of the highest class that waits, but for the turns of those that were
+        /// passed over; no class waits longer than is documented; and within a class what is of one
+        /// source and patch leaves as it came.
+        #[test]
+        fn no_class_starves_and_each_source_keeps_its_order(
+            ops in prop::collection::vec(op(), 0..400),
+        ) {
+            let mut lanes = Lanes::new(1_000);
+            let mut waits: Vec<DataRef> = Vec::new();
+            let mut passed_over = [0_usize; 4];
+            for (seq, op) in (0..).zip(ops) {
+                match op {
+                    Op::Push { priority, patch, host } => {
+                        let mut data = DataRef { priority, ..data(patch, seq) };
+                        data.fragment.source.host = HostTag(host);
+                        lanes.push(data);
+                        waits.push(data);
+                    }
+                    Op::Forget(at) if at < waits.len() => {
+                        let data = waits.remove(at);
+                        lanes.forget(data.group, data.fragment);
+                    }
+                    Op::Forget(_) => {}
+                    Op::Pop => {
+                        let next = lanes.next();
+                        prop_assert_eq!(lanes.pop(), next);
+                        let Some(out) = next else {
+                            prop_assert!(waits.is_empty());
+                            continue;
+                        };
+                        let alike = |data: &&DataRef| {
+                            (data.priority, data.patch, data.fragment.source)
+                                == (out.priority, out.patch, out.fragment.source)
+                        };
+                        prop_assert_eq!(waits.iter().find(alike), Some(&out), "first come");
+                        waits.retain(|data| *data != out);
+                        for (class, passed_over) in Priority::ALL.iter().zip(&mut passed_over) {
+                            let waiting = waits.iter().any(|data| data.priority == *class);
+                            if *class == out.priority || !waiting {
+                                *passed_over = 0;
+                            } else if out.priority < *class {
+                                // The turns of two higher classes may have come as well.
+                                *passed_over += 1;
+                                prop_assert!(*passed_over <= Priority::MAX_PASSED_OVER + 2);
+                            }
+                        }
+                    }
+                }
+                for (class, passed_over) in Priority::ALL.iter().zip(&mut passed_over) {
+                    if waits.iter().all(|data| data.priority != *class) {
+                        *passed_over = 0;
+                    }
+                }
+                prop_assert_eq!(lanes.len(), waits.len());
+            }
+        }
+
+        /// A class is passed by only where the turn of a lower one has come.
+        #[test]
+        fn a_lower_class_has_no_more_than_its_turns(count in 1_usize..200) {
+            let mut lanes = Lanes::new(1_000);
+            for seq in 0..count as u64 {
+                lanes.push(of(Priority::Urgent, seq));
+                lanes.push(of(Priority::Low, 1_000 + seq));
+            }
+            let urgent = |data: &DataRef| data.priority == Priority::Urgent;
+            let out: Vec<DataRef> = core::iter::from_fn(|| lanes.pop()).collect();
+            for (at, data) in out.iter().enumerate().take_while(|(at, _)| {
+                out.iter().skip(*at).any(urgent)
+            }) {
+                let turn = at % (Priority::MAX_PASSED_OVER + 1) == Priority::MAX_PASSED_OVER;
+                prop_assert_eq!(urgent(data), !turn, "the {}th", at);
+            }
+        }
     }
 }

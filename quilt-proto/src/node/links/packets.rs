@@ -51,6 +51,8 @@ impl Links {
                 multicast.fill(&mut transmit, fill)
             }
         };
+        let expired = self.queue_mut(link).map_or(0, Queue::take_expired);
+        self.counters.add(Counter::QueueExpired, expired);
         if !filled {
             self.schedule(link);
             return None;

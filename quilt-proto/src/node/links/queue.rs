@@ -2,7 +2,7 @@
 
 use super::lanes::Lanes;
 use crate::wire::{Data, Frame};
-use crate::{FragmentId, GroupId, Limits, PatchId, Transmit};
+use crate::{FragmentId, GroupId, Limits, PatchId, Priority, Transmit};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -13,6 +13,7 @@ pub(in crate::node) struct DataRef {
     pub(in crate::node) group: GroupId,
     pub(in crate::node) patch: PatchId,
     pub(in crate::node) fragment: FragmentId,
+    pub(in crate::node) priority: Priority,
 }
 
 /// What kind of fragment it is to the one it goes to.
@@ -50,6 +51,8 @@ pub(super) struct Queue {
     fresh: Lanes,
     /// Fresh fragments sent since the last repair.
     since_repair: u8,
+    /// Fragments that were not sent since their message's deadline had passed.
+    expired: u64,
     max_packet: usize,
     max_fragments: usize,
     max_control: usize,
@@ -68,6 +71,7 @@ impl Queue {
             repairs: Lanes::new(max_fragments),
             fresh: Lanes::new(max_fragments),
             since_repair: FRESH_PER_REPAIR,
+            expired: 0,
             max_packet,
             max_fragments,
             max_control,
@@ -194,7 +198,12 @@ impl Queue {
                 self.pop(urgency);
                 continue;
             };
-            if Data::HEAD_BYTES.saturating_add(frame.payload.len()) > room {
+            // Whoever asked is told that it is over.
+            if frame.options.is_over() && urgency == Urgency::Fresh {
+                self.drop_expired();
+                continue;
+            }
+            if frame.head_bytes().saturating_add(frame.payload.len()) > room {
                 return false;
             }
             self.pop(urgency);
@@ -203,6 +212,18 @@ impl Queue {
             return true;
         }
         false
+    }
+
+    /// Takes out the fresh fragment whose turn it is; it took no turn.
+    fn drop_expired(&mut self) {
+        self.fresh.pop();
+        self.expired = self.expired.saturating_add(1);
+    }
+
+    /// How many fragments were not sent since their message's deadline had passed, since the last
+    /// call.
+    pub(super) fn take_expired(&mut self) -> u64 {
+        core::mem::take(&mut self.expired)
     }
 
     /// The fragment whose turn it is.
@@ -232,4 +253,91 @@ fn encoded(frame: &Frame) -> Bytes {
     let mut bytes = Vec::with_capacity(USUAL_CONTROL_BYTES);
     frame.encode(&mut bytes);
     bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HostTag, Incarnation, PublishOptions, Seq, Source};
+    use core::time::Duration;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    /// Each message has one short fragment; the deadlines of odd ones have passed.
+    struct Messages;
+
+    impl Fill for Messages {
+        fn data(&mut self, data: &DataRef, urgency: Urgency) -> Option<Data> {
+            let over = data.fragment.seq.0 % 2 == 1;
+            let deadline = over.then_some(Duration::ZERO);
+            Some(Data {
+                group: data.group,
+                patch: data.patch,
+                fragment: data.fragment,
+                count: 1,
+                origin: data.patch,
+                hops: 0,
+                solicited: urgency == Urgency::Repair,
+                options: PublishOptions { priority: data.priority, deadline, mark: false },
+                payload: if over { Bytes::new() } else { Bytes::from_static(&[7; 64]) },
+            })
+        }
+
+        fn word(&mut self, _: GroupId, _: PatchId) -> Vec<Frame> {
+            Vec::new()
+        }
+    }
+
+    fn message(seq: u64, priority: Priority) -> DataRef {
+        let source = Source { host: HostTag(1), incarnation: Incarnation(1) };
+        let fragment = FragmentId { source, seq: Seq(seq), index: 0 };
+        DataRef { group: GroupId(1), patch: PatchId(1), fragment, priority }
+    }
+
+    /// Everything that the queue sends, in order, as `(seq, was asked for, is over)`.
+    fn drain(queue: &mut Queue) -> Vec<(u64, bool, bool)> {
+        let mut sent = Vec::new();
+        loop {
+            let mut transmit = Transmit::new(None);
+            transmit.push_head(
+                &crate::wire::Header { suite: 0, key_epoch: 0, sender: HostTag(1), number: 0 }
+                    .encode(),
+            );
+            if !queue.fill(&mut transmit, &mut Messages) {
+                return sent;
+            }
+            let frames = crate::wire::Frames::decode(transmit.to_bytes()).expect("a header");
+            for frame in frames {
+                let Ok(Frame::Data(data)) = frame else { panic!("{frame:?}") };
+                sent.push((data.fragment.seq.0, data.solicited, data.options.is_over()));
+            }
+        }
+    }
+
+    proptest! {
+        /// Nothing whose deadline has passed leaves unasked, and each of it is counted; who asked is
+        /// told. All else leaves once. While fresh fragments wait, of any four that leave at most one
+        /// was asked for.
+        #[test]
+        fn what_is_over_stays_and_repairs_take_a_quarter(
+            pushed in prop::collection::vec((select(&Priority::ALL[..]), any::<bool>()), 0..200),
+        ) {
+            let mut queue = Queue::new(1_200, &Limits::default());
+            for (seq, (priority, asked)) in (0..).zip(&pushed) {
+                let urgency = if *asked { Urgency::Repair } else { Urgency::Fresh };
+                queue.push_data(message(seq, *priority), urgency);
+            }
+            let sent = drain(&mut queue);
+            let mut seqs: Vec<u64> = sent.iter().map(|&(seq, ..)| seq).collect();
+            seqs.sort_unstable();
+            let due = (0..).zip(&pushed).filter(|(seq, (_, asked))| *asked || seq % 2 == 0);
+            prop_assert_eq!(seqs, due.map(|(seq, _)| seq).collect::<Vec<u64>>());
+            prop_assert!(sent.iter().all(|&(seq, asked, over)| over == (asked && seq % 2 == 1)));
+            prop_assert_eq!(queue.take_expired() as usize, pushed.len() - sent.len());
+            let last_fresh = sent.iter().rposition(|&(_, asked, _)| !asked).unwrap_or(0);
+            for four in sent[..last_fresh].windows(4) {
+                prop_assert!(four.iter().filter(|&&(_, asked, _)| asked).count() <= 1);
+            }
+        }
+    }
 }

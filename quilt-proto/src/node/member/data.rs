@@ -53,6 +53,7 @@ impl Member {
             Kept::Contradiction => counters.bump(Counter::DroppedContradiction),
             Kept::TooLong => counters.bump(Counter::DroppedTooLong),
             Kept::SourceLimit => counters.bump(Counter::DroppedSourceLimit),
+            Kept::Over => counters.bump(Counter::DroppedOver),
         }
     }
 
@@ -155,14 +156,18 @@ impl Member {
         let mut held = 0_u64;
         for index in (index..=last).take(usize::from(MAX_SERVED)) {
             let fragment = FragmentId { source, seq, index };
-            if self.window.get(fragment).is_none() {
-                continue;
-            }
+            let Some(kept) = self.window.get(env.now, fragment) else { continue };
             held = held.saturating_add(1);
-            if !env.links.is_due(host, multicast, self.id, fragment) {
-                let data = DataRef { group: self.id, patch, fragment };
+            let over = kept.options.is_over();
+            if over || !env.links.is_due(host, multicast, self.id, fragment) {
+                let priority = kept.options.priority;
+                let data = DataRef { group: self.id, patch, fragment, priority };
                 env.links.send_fragment(host, data, Urgency::Repair);
                 env.links.counters.bump(Counter::FragmentsServed);
+            }
+            if over {
+                // Once is enough to say so.
+                break;
             }
         }
         held
@@ -225,8 +230,13 @@ impl Member {
     }
 
     /// A fragment, as it goes out now.
-    pub(in crate::node) fn outgoing(&self, data: &DataRef, urgency: Urgency) -> Option<Data> {
-        let kept = self.window.get(data.fragment)?;
+    pub(in crate::node) fn outgoing(
+        &self,
+        now: Time,
+        data: &DataRef,
+        urgency: Urgency,
+    ) -> Option<Data> {
+        let kept = self.window.get(now, data.fragment)?;
         Some(Data {
             group: data.group,
             patch: data.patch,
@@ -235,6 +245,7 @@ impl Member {
             origin: kept.origin,
             hops: kept.hops.saturating_add(1).min(Data::MAX_HOPS),
             solicited: urgency == Urgency::Repair,
+            options: kept.options,
             payload: kept.payload,
         })
     }

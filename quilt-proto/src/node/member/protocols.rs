@@ -50,7 +50,8 @@ impl Member {
             // Whoever published it has it.
             Effect::SendFragment(host, fragment) if host.tag() == fragment.source.host => {}
             Effect::SendFragment(host, fragment) => {
-                let data = DataRef { group, patch: id, fragment };
+                let priority = self.window.priority(fragment);
+                let data = DataRef { group, patch: id, fragment, priority };
                 let notice = Notice::SlowPeer { host };
                 if env.links.send_fragment(host, data, Urgency::Fresh)
                     && !self.notices.contains(&notice)
@@ -66,7 +67,8 @@ impl Member {
             }
             Effect::MulticastFragment(fragment) => {
                 if let Some(link) = patch.multicast {
-                    let data = DataRef { group, patch: id, fragment };
+                    let priority = self.window.priority(fragment);
+                    let data = DataRef { group, patch: id, fragment, priority };
                     env.links.send_fragment_on(link, data, Urgency::Fresh);
                 }
             }

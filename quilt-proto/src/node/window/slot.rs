@@ -2,7 +2,7 @@
 
 use super::{Fragments, Kept};
 use crate::wire::Data;
-use crate::{GapCause, PatchId, Time};
+use crate::{GapCause, PatchId, Priority, PublishOptions, Time};
 use bytes::Bytes;
 use core::mem::size_of;
 use core::time::Duration;
@@ -29,6 +29,10 @@ pub(super) struct Slot {
     pushed: Time,
     /// Since when a fragment before the highest one is missing.
     holed: Option<Time>,
+    priority: Priority,
+    mark: bool,
+    /// When its deadline passes; [`Time::MAX`] without one.
+    over: Time,
     end: Option<End>,
 }
 
@@ -54,6 +58,9 @@ impl Slot {
             touched: now,
             pushed: now,
             holed: None,
+            priority: Priority::default(),
+            mark: false,
+            over: Time::MAX,
             end: None,
         }
     }
@@ -63,11 +70,26 @@ impl Slot {
         now: Time,
         origin: PatchId,
         fragments: impl Iterator<Item = Bytes>,
+        options: PublishOptions,
     ) -> Self {
         let fragments: SmallVec<_> = fragments.map(Some).collect();
         let count = u16::try_from(fragments.len()).unwrap_or(u16::MAX);
         let highest = count.saturating_sub(1);
-        Self { count, have: count, highest, origin, fragments, ..Self::missing(now) }
+        let slot = Self { count, have: count, highest, origin, fragments, ..Self::missing(now) };
+        slot.with(now, options)
+    }
+
+    /// What the message was published with is known.
+    fn with(mut self, now: Time, options: PublishOptions) -> Self {
+        self.learn(now, options);
+        self
+    }
+
+    fn learn(&mut self, now: Time, options: PublishOptions) {
+        let left = options.deadline.map(|left| left.min(PublishOptions::MAX_DEADLINE));
+        self.over = left.map_or(Time::MAX, |left| now + left);
+        self.priority = options.priority;
+        self.mark = options.mark;
     }
 
     /// Takes a fragment in, and returns the bytes that it takes. Whether it is the message's first
@@ -82,6 +104,7 @@ impl Slot {
             self.count = data.count;
             self.origin = data.origin;
             self.hops = data.hops;
+            self.learn(now, data.options);
             self.fragments.resize(usize::from(data.count), None);
         }
         if self.count != data.count {
@@ -114,6 +137,48 @@ impl Slot {
 
     pub(super) fn hops(&self) -> u8 {
         self.hops
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// What the message was published with, as it is passed on now.
+    pub(super) fn options(&self, now: Time) -> PublishOptions {
+        PublishOptions {
+            priority: self.priority,
+            deadline: (self.over < Time::MAX).then(|| self.over.since(now)),
+            mark: self.mark,
+        }
+    }
+
+    /// Whether its deadline has passed.
+    pub(super) fn is_over(&self, now: Time) -> bool {
+        self.over <= now
+    }
+
+    /// Whether it was given up since its deadline had passed.
+    pub(super) fn is_expired(&self) -> bool {
+        self.end == Some(End::Gone(GapCause::Expired))
+    }
+
+    /// Whether there is something to tell others: fragments, or that it has expired.
+    pub(super) fn tells(&self) -> bool {
+        self.end.is_none() || self.is_expired()
+    }
+
+    /// Somebody said that its deadline has passed; of what is here the head is enough to say so too.
+    /// The bytes freed, if that ends it.
+    pub(super) fn expire(&mut self, now: Time, data: &Data) -> Option<usize> {
+        if !self.is_holed() {
+            return None;
+        }
+        if self.count == 0 {
+            (self.count, self.origin, self.hops) = (data.count, data.origin, data.hops);
+            self.learn(now, data.options);
+        }
+        self.over = self.over.min(now);
+        Some(self.close(End::Gone(GapCause::Expired)))
     }
 
     pub(super) fn touched(&self) -> Time {

@@ -150,10 +150,14 @@ impl Stream {
             return (kept, 0, false);
         }
         self.extend(now, seq.next(), max_slots);
+        let first = self.is_untouched(seq);
+        if data.options.is_over() {
+            self.freed = self.freed.saturating_add(self.expire(now, data));
+            return (Kept::Over, 0, first);
+        }
         let Some(slot) = self.index(seq).and_then(|at| self.slots.get_mut(at)) else {
             return (Kept::Late, 0, false);
         };
-        let first = slot.is_untouched();
         let (kept, bytes) = slot.keep(now, data);
         if slot.is_whole() && kept == Kept::New {
             self.holed = self.holed.saturating_sub(1);
@@ -179,14 +183,13 @@ impl Stream {
     /// What is held here, if the source was introduced.
     pub(super) fn held(&self, incarnation: Incarnation) -> Option<Held> {
         let host = self.host.filter(|_| self.placed)?;
-        let here = |slot: &Slot| slot.end().is_none();
-        let low = self.slots.iter().position(here).unwrap_or(self.slots.len());
+        let low = self.slots.iter().position(Slot::tells).unwrap_or(self.slots.len());
         let low = Seq(self.base.0.saturating_add(low as u64));
         let next = self.head();
         let mut missing: SmallVec<[Range; 2]> = SmallVec::new();
         if self.holed > 0 || self.slots.iter().any(|slot| slot.end().is_some()) {
             for seq in (low.0..next.0).map(Seq) {
-                if self.slot(seq).is_some_and(Slot::is_whole) {
+                if self.slot(seq).is_some_and(|slot| slot.is_whole() || slot.is_expired()) {
                     continue;
                 }
                 let full = missing.len() >= Held::MAX_MISSING;
@@ -221,7 +224,7 @@ impl Stream {
 
     /// From when on the message's time in the window counts; `None` if it is not there.
     pub(super) fn expires(&self, seq: Seq) -> Option<Time> {
-        self.slot(seq).filter(|slot| slot.end().is_none()).map(Slot::touched)
+        self.slot(seq).filter(|slot| slot.tells()).map(Slot::touched)
     }
 
     /// Hands holes from message `from` on to `visit` until it answers false, and then answers false.
@@ -254,19 +257,38 @@ impl Stream {
         true
     }
 
-    /// Turns holes that are too old into gaps, unless obtainable; the bytes freed.
+    /// Turns holes that are too old, unless obtainable, and those past their deadline into gaps; the
+    /// bytes freed.
     pub(super) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Seq) -> bool) -> usize {
         let mut bytes = 0_usize;
         for (slot, seq) in self.slots.iter_mut().zip((self.base.0..).map(Seq)) {
-            let still = now.since(slot.touched());
-            if !slot.is_holed() || still < REPAIR_DEADLINE || (still < HOPELESS && obtainable(seq))
-            {
+            if !slot.is_holed() {
                 continue;
             }
-            bytes = bytes.saturating_add(slot.close(End::Gone(GapCause::Unrepaired)));
+            let still = now.since(slot.touched());
+            let hopeless = still >= REPAIR_DEADLINE && (still >= HOPELESS || !obtainable(seq));
+            let cause = match (slot.is_over(now), hopeless) {
+                (true, _) => GapCause::Expired,
+                (false, true) => GapCause::Unrepaired,
+                (false, false) => continue,
+            };
+            bytes = bytes.saturating_add(slot.close(End::Gone(cause)));
             self.holed = self.holed.saturating_sub(1);
         }
         bytes
+    }
+
+    /// Somebody said that a message's deadline has passed; the bytes freed.
+    fn expire(&mut self, now: Time, data: &Data) -> usize {
+        let slot = self.index(data.fragment.seq).and_then(|at| self.slots.get_mut(at));
+        let Some(bytes) = slot.and_then(|slot| slot.expire(now, data)) else { return 0 };
+        self.holed = self.holed.saturating_sub(1);
+        bytes
+    }
+
+    /// Whether the message is known, and no more.
+    fn is_untouched(&self, seq: Seq) -> bool {
+        self.slot(seq).is_some_and(Slot::is_untouched)
     }
 
     /// Next thing for the application.
@@ -305,8 +327,7 @@ impl Stream {
     /// Lets a delivered message go; returns the bytes freed.
     pub(super) fn forget(&mut self, seq: Seq) -> usize {
         let slot = self.index(seq).and_then(|at| self.slots.get_mut(at));
-        let bytes =
-            slot.filter(|slot| slot.end().is_none()).map_or(0, |slot| slot.close(End::Forgotten));
+        let bytes = slot.filter(|slot| slot.tells()).map_or(0, |slot| slot.close(End::Forgotten));
         self.trim();
         bytes
     }
@@ -365,8 +386,7 @@ impl Stream {
 
     /// Drops ended slots at the front that the application is past.
     fn trim(&mut self) {
-        while self.base < self.cursor && self.slots.front().is_some_and(|slot| slot.end().is_some())
-        {
+        while self.base < self.cursor && self.slots.front().is_some_and(|slot| !slot.tells()) {
             self.slots.pop_front();
             self.base = self.base.next();
         }

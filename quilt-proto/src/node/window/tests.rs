@@ -30,6 +30,7 @@ fn data(seq: u64, index: u16, count: u16) -> Data {
         origin: REGION,
         hops: 0,
         solicited: false,
+        options: PublishOptions::default(),
         payload: Bytes::from(alloc::vec![index as u8; len]),
     }
 }
@@ -102,7 +103,8 @@ fn nobody_publishes_under_this_hosts_name() {
         let forged = Data { fragment: forged, ..data(9, 0, 1) };
         assert_eq!(window.keep(Time::ZERO, &forged, Meeting::Present), Kept::Late);
     }
-    let (seq, _) = window.publish(Time::ZERO, REGION, &Bytes::from_static(b"own"));
+    let (seq, _) =
+        window.publish(Time::ZERO, REGION, &Bytes::from_static(b"own"), PublishOptions::default());
     assert_eq!(seq, Seq(0));
     assert_eq!(notices(&mut window), []);
 }
@@ -250,6 +252,58 @@ fn a_hole_becomes_one_gap_when_its_deadline_passes_and_nobody_has_it() {
     assert_eq!(keep(&mut window, 4_000, 1, 0, 1), Kept::Late);
 }
 
+fn with_deadline(seq: u64, index: u16, count: u16, millis: u64) -> Data {
+    let deadline = Some(Duration::from_millis(millis));
+    let options = PublishOptions { deadline, ..PublishOptions::default() };
+    let data = data(seq, index, count);
+    let payload = if options.is_over() { Bytes::new() } else { data.payload };
+    Data { options, payload, ..data }
+}
+
+#[test]
+fn what_is_not_whole_by_its_deadline_is_a_gap_of_its_own_cause() {
+    let mut window = of(limits());
+    let keep_one =
+        |window: &mut Window, data: &Data| window.keep(Time::ZERO, data, Meeting::Present);
+    assert_eq!(keep_one(&mut window, &with_deadline(0, 0, 2, 40)), Kept::New);
+    assert_eq!(keep_one(&mut window, &with_deadline(1, 0, 1, 40)), Kept::New);
+    window.give_up(Time::from_millis(39), |_, _| true);
+    assert_eq!(notices(&mut window), []);
+    window.give_up(Time::from_millis(40), |_, _| true);
+    let told = notices(&mut window);
+    let (from, to, cause) = (Seq(0), Seq(0), GapCause::Expired);
+    assert_eq!(told[0], Notice::Gap { source: source(), from, to, cause });
+    assert_eq!(seqs(&told), [1], "what was whole in time is delivered late as well");
+    // Both are passed on without their payload now, to whoever asks.
+    for seq in [0, 1] {
+        let fragment = data(seq, 0, 2).fragment;
+        let kept = window.get(Time::from_millis(40), fragment).expect("its head");
+        assert!(kept.options.is_over() && kept.payload.is_empty());
+    }
+    let before = window.get(Time::from_millis(30), data(1, 0, 1).fragment).expect("a fragment");
+    assert_eq!(before.options.deadline, Some(Duration::from_millis(10)));
+}
+
+#[test]
+fn whoever_is_told_that_a_message_is_over_waits_no_more_and_can_tell_others() {
+    let mut window = of(limits());
+    window.note_head(Time::ZERO, &head(2), Meeting::Present);
+    keep(&mut window, 0, 1, 0, 1);
+    let over = with_deadline(0, 0, 9, 0);
+    assert_eq!(window.keep(Time::ZERO, &over, Meeting::Present), Kept::Over);
+    assert!(!window.has_holes());
+    let [held] = &window.held()[..] else { panic!() };
+    assert_eq!((held.low, held.missing.len()), (Seq(0), 0));
+    assert!(window.get(Time::ZERO, over.fragment).expect("its head").options.is_over());
+    let told = notices(&mut window);
+    let (from, to, cause) = (Seq(0), Seq(0), GapCause::Expired);
+    assert_eq!(told[0], Notice::Gap { source: source(), from, to, cause });
+    assert_eq!(seqs(&told), [1]);
+    // What is whole stays whole, whatever is said of it.
+    assert_eq!(window.keep(Time::ZERO, &with_deadline(1, 0, 1, 0), Meeting::Present), Kept::Over);
+    assert_eq!(keep(&mut window, 0, 1, 0, 1), Kept::Duplicate);
+}
+
 #[test]
 fn an_application_that_does_not_read_loses_the_oldest_and_is_told_so_once() {
     let mut window = of(Limits { window_bytes: 5 * 42, ..limits() });
@@ -284,7 +338,7 @@ fn a_source_that_starts_anew_is_told_of_once_and_its_old_life_is_over() {
 #[test]
 fn what_was_delivered_leaves_the_window_when_its_time_is_over() {
     let mut window = of(limits());
-    window.publish(Time::ZERO, REGION, &Bytes::from_static(b"own"));
+    window.publish(Time::ZERO, REGION, &Bytes::from_static(b"own"), PublishOptions::default());
     keep(&mut window, 0, 0, 0, 1);
     notices(&mut window);
     let over = Time::ZERO + limits().window_time;

@@ -199,6 +199,7 @@ mod tests {
             origin: PatchId(1),
             hops: 1,
             solicited,
+            options: quilt_proto::PublishOptions::default(),
             payload: Bytes::new(),
         })
     }
