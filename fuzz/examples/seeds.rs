@@ -7,8 +7,8 @@ use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transp
 use quilt_proto::survey::{self, Parent, Representative};
 use quilt_proto::wire::*;
 use quilt_proto::{
-    PublishOptions,
-    FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, Role, Seq, Source,
+    Delivery, FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, Priority, ProtocolId,
+    PublishOptions, Role, Seq, Source,
 };
 use std::{fs, io, path::Path, time::Duration};
 
@@ -122,7 +122,11 @@ fn data(index: u16) -> Data {
         origin: PatchId(9),
         hops: 1,
         solicited: false,
-        options: PublishOptions::default(),
+        options: PublishOptions {
+            priority: Priority::High,
+            deadline: Some(Duration::from_secs(5)),
+            mark: true,
+        },
         payload: vec![7; len].into(),
     }
 }
@@ -133,6 +137,7 @@ fn held() -> Frame {
         incarnation: Incarnation(1),
         low: Seq(0),
         next: Seq(9),
+        mark: Seq(7),
         missing: [Range { from: Seq(3), to: Seq(5) }].into_iter().collect(),
     };
     Frame::Held { group: group(), patch: PatchId(9), more: false, sources: vec![held] }
@@ -150,6 +155,7 @@ fn report(n: u8) -> Report {
         incarnation: Incarnation(1),
         cookie: 0,
         create: true,
+        delivery: Some(Delivery::Reliable),
         addresses: [address(n)].into_iter().collect(),
         nics: [Nic { address: address(n).ip(), euid: euid() }].into_iter().collect(),
         protocols: [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI].into_iter().collect(),
@@ -175,7 +181,7 @@ fn orders(protocol: ProtocolId) -> Orders {
     let region = assignment(PatchId(9), Scope::Regional, protocol);
     let wide_area = assignment(PatchId::INTER_PATCH, Scope::InterPatch, ProtocolId::OMNI);
     let assignments = [region, wide_area].into_iter().collect();
-    Orders { group: group(), epoch: 1, assignments }
+    Orders { group: group(), epoch: 1, delivery: Delivery::Reliable, assignments }
 }
 
 fn survey_part() -> SurveyPart {

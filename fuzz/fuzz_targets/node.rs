@@ -11,7 +11,7 @@ use quilt_proto::{Config, Group, HostId, Incarnation, Limits, Node};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut driver = Driver::new(Node::new(config(), 1));
-    let group = Group { name: "fuzz".into(), bootstrap: address(255), create: true };
+    let group = Group::new("fuzz", address(255));
     let Ok(id) = driver.machine.join(driver.now, group.clone()) else { panic!("cannot join") };
     driver.settle();
     for op in Op::list(bytes) {

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use mio::Registry;
 use mio::event::Event;
 use quilt_proto::survey::NotMember;
-use quilt_proto::{
-    Counters, Group, GroupId, HostId, Notice, Place, PublishError, PublishOptions, Seq,
-};
+use quilt_proto::{Counters, GroupId, HostId, Notice, Place, PublishError, PublishOptions, Seq};
 use quilt_sockets::{Listening, seed};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -50,7 +48,7 @@ impl Node {
         let listening = Listening::bind(options.bind)?;
         let address = listening.address_towards(bootstrap);
         let receive_buffer = listening.receive_buffer_bytes;
-        let group = Group { name: url.group().into(), bootstrap, create: options.create };
+        let group = options.group(url.group(), bootstrap);
         let machine = options.node(address, seed());
         let mut driver = Driver::new(machine, listening, registry, tokens)
             .map_err(|source| BindError { address, source })?;

@@ -38,6 +38,7 @@ fn word() -> Frame {
             incarnation,
             low: Seq(9),
             next: Seq(900),
+            mark: Seq(900),
             missing: missing.into_iter().collect(),
         }
     };

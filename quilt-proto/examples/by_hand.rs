@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     for node in &mut world.nodes {
-        let group = Group { name: "tea".into(), bootstrap: address(0), create: true };
+        let group = Group::new("tea", address(0));
         node.join(world.now, group)?;
     }
     world.run_for(Duration::from_secs(2));

@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             config.nics[0].euid = surroundings(site);
             let seed = u64::from(site) << 8 | u64::from(number);
             let host = network.add_node(address, Node::new(config, seed));
-            let group = Group { name: "news".into(), bootstrap: service, create: true };
+            let group = Group::new("news", service);
             network.call(host, |node, now| node.join(now, group)).map(|_| host)
         })
         .into_iter()

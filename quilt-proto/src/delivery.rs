@@ -1,12 +1,91 @@
 //! What an application asks of a group and of a message: delivery, history, priority, deadline.
 
+use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
+
+/// What a group promises its applications. It is chosen for the whole group: the wish of the host
+/// that comes first settles it, see [`Group::delivery`](crate::Group).
+///
+/// In each of them no message comes twice, and what comes is what was published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Delivery {
+    /// Messages are delivered as they come. Nothing is repaired, nothing put in order, and nobody is
+    /// told of what did not come.
+    BestEffort,
+    /// From one source messages come in rising order. A late one is waited for, 50 ms; then those
+    /// that are missing are announced as a gap. Nothing is repaired.
+    Ordered,
+    /// As [`Ordered`](Self::Ordered), but what is missing is repaired from the windows of neighbours,
+    /// and becomes a gap only where nobody near has it when the repair deadline (3 s) passes. The
+    /// default.
+    #[default]
+    Reliable,
+}
+
+impl Delivery {
+    /// All of them, the weakest promise first.
+    pub const ALL: [Self; 3] = [Self::BestEffort, Self::Ordered, Self::Reliable];
+
+    /// Its name for people and machines: lower case, with a hyphen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BestEffort => "best-effort",
+            Self::Ordered => "ordered",
+            Self::Reliable => "reliable",
+        }
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Reads a [`Delivery::name`].
+impl FromStr for Delivery {
+    type Err = UnknownDelivery;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDelivery> {
+        Self::ALL.into_iter().find(|delivery| delivery.name() == text).ok_or(UnknownDelivery)
+    }
+}
+
+/// A word that is no [`Delivery::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownDelivery;
+
+impl fmt::Display for UnknownDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is one of best-effort, ordered, reliable")
+    }
+}
+
+impl core::error::Error for UnknownDelivery {}
+
+/// What a host that joins wants of what was published before it. It is given from the windows of
+/// its neighbours, so it reaches back no further than they do, and comes before [everything that is
+/// published from here on](crate::Notice::Joined).
+///
+/// Where a group repairs nothing, this part of its messages is asked for all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// Nothing. The default.
+    #[default]
+    None,
+    /// So many messages of each source, the latest ones.
+    Last(u32),
+    /// Of each source, the latest message that was published as a mark
+    /// ([`PublishOptions::mark`]), and what follows it; nothing of sources without one.
+    FromMark,
+}
 
 /// How urgent a message is. In each queue a class goes ahead of those below it; see
 /// [`Priority::MAX_PASSED_OVER`] for what the lower ones get all the same.
 ///
 /// Messages of one source and one class leave a queue in the order in which they were published. In
-/// a group that keeps the order of a source a
+/// a group that keeps the order of a source ([`Delivery::Ordered`], [`Delivery::Reliable`]) a
 /// message waits at the receiver for those before it whatever its class, so there a class speeds up
 /// one source, or one group, against another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,8 @@
 //! for every protocol. Pushing to every partner would bring each fragment once a partner, so hosts
 //! trim it as Plumtree does (Leitão, Pereira, Rodrigues, SRDS 2007): whoever brings a fragment
 //! second is told to stop ([`Prune`](Frame::Prune)), whoever had to be asked for one is told to
-//! push again ([`Graft`](Frame::Graft)). What is left is a spanning tree inside the mesh, which
+//! push again ([`Graft`](Frame::Graft)), and so is, where nothing is asked for, whoever has what did
+//! not come. What is left is a spanning tree inside the mesh, which
 //! the mesh mends.
 //!
 //! Differs from the paper: the original asks for each segment in one-second cycles, which cost it

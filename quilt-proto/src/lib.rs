@@ -25,7 +25,7 @@
 //!     let address = SocketAddr::from(([10, 0, 0, n], 7400));
 //!     let config = Config::new(HostId([n; 32]), Incarnation(1), address);
 //!     let host = network.add_node(address, Node::new(config, n.into()));
-//!     let news = Group { name: "news".into(), bootstrap: service, create: true };
+//!     let news = Group::new("news", service);
 //!     network.call(host, |node, now| node.join(now, news)).expect("its first group");
 //!     host
 //! });
@@ -72,7 +72,7 @@ pub mod wire;
 
 pub use bootstrap::{Bootstrap, BootstrapConfig, GroupView, PatchView};
 pub use counters::{Counter, Counters, Fault};
-pub use delivery::{Priority, PublishOptions};
+pub use delivery::{Delivery, History, Priority, PublishOptions, UnknownDelivery};
 pub use event::{Action, Event, LinkError, Machine, Transmit};
 pub use id::{
     FragmentId, GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Seq, Source,

@@ -18,9 +18,9 @@ use crate::protocol::Registry;
 use crate::survey::NotMember;
 use crate::wire::{Contact, Data, Frame, Hello, Nic};
 use crate::{
-    Action, Counters, Event, GroupId, HostId, Incarnation, JoinError, Limits, LinkId, Machine,
-    Notice, PatchId, Place, PublishError, PublishOptions, Rng, Seq, Standing, Time, Transmit,
-    Usage,
+    Action, Counters, Delivery, Event, GroupId, History, HostId, Incarnation, JoinError, Limits,
+    LinkId, Machine, Notice, PatchId, Place, PublishError, PublishOptions, Rng, Seq, Standing,
+    Time, Transmit, Usage,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -78,8 +78,22 @@ pub struct Group {
     pub name: String,
     /// The group's bootstrap service, by UDP and TCP.
     pub bootstrap: SocketAddr,
-    /// Create the group if nobody is in it.
+    /// Create the group if nobody is in it. Default true.
     pub create: bool,
+    /// What the group is to promise. The first host's wish settles it for all, for as long as
+    /// somebody is in the group; whoever wishes something else afterwards is rejected. Default
+    /// `None`: whatever the group has, and [`Delivery::Reliable`] where this host is the first.
+    pub delivery: Option<Delivery>,
+    /// What is wanted of what was published before. Default nothing.
+    pub history: History,
+}
+
+impl Group {
+    /// A group with the defaults.
+    pub fn new(name: impl Into<String>, bootstrap: SocketAddr) -> Self {
+        let history = History::default();
+        Self { name: name.into(), bootstrap, create: true, delivery: None, history }
+    }
 }
 
 /// What all memberships of a host share.

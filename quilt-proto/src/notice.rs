@@ -1,7 +1,9 @@
 //! What the application is told.
 
 use crate::survey::Survey;
-use crate::{GroupId, HostId, HostTag, Incarnation, LinkError, PatchId, ProtocolId, Seq, Source};
+use crate::{
+    Delivery, GroupId, HostId, HostTag, Incarnation, LinkError, PatchId, ProtocolId, Seq, Source,
+};
 use alloc::string::String;
 use bytes::{Buf, Bytes, BytesMut};
 use core::fmt;
@@ -13,10 +15,11 @@ use smallvec::SmallVec;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// A message of the group. From one source they come in rising order of `seq`.
+    /// A message of the group. From one source they come in rising order of `seq`, but in a group of
+    /// [`Delivery::BestEffort`].
     Message(Message),
     /// Messages that will not come any more. Every message after admission is delivered once or
-    /// lies in exactly one gap.
+    /// lies in exactly one gap, but in a group of [`Delivery::BestEffort`], which announces none.
     Gap {
         /// The stream they belong to.
         source: Source,
@@ -50,8 +53,9 @@ pub enum Notice {
         /// Which.
         host: HostId,
     },
-    /// The application reads too slowly: messages left the window before it took them. A
-    /// [`Notice::Gap`] names them.
+    /// The application reads too slowly: messages left the window before it took them. Said once for
+    /// each stretch; the [`Notice::Gap`] that names them follows, but in a group that announces none
+    /// ([`Delivery::BestEffort`]).
     Lagged {
         /// The stream they belong to.
         source: Source,
@@ -136,6 +140,8 @@ pub struct Place {
     pub protocol: ProtocolId,
     /// What the host does there.
     pub role: Role,
+    /// What the group promises; the same as long as the host is in it.
+    pub delivery: Delivery,
 }
 
 /// What a host does in its regional patch.
@@ -170,6 +176,8 @@ pub enum GapCause {
     SourceReset,
     /// Their deadline passed before they were here.
     Expired,
+    /// They did not come in time, in a group that repairs nothing.
+    NotInTime,
 }
 
 impl fmt::Display for GapCause {
@@ -180,6 +188,7 @@ impl fmt::Display for GapCause {
             Self::Lagged => "the application did not take them in time",
             Self::SourceReset => "their source started anew",
             Self::Expired => "their deadline passed before they were here",
+            Self::NotInTime => "they did not come in time, and the group repairs nothing",
         })
     }
 }
@@ -301,6 +310,12 @@ pub enum EvictCause {
     Replaced,
     /// The administrator closed the group.
     GroupClosed,
+    /// The bootstrap service had lost its memory and took this host into a group that promises
+    /// something else; join again.
+    OtherDelivery {
+        /// What the group promises.
+        has: Delivery,
+    },
 }
 
 /// Why the group did not take a host in.
@@ -321,6 +336,12 @@ pub enum RejectCause {
     NoProtocol,
     /// The group is full.
     Full,
+    /// The group promises something else than this host wished for. Join without a wish, or with
+    /// what the group has, or join another group.
+    OtherDelivery {
+        /// What the group promises.
+        has: Delivery,
+    },
     /// The bootstrap service speaks another version of the wire format.
     ForeignVersion {
         /// The version it speaks.
@@ -340,6 +361,9 @@ impl fmt::Display for RejectCause {
                 f.write_str("no protocol that the policy allows can run on this host")
             }
             Self::Full => f.write_str("the group is full"),
+            Self::OtherDelivery { has } => {
+                write!(f, "the group is {has}, as its first host settled, and not as wished here")
+            }
             Self::ForeignVersion { version } => write!(
                 f,
                 "the bootstrap service speaks version {version} of the wire format, this host \

@@ -93,6 +93,12 @@ pub trait Protocol: Send + 'static {
         let _ = (cx, from, fragment);
     }
 
+    /// `host` has a fragment that did not come here in time, and it will not be asked for: the group
+    /// repairs nothing. Where fragments travel along a part of the links only, it is the wrong part.
+    fn on_missed(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId) {
+        let _ = (cx, host);
+    }
+
     /// A deadline set with [`Cx::set_timer`] has come.
     fn on_timer(&mut self, cx: &mut Cx<'_, Self::Timer>, timer: Self::Timer) {
         let _ = (cx, timer);

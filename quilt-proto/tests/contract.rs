@@ -107,8 +107,7 @@ impl Wire {
     }
 
     fn join(&mut self, host: usize) {
-        let (name, bootstrap) = (world::GROUP.into(), world::service_address());
-        let group = Group { name, bootstrap, create: true };
+        let group = Group::new(world::GROUP, world::service_address());
         let now = self.now;
         let node = self.hosts[host].machine.node().expect("a node");
         node.join(now, group).expect("a first join");
@@ -328,7 +327,7 @@ impl Wire {
             3 => {
                 let missing = (low < next).then_some(Range { from: low, to: low.next() });
                 let missing = missing.into_iter().collect();
-                let held = Held { host, incarnation, low, next, missing };
+                let held = Held { host, incarnation, low, next, mark: low, missing };
                 Frame::Held { group, patch, more: a % 2 == 0, sources: vec![held] }
             }
             4 => {

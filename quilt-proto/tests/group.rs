@@ -5,13 +5,14 @@
 mod world;
 
 use quilt_proto::{
-    Action, Bootstrap, BootstrapConfig, Counter, Event, GapCause, Group, GroupId, Limits, Machine,
-    Notice, PatchId, Policy, ProtocolId, PublishOptions, RejectCause, Role, Trouble,
+    Action, Bootstrap, BootstrapConfig, Counter, Delivery, Event, GapCause, Group, GroupId,
+    History, Limits, Machine, Notice, PatchId, Policy, Priority, ProtocolId, PublishError,
+    PublishOptions, RejectCause, Role, Trouble,
 };
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
-use world::{Site, World, bootstrap, service_address};
+use world::{GROUP, Site, World, bootstrap, service_address};
 
 #[test]
 fn four_sites_form_their_patches_and_everybody_gets_every_message() {
@@ -253,7 +254,7 @@ fn two_protocols_share_one_stream_and_one_leaving_does_not_disturb_the_other() {
     let trees = BootstrapConfig { policy, ..BootstrapConfig::default() };
     let trees_at = SocketAddr::from(([10, 0, 0, 2], 7_400));
     world.net.add_bootstrap(trees_at, Bootstrap::new(trees, 8));
-    let sport = Group { name: "sport".into(), bootstrap: trees_at, create: true };
+    let sport = Group::new("sport", trees_at);
     for host in 0..2 {
         world
             .net
@@ -337,7 +338,7 @@ fn a_join_without_a_bootstrap_service_is_rejected_within_five_seconds() {
 #[test]
 fn a_group_that_nobody_is_in_is_unknown_to_whoever_does_not_create_it() {
     let mut world = World::new(11, &[Site::plain(1)]);
-    let group = Group { name: "nwes".into(), bootstrap: service_address(), create: false };
+    let group = Group { create: false, ..Group::new("nwes", service_address()) };
     world.net.call(world.hosts[0], |node, now| node.join(now, group)).expect("a join");
     world.run(1_000);
     assert_eq!(world.told[0], [Notice::Rejected { cause: RejectCause::UnknownGroup }]);
@@ -383,4 +384,212 @@ fn delivered_and_gapped_messages_are_counted_as_the_application_hears_of_them() 
     world.check_all_delivered();
     assert_eq!(world.sum(Counter::MessagesDelivered), 2 * 7);
     assert_eq!(world.sum(Counter::MessagesGapped), 0);
+}
+
+/// Hosts of one group with these wishes, all admitted one after the other.
+fn world_with(seed: u64, sites: &[Site], wish: Option<Delivery>) -> World {
+    let mut world = World::new(seed, sites);
+    for host in 0..world.hosts.len() {
+        let group = Group::new(GROUP, service_address());
+        world.join_as(host, Group { delivery: wish, ..group });
+    }
+    world.run(4_000);
+    assert!((0..world.hosts.len()).all(|host| world.is_joined(host)));
+    world
+}
+
+fn messages(told: &[Notice]) -> Vec<u64> {
+    let seq = |notice: &Notice| match notice {
+        Notice::Message(message) => Some(message.seq.0),
+        _ => None,
+    };
+    told.iter().filter_map(seq).collect()
+}
+
+#[test]
+fn whoever_wishes_another_delivery_than_the_group_has_is_told_what_it_has() {
+    let mut world = World::new(23, &[Site::plain(3)]);
+    let group = || Group::new(GROUP, service_address());
+    world.join_as(0, Group { delivery: Some(Delivery::Ordered), ..group() });
+    world.run(500);
+    world.join_as(1, group());
+    world.join_as(2, Group { delivery: Some(Delivery::Reliable), ..group() });
+    world.run(2_000);
+    assert!((0..2).all(|host| world.place(host).delivery == Delivery::Ordered));
+    let cause = RejectCause::OtherDelivery { has: Delivery::Ordered };
+    assert_eq!(world.told[2], [Notice::Rejected { cause }]);
+}
+
+#[test]
+fn best_effort_asks_for_nothing_announces_nothing_and_delivers_nothing_twice() {
+    let mut world = world_with(24, &[Site::multicast(8)], Some(Delivery::BestEffort));
+    world.net.set_loss_permille(100);
+    world.told.iter_mut().for_each(Vec::clear);
+    for _ in 0..200 {
+        world.publish(0, 100);
+        world.run(5);
+    }
+    world.run(4_000);
+    assert_eq!(world.sum(Counter::FragmentsPulled), 0);
+    for told in &world.told[1..] {
+        let mut seqs = messages(told);
+        assert_eq!(seqs.len(), told.len(), "{told:?}");
+        assert!((150..200).contains(&seqs.len()), "{} of 200 at a loss of a tenth", seqs.len());
+        seqs.sort_unstable();
+        seqs.dedup();
+        assert_eq!(seqs.len(), told.len());
+    }
+}
+
+#[test]
+fn an_ordered_group_asks_for_nothing_and_announces_each_hole_soon() {
+    let mut world = world_with(25, &[Site::multicast(8)], Some(Delivery::Ordered));
+    world.net.set_loss_permille(100);
+    world.told.iter_mut().for_each(Vec::clear);
+    for _ in 0..200 {
+        world.publish(0, 100);
+        world.run(5);
+    }
+    // The last heads may be lost a few times; then no hole waits for longer than 50 ms.
+    world.run(1_000);
+    assert_eq!(world.sum(Counter::FragmentsPulled), 0);
+    for told in &world.told[1..] {
+        let mut next = 0;
+        for notice in told {
+            let (from, to) = match notice {
+                Notice::Message(message) => (message.seq.0, message.seq.0),
+                Notice::Gap { from, to, cause: GapCause::NotInTime, .. } => (from.0, to.0),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(from, next);
+            next = to + 1;
+        }
+        assert_eq!(next, 200);
+        assert!(messages(told).len() < 200, "nothing was lost");
+    }
+}
+
+#[test]
+fn a_mesh_heals_also_where_nothing_is_asked_for() {
+    for seed in 0..4 {
+        for delivery in [Delivery::BestEffort, Delivery::Ordered] {
+            let mut world = World::new(30 + seed, &[Site::plain(6)]);
+            for host in 0..6 {
+                let group = Group::new(GROUP, service_address());
+                world.join_as(host, Group { delivery: Some(delivery), ..group });
+            }
+            // As soon as they are admitted, while the mesh still looks for its shape.
+            while !(0..6).all(|host| world.is_joined(host)) {
+                world.run(10);
+            }
+            for _ in 0..300 {
+                world.publish(0, 1_000);
+                world.run(5);
+            }
+            world.run(1_000);
+            assert_eq!(world.sum(Counter::FragmentsPulled), 0);
+            for told in &world.told[1..] {
+                let late = messages(told).into_iter().filter(|&seq| seq >= 150).count();
+                assert_eq!(late, 150, "{delivery}, seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_urgent_message_overtakes_those_that_wait() {
+    let mut world = world_with(26, &[Site::plain(2)], Some(Delivery::BestEffort));
+    world.told.iter_mut().for_each(Vec::clear);
+    let group = world.group;
+    world.net.call(world.hosts[0], |node, now| {
+        for _ in 0..50 {
+            node.publish(now, group, vec![7; 1_000].into()).expect("room");
+        }
+        let options = PublishOptions { priority: Priority::Urgent, ..PublishOptions::default() };
+        node.publish_with(now, group, "fire".into(), options).expect("room");
+    });
+    world.run(500);
+    let seqs = messages(&world.told[1]);
+    assert_eq!((seqs.len(), seqs[0]), (51, 50), "{seqs:?}");
+}
+
+#[test]
+fn a_newcomer_is_given_the_history_that_it_wants() {
+    for delivery in Delivery::ALL {
+        let mut world = World::new(27, &[Site::plain(5)]);
+        for host in 0..3 {
+            let group = Group::new(GROUP, service_address());
+            world.join_as(host, Group { delivery: Some(delivery), ..group });
+        }
+        world.run(4_000);
+        let group = world.group;
+        for seq in 0..30 {
+            let options = PublishOptions { mark: seq == 21, ..PublishOptions::default() };
+            let publish = |node: &mut quilt_proto::Node, now| {
+                node.publish_with(now, group, vec![seq; 2_000].into(), options)
+            };
+            world.net.call(world.hosts[0], publish).expect("room");
+            world.run(20);
+        }
+        world.run(1_000);
+        let wants = |history| Group { history, ..Group::new(GROUP, service_address()) };
+        world.join_as(3, wants(History::Last(5)));
+        world.join_as(4, wants(History::FromMark));
+        world.run(3_000);
+        let publish = |node: &mut quilt_proto::Node, now| node.publish(now, group, "new".into());
+        world.net.call(world.hosts[0], publish).expect("room");
+        world.run(2_000);
+        for (host, first) in [(3, 25), (4, 21)] {
+            let mut seqs = messages(&world.told[host]);
+            seqs.sort_unstable();
+            assert_eq!(seqs, (first..=30).collect::<Vec<u64>>(), "{delivery}, host {host}");
+            let gaps = world.told[host].iter().any(|told| matches!(told, Notice::Gap { .. }));
+            assert!(!gaps, "{delivery}: {:?}", world.told[host]);
+        }
+    }
+}
+
+#[test]
+fn an_application_that_reads_nothing_for_ten_seconds_is_told_once_what_it_missed() {
+    let limits = Limits { window_messages: 256, ..Limits::default() };
+    let mut world = World::with_limits(28, &[Site::plain(5)], limits);
+    world.join_all();
+    world.net.set_reads(world.hosts[3], false);
+    world.told.iter_mut().for_each(Vec::clear);
+    for _ in 0..1_000 {
+        world.publish(0, 1_500);
+        world.run(10);
+    }
+    world.run(500);
+    world.alive[3] = false;
+    world.check_all_delivered();
+    world.net.set_reads(world.hosts[3], true);
+    world.run(0);
+    let told = &world.told[3];
+    let [Notice::Lagged { messages: lagged, .. }, Notice::Gap { from, to, cause, .. }, rest @ ..] =
+        &told[..]
+    else {
+        panic!("{:?}", &told[..3]);
+    };
+    assert_eq!((from.0, to.0 + 1, *cause), (0, *lagged, GapCause::Lagged));
+    assert_eq!(messages(rest), (*lagged..1_000).collect::<Vec<u64>>());
+    assert_eq!(rest.len() as u64, 1_000 - lagged);
+}
+
+#[test]
+fn a_message_of_the_maximum_size_is_taken_and_one_byte_more_is_not() {
+    let limits = Limits { message_bytes: 50_000, ..Limits::default() };
+    let mut world = World::with_limits(29, &[Site::plain(2)], limits);
+    world.join_all();
+    let group = world.group;
+    let publish = |world: &mut World, len| {
+        let body = bytes::Bytes::from(vec![7; len]);
+        world.net.call(world.hosts[0], |node, now| node.publish(now, group, body))
+    };
+    let refused = publish(&mut world, 50_001);
+    assert_eq!(refused, Err(PublishError::TooLarge { len: 50_001, max: 50_000 }));
+    assert_eq!(publish(&mut world, 50_000).expect("room").0, 0, "the refused one took no number");
+    world.told.iter_mut().for_each(Vec::clear);
+    world.run(1_000);
+    assert_eq!(messages(&world.told[1]), [0]);
 }

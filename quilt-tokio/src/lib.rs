@@ -49,7 +49,8 @@ pub use bootstrap::Bootstrap;
 pub use node::{Node, Sender};
 pub use quilt_proto as proto;
 pub use quilt_proto::{
-    BootstrapConfig, Counters, Message, Notice, Place, Priority, PublishError, PublishOptions,
+    BootstrapConfig, Counters, Delivery, History, Message, Notice, Place, Priority, PublishError,
+    PublishOptions,
 };
 pub use quilt_sockets::{BindError, JoinError, Options, SystemCalls, Url, UrlError};
 

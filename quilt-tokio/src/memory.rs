@@ -4,7 +4,7 @@ use crate::driver::{Carrier, Driver, Task};
 use crate::node::resolve;
 use crate::{Bootstrap, BootstrapConfig, JoinError, Node, Options, Url};
 use bytes::Bytes;
-use quilt_proto::{Action, Event, Group, LinkError, LinkId, Machine, Time};
+use quilt_proto::{Action, Event, LinkError, LinkId, Machine, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,10 +48,10 @@ impl Network {
     pub async fn join(&self, url: &Url, options: Options) -> Result<Node, JoinError> {
         let bootstrap = resolve(url).await?;
         let address = self.next_address();
-        let create = options.create;
+        let group = options.group(url.group(), bootstrap);
         let node = Node::new(options, address);
         self.attach(node.driver(), address);
-        node.admit(Group { name: url.group().into(), bootstrap, create }).await
+        node.admit(group).await
     }
 
     fn next_address(&self) -> SocketAddr {

@@ -35,12 +35,12 @@ impl Node {
         let bootstrap = resolve(url).await?;
         let listening = Listening::bind(options.bind)?;
         let (bound, receive_buffer) = (listening.address, listening.receive_buffer_bytes);
-        let create = options.create;
+        let group = options.group(url.group(), bootstrap);
         let mut node = Self::new(options, listening.address_towards(bootstrap));
         node.receive_buffer = receive_buffer;
         Sockets::drive(listening, node.driver())
             .map_err(|source| BindError { address: bound, source })?;
-        node.admit(Group { name: url.group().into(), bootstrap, create }).await
+        node.admit(group).await
     }
 
     /// A node that is in no group and has nothing under it yet.

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listening = Listening::bind(any_port)?;
         let node = Options::default().node(listening.address, seed());
         let mut host = Host::new(node, listening)?;
-        let group = Group { name: "tea".into(), bootstrap, create: true };
+        let group = Group::new("tea", bootstrap);
         host.machine.join(host.clock.now(), group)?;
         Ok(host)
     };

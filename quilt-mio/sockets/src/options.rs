@@ -3,7 +3,7 @@
 use quilt_proto::euid::Euid;
 use quilt_proto::protocol::Registry;
 use quilt_proto::wire::Nic;
-use quilt_proto::{Config, HostId, Incarnation, Limits, Node, Rng};
+use quilt_proto::{Config, Delivery, Group, History, HostId, Incarnation, Limits, Node, Rng};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
@@ -31,6 +31,11 @@ pub struct Options {
     pub publish_bytes_per_second: u64,
     /// Create the group if nobody is in it. Default true.
     pub create: bool,
+    /// What the group is to promise; the first host's wish settles it. Default `None`: whatever the
+    /// group has.
+    pub delivery: Option<Delivery>,
+    /// What is wanted of what was published before. Default nothing.
+    pub history: History,
 }
 
 impl Default for Options {
@@ -46,11 +51,19 @@ impl Default for Options {
             limits: Limits::default(),
             publish_bytes_per_second: 12_500_000,
             create: true,
+            delivery: None,
+            history: History::None,
         }
     }
 }
 
 impl Options {
+    /// The group that they ask for.
+    pub fn group(&self, name: &str, bootstrap: SocketAddr) -> Group {
+        let (create, delivery, history) = (self.create, self.delivery, self.history);
+        Group { create, delivery, history, ..Group::new(name, bootstrap) }
+    }
+
     /// A node as they describe it, which others reach at `address`. What is random in it follows
     /// from `seed`.
     pub fn node(self, address: SocketAddr, seed: u64) -> Node {

@@ -79,6 +79,7 @@ impl Star {
             incarnation,
             low: Seq(0),
             next: Seq(0),
+            mark: Seq(0),
             missing: [].into_iter().collect(),
         };
         let (group, patch) = (self.group, self.patch);
@@ -239,7 +240,7 @@ impl Hosts {
 
     fn join(&mut self, host: usize, name: &str) -> GroupId {
         let bootstrap = address(self.nodes.len());
-        let group = Group { name: name.into(), bootstrap, create: true };
+        let group = Group::new(name, bootstrap);
         let id = self.nodes[host].join(self.now, group).expect("a first join");
         self.drain(host);
         id

@@ -89,7 +89,9 @@ impl Directory {
                 return Err(Refusal::Full);
             }
         }
-        let group = self.groups.entry(id).or_insert_with(|| Group::new(id));
+        let delivery = report.delivery.unwrap_or_default();
+        let group = self.groups.entry(id).or_insert_with(|| Group::new(id, delivery));
+        group.agree(report)?;
         let stood: BTreeSet<PatchId> = group.patches_of(report.host).collect();
         let admitted = group.admit(now, &self.config, path, report);
         let stands: BTreeSet<PatchId> = group.patches_of(report.host).collect();

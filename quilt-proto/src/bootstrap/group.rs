@@ -5,8 +5,8 @@ use super::{
 };
 use crate::euid::Euid;
 use crate::survey::Parent;
-use crate::wire::{Nic, Report, Scope};
-use crate::{GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Time};
+use crate::wire::{Nic, Refusal, Report, Scope};
+use crate::{Delivery, GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -23,6 +23,10 @@ pub(super) struct Group {
     pub(super) patches: BTreeMap<PatchId, Patch>,
     /// How many hosts have joined so far: the join order.
     pub(super) joins: u64,
+    /// What it promises.
+    pub(super) delivery: Delivery,
+    /// A host that was in the group before the service knew it has said what that is.
+    pub(super) is_settled: bool,
 }
 
 /// A host of a group.
@@ -183,14 +187,34 @@ impl Patch {
 }
 
 impl Group {
-    pub(super) fn new(id: GroupId) -> Self {
+    pub(super) fn new(id: GroupId, delivery: Delivery) -> Self {
         Self {
             id,
+            delivery,
+            is_settled: false,
             hosts: BTreeMap::new(),
             tags: BTreeMap::new(),
             patches: BTreeMap::new(),
             joins: 0,
         }
+    }
+
+    /// Whether a host that comes can live with what the group promises. In a group that was there
+    /// before this life of the service, the first host that says so settles that anew: it is one of
+    /// many, and those who were taken in meanwhile are few.
+    ///
+    /// # Errors
+    /// It wishes something else.
+    pub(super) fn agree(&mut self, report: &Report) -> Result<(), Refusal> {
+        let said = report.delivery.unwrap_or(self.delivery);
+        if report.memberships.is_empty() && said != self.delivery {
+            return Err(Refusal::Delivery(self.delivery));
+        }
+        let was_there = !report.memberships.is_empty() && !self.hosts.contains_key(&report.host);
+        if was_there && !core::mem::replace(&mut self.is_settled, true) {
+            self.delivery = said;
+        }
+        Ok(())
     }
 
     /// The regional patches that a host is in.

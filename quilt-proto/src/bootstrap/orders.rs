@@ -13,7 +13,8 @@ impl Group {
         let sews = host.sews.map(|nic| Place { patch: PatchId::INTER_PATCH, nic });
         let places = host.places.iter().copied().chain(sews);
         let assignments = places.filter_map(|place| self.assignment(id, host, place, rng));
-        Some(Orders { group: self.id, epoch, assignments: assignments.collect() })
+        let (group, delivery) = (self.id, self.delivery);
+        Some(Orders { group, epoch, delivery, assignments: assignments.collect() })
     }
 
     fn assignment(

@@ -1,5 +1,6 @@
 //! The directory and the service as hosts see them.
 
+mod delivery;
 mod formation;
 mod hosts;
 mod representatives;

@@ -324,6 +324,10 @@ impl Protocol for Mesh {
         }
     }
 
+    fn on_missed(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        self.graft(cx, host);
+    }
+
     fn on_timer(&mut self, cx: &mut Cx<'_>, timer: Timer) {
         match timer {
             Timer::Fill => self.fill(cx),

@@ -18,8 +18,8 @@ use crate::counters::{Counter, Fault};
 use crate::protocol::{Arrival, Effect, ErasedProtocol, Lent};
 use crate::wire::{Contact, Data, Frame, Pull, Report, Scope};
 use crate::{
-    GroupId, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError, PublishOptions,
-    RejectCause, Role, Seq, Source, Standing, Time, Trouble, Usage,
+    Delivery, GroupId, History, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError,
+    PublishOptions, RejectCause, Role, Seq, Source, Standing, Time, Trouble, Usage,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -62,6 +62,10 @@ enum Stage {
 pub(super) struct Member {
     id: GroupId,
     create: bool,
+    /// What this host wishes the group to promise; what it promises, once that is known.
+    delivery: Option<Delivery>,
+    /// What it wants of what was published before.
+    history: History,
     stage: Stage,
     client: Client,
     patches: BTreeMap<PatchId, Patch>,
@@ -106,10 +110,12 @@ impl Member {
         Self {
             id,
             create: group.create,
+            delivery: group.delivery,
+            history: group.history,
             stage: Stage::Joining,
             client: Client::new(now, group.bootstrap),
             patches: BTreeMap::new(),
-            window: Window::new(limits, host.config.host, host.config.incarnation),
+            window: Window::new(limits, host.config.host, host.config.incarnation, group.history),
             repair: Repair::default(),
             help: Help::default(),
             broken: Broken::new(),
@@ -448,6 +454,7 @@ impl Member {
             incarnation: config.incarnation,
             cookie: self.client.cookie(),
             create: self.create || self.stage != Stage::Joining,
+            delivery: self.delivery,
             addresses: config.addresses.clone(),
             nics: config.nics.clone(),
             protocols: protocols.take(Report::MAX_PROTOCOLS).collect(),
@@ -482,6 +489,11 @@ impl Member {
 
     /// Goes, whatever still waits.
     fn finish(&mut self, env: &mut Env<'_>) {
+        self.depart(env, Notice::Left);
+    }
+
+    /// Says farewell to the bootstrap service, and is over.
+    fn depart(&mut self, env: &mut Env<'_>, parting: Notice) {
         self.leave_patches(env, |_| true);
         let farewell = Frame::Depart {
             group: self.id,
@@ -490,7 +502,7 @@ impl Member {
             cookie: self.client.cookie(),
         };
         self.client.send(env.now, &mut env.host.rng, env.links, &farewell);
-        self.end(env, Notice::Left);
+        self.end(env, parting);
     }
 
     fn reject(&mut self, env: &mut Env<'_>, cause: RejectCause) {

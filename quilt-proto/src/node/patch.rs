@@ -4,7 +4,9 @@ use super::Host;
 use super::links::Links;
 use crate::protocol::{Effect, ErasedProtocol, Lent, Peer, Peers, Setup, Timers};
 use crate::wire::{Assignment, Contact, Membership, Scope};
-use crate::{HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Standing, Time, Unusable};
+use crate::{
+    History, HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Standing, Time, Unusable,
+};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -20,6 +22,10 @@ const WORD_SPACING: Duration = Duration::from_millis(100);
 const MAX_WORD_INTERVAL: Duration = Duration::from_secs(10);
 /// A host that no member told of the sources' heads by then counts as admitted all the same.
 const FIRST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A host that wants what was published before it waits so long for further members' words after the
+/// first one. Guess: ten round trips within a region.
+const HISTORY_WAIT: Duration = Duration::from_millis(100);
 
 /// Losses within this time count as one (the pacer reacts as often).
 const LOSS_WINDOW: Duration = Duration::from_millis(50);
@@ -230,9 +236,11 @@ impl Patch {
         self.multicast.filter(|_| self.losses.len() >= half)
     }
 
-    /// A member told all that it holds.
-    pub(super) fn on_word(&mut self) {
-        self.first_word = None;
+    /// A member told all that it holds. Where the past is wanted, others may hold more of it.
+    pub(super) fn on_word(&mut self, now: Time, history: History) {
+        let wait = now + HISTORY_WAIT;
+        let until = self.first_word.filter(|_| history != History::None);
+        self.first_word = until.map(|until| until.min(wait));
     }
 
     /// There is news to tell.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// How often holes are looked through while there are any.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 /// A hole younger than this may be filled by what is under way. How long that takes is learned: the
 /// time grows by half with each fragment that came unasked after all, and shrinks by a sixteenth
 /// with each that did not.
@@ -30,6 +30,8 @@ const MAX_ASKED: usize = 512;
 const MAX_ASKED_OF_ONE: usize = 128;
 /// Holes that are looked at in one go; the others have their turn the next time.
 const MAX_LOOKED: usize = 1_024;
+/// Late messages that are looked at in one go; more of them say no more.
+const MAX_LATE: usize = 64;
 /// Fragments of one message that one entry of a request brings at most.
 pub(super) const MAX_SERVED: u16 = 64;
 /// The first pause before somebody is asked who did not say that he has it, doubled each time.
@@ -165,6 +167,27 @@ impl Repair {
         self.next
     }
 
+    /// Who has, as it says, something that did not come here in time, and in which patch.
+    pub(super) fn holders_of_late(&self, now: Time, window: &Window) -> BTreeMap<HostId, PatchId> {
+        let mut holders = BTreeMap::new();
+        let mut looked = 0_usize;
+        window.late(now, |source, seq| {
+            looked = looked.saturating_add(1);
+            let holder = self.words.iter().find(|(_, word)| word.claims(source, seq));
+            holders.extend(holder.map(|(&host, word)| (host, word.patch)));
+            looked < MAX_LATE
+        });
+        holders
+    }
+
+    /// Asks for nothing, and has holes looked at again later, if at all.
+    pub(super) fn rest(&mut self, next: Option<Time>) {
+        self.next = next;
+        self.asked.clear();
+        self.guesses.clear();
+        self.words.values_mut().for_each(|word| word.asked = 0);
+    }
+
     /// Asks for what is missing, if it is time to. `neighbours` are those who may be asked
     /// although they did not say that they have it.
     pub(super) fn run(
@@ -179,13 +202,7 @@ impl Repair {
         if self.next.is_none_or(|next| next > now) {
             return;
         }
-        self.next = window.has_holes().then(|| now + TICK);
-        if self.next.is_none() {
-            self.asked.clear();
-            self.guesses.clear();
-            self.words.values_mut().for_each(|word| word.asked = 0);
-            return;
-        }
+        self.next = Some(now + TICK);
         self.forget_unanswered(now);
         let grace = if standby { self.grace.max(STANDBY_GRACE) } else { self.grace };
         let mut requests: BTreeMap<(HostId, PatchId), Vec<Wanted>> = BTreeMap::new();
@@ -337,18 +354,18 @@ impl Word {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Incarnation;
     use crate::node::window::Meeting;
     use crate::wire::Hello;
+    use crate::{History, Incarnation};
 
     #[test]
     fn of_many_holes_each_has_its_turn() {
         let (me, incarnation) = (HostId([0; 32]), Incarnation(1));
         let hello = Hello { host: me, incarnation, addresses: [].into_iter().collect() };
         let mut links = Links::new(hello, Limits::default());
-        let mut window = Window::new(Limits::default(), me, incarnation);
+        let mut window = Window::new(Limits::default(), me, incarnation, History::None);
         for n in 1..3 {
-            let held = Held { next: Seq(3_000), ..held(n) };
+            let held = Held { next: Seq(3_000), mark: Seq(3_000), ..held(n) };
             window.note_head(Time::ZERO, &held, Meeting::Present);
         }
         let mut repair = Repair::default();
@@ -363,7 +380,8 @@ mod tests {
 
     fn held(n: u8) -> Held {
         let (host, incarnation) = (HostId([n; 32]), Incarnation(1));
-        Held { host, incarnation, low: Seq(0), next: Seq(1), missing: [].into_iter().collect() }
+        let (low, next, mark) = (Seq(0), Seq(1), Seq(1));
+        Held { host, incarnation, low, next, mark, missing: [].into_iter().collect() }
     }
 
     #[test]

@@ -6,8 +6,8 @@ mod stream;
 
 use crate::wire::{Data, FRAGMENT_BYTES, Held, Wanted};
 use crate::{
-    Body, FragmentId, GapCause, HostId, HostTag, Incarnation, Limits, Message, Notice, PatchId,
-    Priority, PublishOptions, Seq, Source, Time, Usage,
+    Body, Delivery, FragmentId, GapCause, History, HostId, HostTag, Incarnation, Limits, Message,
+    Notice, PatchId, Priority, PublishOptions, Seq, Source, Time, Usage,
 };
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -19,6 +19,9 @@ use stream::{Next, Stream};
 /// A hole that neither filled nor moved for this long, and that nobody near can fill, becomes a
 /// gap.
 pub(crate) const REPAIR_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long a late message is waited for where nothing is repaired and the order is kept.
+pub(crate) const LATE_WAIT: Duration = Duration::from_millis(50);
 
 /// How often messages are looked through for their age.
 const AGING: Duration = Duration::from_secs(1);
@@ -92,11 +95,18 @@ pub(crate) struct Window {
     aged: Time,
     /// Streams with messages that are not whole.
     holed: BTreeSet<Source>,
+    delivery: Delivery,
+    history: History,
     limits: Limits,
 }
 
 impl Window {
-    pub(crate) fn new(limits: Limits, me: HostId, incarnation: Incarnation) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        me: HostId,
+        incarnation: Incarnation,
+        history: History,
+    ) -> Self {
         Self {
             me,
             incarnation,
@@ -111,8 +121,16 @@ impl Window {
             notices: VecDeque::new(),
             aged: Time::ZERO,
             holed: BTreeSet::new(),
+            delivery: Delivery::default(),
+            history,
             limits,
         }
+    }
+
+    /// What the group promises; settled before anything comes in.
+    pub(crate) fn set_delivery(&mut self, delivery: Delivery) {
+        debug_assert!(self.delivery == delivery || self.streams.is_empty(), "it was settled");
+        self.delivery = delivery;
     }
 
     /// Enters a message of this host's own, cut into fragments that share its bytes.
@@ -124,7 +142,8 @@ impl Window {
         options: PublishOptions,
     ) -> (Seq, u16) {
         let source = Source { host: self.me.tag(), incarnation: self.incarnation };
-        let stream = self.streams.entry(source).or_insert_with(|| Stream::own(self.me));
+        let stream =
+            self.streams.entry(source).or_insert_with(|| Stream::own(self.me, self.delivery));
         let seq = stream.head();
         let slot = Slot::published(now, origin, fragments(body), options);
         let (bytes, count) = (slot.bytes(), slot.count());
@@ -147,10 +166,8 @@ impl Window {
         }
         let max_slots = self.max_slots(source);
         let Some(stream) = self.streams.get_mut(&source) else { return Kept::Late };
-        if stream.is_unplaced() {
-            let far = seq.0 >= max_slots as u64;
-            stream.place(if meeting == Meeting::Newcomer || far { seq } else { Seq(0) });
-        }
+        let far = seq.0 >= max_slots as u64;
+        stream.place_first(if meeting == Meeting::Newcomer || far { seq } else { Seq(0) });
         let (kept, bytes, first) = stream.keep(now, data, max_slots);
         if matches!(kept, Kept::New | Kept::Over) && first {
             self.order.push_back((source, seq));
@@ -170,8 +187,16 @@ impl Window {
         let max_slots = self.max_slots(source);
         let Some(stream) = self.streams.get_mut(&source) else { return false };
         stream.introduce(held.host);
-        if stream.is_unplaced() {
-            stream.place(if meeting == Meeting::Newcomer { held.next } else { held.low });
+        match (meeting, self.history) {
+            (Meeting::Present, _) => stream.place_first(held.low),
+            (Meeting::Newcomer, History::None) => stream.place_first(held.next),
+            (Meeting::Newcomer, History::Last(count)) => {
+                let from = Seq(held.next.0.saturating_sub(count.into())).max(held.low);
+                stream.recall(now, from, held.next, max_slots);
+            }
+            (Meeting::Newcomer, History::FromMark) => {
+                stream.recall(now, held.mark, held.next, max_slots);
+            }
         }
         let news = stream.note_head(now, held, max_slots);
         self.bytes = self.bytes.saturating_sub(stream.take_freed());
@@ -229,8 +254,19 @@ impl Window {
         !self.holed.is_empty()
     }
 
-    /// Hands each hole that is older than `grace` to `visit`, the oldest message of a stream
-    /// first, until it answers false; those before message `from` are left out.
+    /// Whether others are to be asked for something that is missing.
+    pub(crate) fn has_wants(&self) -> bool {
+        match self.delivery {
+            Delivery::Reliable => self.has_holes(),
+            Delivery::BestEffort | Delivery::Ordered => {
+                let mut holed = self.holed.iter().filter_map(|source| self.streams.get(source));
+                holed.any(Stream::has_wants)
+            }
+        }
+    }
+
+    /// Hands each hole that is to be asked for and older than `grace` to `visit`, the oldest message of
+    /// a stream first, until it answers false; those before message `from` are left out.
     pub(crate) fn holes(
         &self,
         now: Time,
@@ -249,8 +285,18 @@ impl Window {
         }
     }
 
-    /// Gives up the messages whose repair deadline has passed, unless `obtainable`, and those whose
-    /// own deadline has.
+    /// Hands the messages that became late since [`LATE_WAIT`] ago to `visit`, until it answers false.
+    pub(crate) fn late(&self, now: Time, mut visit: impl FnMut(Source, Seq) -> bool) {
+        for source in &self.holed {
+            let Some(stream) = self.streams.get(source) else { continue };
+            if !stream.late(now).all(|seq| visit(*source, seq)) {
+                return;
+            }
+        }
+    }
+
+    /// Gives up the messages that are waited for no longer: those of a source that repairs them when
+    /// the repair deadline has passed, unless `obtainable`; and those whose own deadline has passed.
     pub(crate) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Source, Seq) -> bool) {
         for source in self.holed.clone() {
             let Some(stream) = self.streams.get_mut(&source) else { continue };
@@ -299,24 +345,40 @@ impl Window {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
         }
-        let after = self.served.and_then(|served| {
-            self.ready
-                .range((core::ops::Bound::Excluded(served), core::ops::Bound::Unbounded))
-                .next()
-        });
-        let source = *after.or_else(|| self.ready.first())?;
-        self.served = Some(source);
-        let next = self.streams.get_mut(&source)?.deliver();
-        self.look_at(source);
-        match next? {
-            Next::Message { seq, body } => Some(Notice::Message(Message { source, seq, body })),
+        // What was ready may have left the window.
+        for _ in 0..self.ready.len() {
+            let after = self.served.and_then(|served| {
+                self.ready
+                    .range((core::ops::Bound::Excluded(served), core::ops::Bound::Unbounded))
+                    .next()
+            });
+            let source = *after.or_else(|| self.ready.first())?;
+            self.served = Some(source);
+            let next = self.streams.get_mut(&source)?.deliver();
+            self.look_at(source);
+            if let Some(next) = next {
+                self.tell(source, next);
+                break;
+            }
+        }
+        self.notices.pop_front()
+    }
+
+    /// Puts into words what comes next of a stream.
+    fn tell(&mut self, source: Source, next: Next) {
+        match next {
+            Next::Message { seq, body } => {
+                self.notices.push_back(Notice::Message(Message { source, seq, body }));
+            }
             Next::Gap { from, to, cause } => {
-                let gap = Notice::Gap { source, from, to, cause };
-                if cause != GapCause::Lagged {
-                    return Some(gap);
+                if cause == GapCause::Lagged {
+                    let messages = to.next().distance(from);
+                    self.notices.push_back(Notice::Lagged { source, messages });
                 }
-                self.notices.push_back(gap);
-                Some(Notice::Lagged { source, messages: to.next().distance(from) })
+                self.notices.push_back(Notice::Gap { source, from, to, cause });
+            }
+            Next::Lagged { messages } => {
+                self.notices.push_back(Notice::Lagged { source, messages });
             }
         }
     }
@@ -352,7 +414,7 @@ impl Window {
             None => {}
         }
         self.lives.insert(source.host, source.incarnation);
-        let mut stream = Stream::met(host);
+        let mut stream = Stream::met(host, self.delivery);
         let past = self.past.iter().position(|(past, _)| *past == source);
         if let Some((_, cursor)) = past.and_then(|at| self.past.remove(at)) {
             stream.resume(cursor);
@@ -396,12 +458,7 @@ impl Window {
                     continue;
                 }
             };
-            self.notices.push_back(match next {
-                Next::Message { seq, body } => {
-                    Notice::Message(Message { source: before, seq, body })
-                }
-                Next::Gap { from, to, cause } => Notice::Gap { source: before, from, to, cause },
-            });
+            self.tell(before, next);
         }
         if let Some(mut stream) = self.streams.remove(&before) {
             self.slots = self.slots.saturating_sub(stream.count_slots().0);

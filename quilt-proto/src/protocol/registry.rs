@@ -74,6 +74,7 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_frame(&mut self, lent: Lent<'_>, from: HostId, body: &Bytes) -> Result<(), DecodeError>;
     fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId);
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
+    fn on_missed(&mut self, lent: Lent<'_>, host: HostId);
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]);
     fn on_connected(&mut self, lent: Lent<'_>, host: HostId);
     fn on_disconnected(&mut self, lent: Lent<'_>, host: HostId, cause: LinkError);
@@ -127,6 +128,10 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId) {
         self.call(lent, |protocol, cx| protocol.on_duplicate(cx, from, fragment));
+    }
+
+    fn on_missed(&mut self, lent: Lent<'_>, host: HostId) {
+        self.call(lent, |protocol, cx| protocol.on_missed(cx, host));
     }
 
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]) {

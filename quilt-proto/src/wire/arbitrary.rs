@@ -101,7 +101,8 @@ pub(crate) fn large_report() -> impl Strategy<Value = Report> {
 
 fn report_with(euid: impl Strategy<Value = Euid>, nics: usize) -> impl Strategy<Value = Report> {
     let nic = (ip(), euid).prop_map(|(address, euid)| Nic { address, euid });
-    let who = (group(), host(), incarnation(), any::<u64>(), any::<bool>(), addresses());
+    let wish = proptest::option::of(delivery());
+    let who = (group(), host(), incarnation(), any::<u64>(), any::<bool>(), wish, addresses());
     let what = (
         small(nic, nics),
         small(protocol(), Report::MAX_PROTOCOLS),
@@ -111,7 +112,7 @@ fn report_with(euid: impl Strategy<Value = Euid>, nics: usize) -> impl Strategy<
     );
     (who, what).prop_map(
         |(
-            (group, host, incarnation, cookie, create, addresses),
+            (group, host, incarnation, cookie, create, delivery, addresses),
             (nics, protocols, memberships, lost, parent),
         )| Report {
             group,
@@ -119,6 +120,7 @@ fn report_with(euid: impl Strategy<Value = Euid>, nics: usize) -> impl Strategy<
             incarnation,
             cookie,
             create,
+            delivery,
             addresses,
             nics,
             protocols,
@@ -181,11 +183,9 @@ fn parent() -> impl Strategy<Value = Option<Parent>> {
 /// Orders of which nothing is left out.
 fn orders() -> impl Strategy<Value = Orders> {
     let assignment = assignment(euid(1, 2), small(host(), 3), vec(contact(euid(1, 1)), 0..=2));
-    (group(), any::<u64>(), small(assignment, 2)).prop_map(|(group, epoch, assignments)| Orders {
-        group,
-        epoch,
-        assignments,
-    })
+    (group(), any::<u64>(), delivery(), small(assignment, 2)).prop_map(
+        |(group, epoch, delivery, assignments)| Orders { group, epoch, delivery, assignments },
+    )
 }
 
 /// Orders with as much in them as an [`Orders`] can hold, and more than a frame can.
@@ -193,8 +193,9 @@ pub(crate) fn large_orders() -> impl Strategy<Value = Orders> {
     let representatives = small(host(), Assignment::MAX_REPRESENTATIVES);
     let contacts = vec(contact(any_euid()), 0..=Assignment::MAX_CONTACTS);
     let assignment = assignment(any_euid(), representatives, contacts);
-    (group(), any::<u64>(), small(assignment, Report::MAX_MEMBERSHIPS))
-        .prop_map(|(group, epoch, assignments)| Orders { group, epoch, assignments })
+    (group(), any::<u64>(), delivery(), small(assignment, Report::MAX_MEMBERSHIPS)).prop_map(
+        |(group, epoch, delivery, assignments)| Orders { group, epoch, delivery, assignments },
+    )
 }
 
 fn assignment(
@@ -294,9 +295,10 @@ fn held() -> impl Strategy<Value = Held> {
     (host(), incarnation(), ends).prop_map(|(host, incarnation, ends)| {
         let ends: Vec<Seq> = ends.into_iter().map(Seq).collect();
         let (low, next) = (ends[0], ends[ends.len() - 1]);
+        let mark = ends[ends.len() / 2];
         let inner = ends[1..ends.len() - 1].chunks_exact(2);
         let missing = inner.map(|pair| Range { from: pair[0], to: pair[1] }).collect();
-        Held { host, incarnation, low, next, missing }
+        Held { host, incarnation, low, next, mark, missing }
     })
 }
 
@@ -316,7 +318,12 @@ fn pull() -> impl Strategy<Value = Pull> {
 
 fn refusal() -> impl Strategy<Value = Refusal> {
     use Refusal::*;
-    select(&[UnknownGroup, TagTaken, NoProtocol, Full, Replaced][..])
+    let plain = select(&[UnknownGroup, TagTaken, NoProtocol, Full, Replaced][..]);
+    prop_oneof![plain, delivery().prop_map(Delivery)]
+}
+
+fn delivery() -> impl Strategy<Value = crate::Delivery> {
+    select(&crate::Delivery::ALL[..])
 }
 
 fn group() -> impl Strategy<Value = GroupId> {

@@ -3,8 +3,8 @@
 use crate::euid::Euid;
 use crate::survey::{self, Parent};
 use crate::{
-    FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId, PublishOptions, Role,
-    Seq,
+    Delivery, FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, ProtocolId,
+    PublishOptions, Role, Seq,
 };
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -83,6 +83,8 @@ pub struct Held {
     pub low: Seq,
     /// The head: the message that the source will publish next, as far as the sender knows.
     pub next: Seq,
+    /// The latest message published as a mark that the sender has; `next` if it knows of none.
+    pub mark: Seq,
     /// The messages from `low` to `next` that it has not whole; ascending, apart, at most
     /// [`Held::MAX_MISSING`]. If there were more, the last one reaches to `next`.
     pub missing: SmallVec<[Range; 2]>,
@@ -171,6 +173,9 @@ pub struct Report {
     pub cookie: u64,
     /// The group may be created if nobody is in it.
     pub create: bool,
+    /// What the host wishes the group to promise, if it wishes anything; once it is in the group,
+    /// what the group promises.
+    pub delivery: Option<Delivery>,
     /// Where it listens, at most [`Contact::MAX_ADDRESSES`].
     pub addresses: SmallVec<[SocketAddr; 2]>,
     /// Its interfaces, at most [`Report::MAX_NICS`], the most important one first: where not
@@ -260,6 +265,8 @@ pub struct Orders {
     /// service that lost its memory is obeyed, and never reuses an epoch. (A late order of the old
     /// life may be obeyed too; the answer to the host's next report puts that right.)
     pub epoch: u64,
+    /// What the group promises.
+    pub delivery: Delivery,
     /// Its patches, at most [`Report::MAX_MEMBERSHIPS`].
     pub assignments: SmallVec<[Assignment; 2]>,
 }
@@ -312,4 +319,6 @@ pub enum Refusal {
     Full,
     /// A later incarnation of the same host has joined.
     Replaced,
+    /// The group promises this, and the host wishes something else.
+    Delivery(Delivery),
 }

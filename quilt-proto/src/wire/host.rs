@@ -44,6 +44,7 @@ impl Held {
         out.incarnation(self.incarnation);
         out.seq(self.low);
         out.seq(self.next);
+        out.seq(self.mark);
         out.list(Self::MAX_MISSING, &self.missing, |out, range| {
             out.seq(range.from);
             out.seq(range.to);
@@ -56,12 +57,16 @@ impl Held {
             incarnation: from.incarnation()?,
             low: from.seq()?,
             next: from.seq()?,
+            mark: from.seq()?,
             missing: from.list(Self::MAX_MISSING, Reader::range)?,
         };
         let apart = |pair: &[Range]| matches!(pair, [a, b] if a.to < b.from);
         let within = held.missing.iter().all(|r| held.low <= r.from && r.to <= held.next);
         if held.low > held.next || !within || !held.missing.windows(2).all(apart) {
             return Err(DecodeError::BadValue("missing"));
+        }
+        if !(held.low..=held.next).contains(&held.mark) {
+            return Err(DecodeError::BadValue("mark"));
         }
         Ok(held)
     }

@@ -4,8 +4,8 @@ use super::{
     Assignment, Contact, DecodeError, MAX_CONTROL_BYTES, Membership, Nic, Orders, Reader, Refusal,
     Report, Scope, Writer,
 };
-use crate::Role;
 use crate::euid::Euid;
+use crate::{Delivery, Role};
 use alloc::vec::Vec;
 
 /// The most contacts in one frame.
@@ -19,6 +19,7 @@ impl Report {
         out.incarnation(self.incarnation);
         out.u64(self.cookie);
         out.bool(self.create);
+        out.u8(self.delivery.map_or(0, number));
         out.addresses(&self.addresses);
         out.list(Self::MAX_PROTOCOLS, &self.protocols, |out, &protocol| out.protocol(protocol));
         out.list(Self::MAX_MEMBERSHIPS, &self.memberships, |out, membership| {
@@ -37,6 +38,10 @@ impl Report {
             incarnation: from.incarnation()?,
             cookie: from.u64()?,
             create: from.bool("create")?,
+            delivery: match from.u8()? {
+                0 => None,
+                wish => Some(delivery(wish)?),
+            },
             addresses: from.addresses()?,
             protocols: from.list(Self::MAX_PROTOCOLS, Reader::protocol)?,
             memberships: from.list(Self::MAX_MEMBERSHIPS, Membership::decode)?,
@@ -95,6 +100,7 @@ impl Orders {
     fn encode_before(&self, out: &mut Writer<'_>, end: usize, euid_end: usize) -> bool {
         out.group(self.group);
         out.u64(self.epoch);
+        out.u8(number(self.delivery));
         out.list(Report::MAX_MEMBERSHIPS, &self.assignments, |out, assignment| {
             assignment.encode(out);
         });
@@ -121,6 +127,7 @@ impl Orders {
         let mut orders = Self {
             group: from.group()?,
             epoch: from.u64()?,
+            delivery: from.u8().and_then(delivery)?,
             assignments: from.list(Report::MAX_MEMBERSHIPS, Assignment::decode)?,
         };
         for assignment in &mut orders.assignments {
@@ -188,7 +195,11 @@ impl Refusal {
             Self::NoProtocol => 3,
             Self::Full => 4,
             Self::Replaced => 5,
+            Self::Delivery(_) => 6,
         });
+        if let Self::Delivery(has) = self {
+            out.u8(number(has));
+        }
     }
 
     pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -198,8 +209,26 @@ impl Refusal {
             3 => Self::NoProtocol,
             4 => Self::Full,
             5 => Self::Replaced,
+            6 => Self::Delivery(from.u8().and_then(delivery)?),
             _ => return Err(DecodeError::BadValue("refusal")),
         })
+    }
+}
+
+fn number(delivery: Delivery) -> u8 {
+    match delivery {
+        Delivery::BestEffort => 1,
+        Delivery::Ordered => 2,
+        Delivery::Reliable => 3,
+    }
+}
+
+fn delivery(number: u8) -> Result<Delivery, DecodeError> {
+    match number {
+        1 => Ok(Delivery::BestEffort),
+        2 => Ok(Delivery::Ordered),
+        3 => Ok(Delivery::Reliable),
+        _ => Err(DecodeError::BadValue("delivery")),
     }
 }
 

@@ -6,7 +6,9 @@ use super::*;
 use crate::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
 use crate::euid::{Metric, Performance, Range as Figures, RouterStack};
 use crate::survey::{self, Parent, Representative};
-use crate::{FragmentId, HostTag, Priority, ProtocolId, PublishOptions, Role, Seq, Source};
+use crate::{
+    Delivery, FragmentId, HostTag, Priority, ProtocolId, PublishOptions, Role, Seq, Source,
+};
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use proptest::collection::vec;
@@ -171,7 +173,7 @@ fn a_message_that_is_over_has_no_payload_and_impossible_options_are_refused() {
 #[test]
 fn the_largest_frame_of_each_kind_fits() {
     // As docs/wire.md says.
-    let stated = [117, 31, 1_104, 785, 785, 1_040, 20, 13, 56, 24, 1_030];
+    let stated = [117, 31, 1_152, 785, 785, 1_040, 20, 14, 56, 24, 1_030];
     for (frame, stated) in largest_frames().into_iter().zip(stated) {
         let bytes = encode(&frame);
         assert_eq!(bytes.len(), stated, "{frame:?}");
@@ -363,7 +365,8 @@ fn missing_ranges_lie_apart_between_low_and_next() {
         let range = |&(from, to)| Range { from: Seq(from), to: Seq(to) };
         let missing = missing.iter().map(range).collect();
         let (low, next) = (Seq(low), Seq(next));
-        let held = Held { host: HostId([1; 32]), incarnation: Incarnation(1), low, next, missing };
+        let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
+        let held = Held { host, incarnation, low, next, mark: next, missing };
         let frame = Frame::Held {
             group: GroupId(1),
             patch: PatchId(2),
@@ -381,6 +384,20 @@ fn missing_ranges_lie_apart_between_low_and_next() {
     assert_eq!(held(2, 9, &[(2, 4), (4, 5)]), bad, "touching");
     assert_eq!(held(2, 9, &[(6, 7), (2, 4)]), bad, "descending");
     assert_eq!(held(2, 9, &[(4, 4)]), Err(DecodeError::BadValue("range")), "empty");
+}
+
+#[test]
+fn a_mark_lies_between_low_and_next() {
+    let held = |mark| {
+        let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
+        let (low, next, mark) = (Seq(2), Seq(9), Seq(mark));
+        let held = Held { host, incarnation, low, next, mark, missing: [].into_iter().collect() };
+        let (group, patch, sources) = (GroupId(1), PatchId(2), Vec::from([held]));
+        decode_one(&encode(&Frame::Held { group, patch, more: false, sources })).map(drop)
+    };
+    assert_eq!((held(2), held(9)), (Ok(()), Ok(())));
+    let bad = Err(DecodeError::BadValue("mark"));
+    assert_eq!((held(1), held(10)), (bad, bad));
 }
 
 #[test]
@@ -481,7 +498,12 @@ fn some_orders() -> Orders {
         contacts: (0..16).map(contact).collect(),
     };
     let assignments = [assignment(0, Scope::InterPatch), assignment(9, Scope::Regional)];
-    Orders { group: GroupId(1), epoch: 2, assignments: assignments.into_iter().collect() }
+    Orders {
+        group: GroupId(1),
+        epoch: 2,
+        delivery: Delivery::Ordered,
+        assignments: assignments.into_iter().collect(),
+    }
 }
 
 fn largest_ip(n: u8) -> IpAddr {
@@ -531,6 +553,7 @@ fn largest_report() -> Report {
         incarnation: Incarnation(1),
         cookie: 1,
         create: true,
+        delivery: Some(Delivery::Ordered),
         addresses: largest_addresses(),
         nics: smallvec::smallvec![nic; Report::MAX_NICS],
         protocols: smallvec::smallvec![ProtocolId::IPMC; Report::MAX_PROTOCOLS],
@@ -576,7 +599,7 @@ fn largest_orders() -> Orders {
         contacts: alloc::vec![contact; Assignment::MAX_CONTACTS],
     };
     let assignments = smallvec::smallvec![assignment; Report::MAX_MEMBERSHIPS];
-    Orders { group: GroupId(1), epoch: 1, assignments }
+    Orders { group: GroupId(1), epoch: 1, delivery: Delivery::Ordered, assignments }
 }
 
 /// One frame of each other kind, with as much in it as it may hold.
@@ -585,7 +608,8 @@ fn largest_frames() -> [Frame; 11] {
     let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
     let missing =
         (0..Held::MAX_MISSING as u64).map(|n| Range { from: Seq(2 * n), to: Seq(2 * n + 1) });
-    let held = Held { host, incarnation, low: Seq(0), next: Seq(99), missing: missing.collect() };
+    let (low, next, mark) = (Seq(0), Seq(99), Seq(99));
+    let held = Held { host, incarnation, low, next, mark, missing: missing.collect() };
     let source = Source { host: HostTag(1), incarnation };
     let wanted = Wanted { first: FragmentId { source, seq: Seq(1), index: 0 }, last: u16::MAX };
     let pull = Pull { group, patch, wanted: alloc::vec![wanted; Pull::MAX_WANTED] };
@@ -597,7 +621,7 @@ fn largest_frames() -> [Frame; 11] {
         Frame::NotHeld(pull),
         Frame::Protocol { group, patch, body: Bytes::from_static(&[7; MAX_PROTOCOL_BODY_BYTES]) },
         Frame::Cookie { group, cookie: 1 },
-        Frame::Refused { group, refusal: Refusal::Full },
+        Frame::Refused { group, refusal: Refusal::Delivery(Delivery::Ordered) },
         Frame::Depart { group, host, incarnation, cookie: 1 },
         Frame::Survey { group, cookie: 1, from: patch },
         Frame::SurveyPart(largest_survey_part()),

@@ -97,7 +97,10 @@ impl World {
     }
 
     pub(crate) fn join(&mut self, host: usize) {
-        let group = Group { name: GROUP.into(), bootstrap: service_address(), create: true };
+        self.join_as(host, Group::new(GROUP, service_address()));
+    }
+
+    pub(crate) fn join_as(&mut self, host: usize, group: Group) {
         self.net.call(self.hosts[host], |node, now| node.join(now, group)).expect("a first join");
     }
 

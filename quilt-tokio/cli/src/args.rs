@@ -4,7 +4,7 @@ use crate::text::Failure;
 use clap::{Parser, Subcommand};
 use quilt_tokio::proto::euid::{RouterId, RouterStack};
 use quilt_tokio::proto::protocol::Registry;
-use quilt_tokio::{Options, Url};
+use quilt_tokio::{Delivery, History, Options, Url};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -76,6 +76,11 @@ pub(crate) struct HostArgs {
     /// that forwards IP multicast. Unknown if not given.
     #[arg(long, value_name = "NAME[+ipmc],..")]
     pub(crate) routers: Option<Routers>,
+    /// What the group is to promise: best-effort, ordered or reliable. The first host settles it, and
+    /// a host that says another is not taken in; without it whatever the group has, and reliable in a
+    /// new one.
+    #[arg(long, value_name = "MODE")]
+    pub(crate) delivery: Option<Delivery>,
     /// The protocols that this host has, by default all: ipmc, donet, omni.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub(crate) protocols: Vec<String>,
@@ -98,6 +103,10 @@ pub(crate) struct JoinArgs {
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) host: HostArgs,
+    /// What to be given of what was published before: none, so many messages of each source, or
+    /// mark, which is what each source published since it last marked a message.
+    #[arg(long, value_name = "N", default_value = "none")]
+    pub(crate) history: Past,
     /// Write what arrives to FILE, and end after the first whole transfer. Until it is verified it
     /// is called FILE.partial. Without it what arrives goes to standard output (with --json:
     /// nowhere).
@@ -162,7 +171,7 @@ pub(crate) fn url(text: &str) -> Result<Url, Failure> {
 impl HostArgs {
     /// The adapter's options.
     pub(crate) fn options(&self, create: bool) -> Result<Options, Failure> {
-        let mut options = Options { create, ..Options::default() };
+        let mut options = Options { create, delivery: self.delivery, ..Options::default() };
         if let Some(ip) = self.bind {
             options.bind = (ip, 0).into();
         }
@@ -184,6 +193,23 @@ fn registry(names: &[String]) -> Result<Registry, Failure> {
         "omni" => Ok(registry.with(quilt_tokio::proto::omni::Omni::default())),
         _ => Err(Failure::unknown_protocol(name)),
     })
+}
+
+/// What is wanted of the past, as it is written on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Past(pub(crate) History);
+
+impl FromStr for Past {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("none", _) => Ok(Self(History::None)),
+            ("mark", _) => Ok(Self(History::FromMark)),
+            (_, Ok(count)) => Ok(Self(History::Last(count))),
+            (_, Err(_)) => Err("it is none, mark, or a number of messages".into()),
+        }
+    }
 }
 
 /// A router stack as it is written on the command line.
@@ -220,6 +246,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_past_is_a_number_of_messages_or_a_word() {
+        let past = |text: &str| text.parse().map(|Past(history)| history).ok();
+        assert_eq!(past("none"), Some(History::None));
+        assert_eq!(past("mark"), Some(History::FromMark));
+        assert_eq!(past("20"), Some(History::Last(20)));
+        assert_eq!((past("-1"), past("all")), (None, None));
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(crate) async fn run(args: JoinArgs) -> Result<(), Failure> {
     let output = Output::new(args.output.as_deref(), json)?;
     let mut graph = args.graph.as_deref().map(|file| Graph::new(file, url.group())).transpose()?;
     let screen = Screen::new(json, matches!(output, Output::Stdout { .. }));
-    let options = args.host.options(true)?;
+    let mut options = args.host.options(true)?;
+    options.history = args.history.0;
     let mut node = Node::join(&url, options).await.map_err(|error| Failure::join(&url, &error))?;
     screen.say(&Line::joined(&url, &node));
 

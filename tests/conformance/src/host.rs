@@ -5,7 +5,9 @@ use crate::remote::{Remote, Stop};
 use crate::{Adapter, DEADLINE, mio, tokio};
 use bytes::Bytes;
 use quilt_tokio::proto::{Counter, GapCause, HostId, Incarnation, Seq, Source};
-use quilt_tokio::{Counters, JoinError, Notice, Options, Place, PublishError, Url};
+use quilt_tokio::{
+    Counters, Delivery, JoinError, Notice, Options, Place, PublishError, PublishOptions, Url,
+};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 /// What a host's loop is told.
 pub(crate) enum Command {
     /// Publish this, or say at once why not.
-    Publish(Bytes, Sender<Result<Seq, PublishError>>),
+    Publish(Bytes, PublishOptions, Sender<Result<Seq, PublishError>>),
     /// Publish all of this in order, each as soon as it is granted; an answer for each. The first
     /// error but `WouldBlock` ends it.
     Send(Vec<Bytes>, Sender<Result<Seq, PublishError>>),
@@ -81,6 +83,7 @@ impl Host {
     /// As the adapter says.
     pub fn join(adapter: Adapter, url: &Url, options: Options) -> Result<Self, JoinError> {
         let incarnation = options.incarnation;
+        let ledger = Ledger::new(options.delivery != Some(Delivery::BestEffort));
         let (started, starting) = channel();
         let (sender, notices) = channel();
         let outside = Outside { started, notices: sender };
@@ -94,7 +97,7 @@ impl Host {
             notices,
             facts,
             incarnation,
-            ledger: Ledger::default(),
+            ledger,
             published: Vec::new(),
             told: Vec::new(),
             reads: true,
@@ -158,9 +161,21 @@ impl Host {
     /// # Errors
     /// As the adapter says; nothing was published.
     pub fn publish(&mut self, body: impl Into<Bytes>) -> Result<Seq, PublishError> {
+        self.publish_with(body, PublishOptions::default())
+    }
+
+    /// Likewise, with a priority, a deadline or a mark.
+    ///
+    /// # Errors
+    /// As the adapter says; nothing was published.
+    pub fn publish_with(
+        &mut self,
+        body: impl Into<Bytes>,
+        options: PublishOptions,
+    ) -> Result<Seq, PublishError> {
         let body = body.into();
         let (sender, receiver) = channel();
-        self.post(Command::Publish(body.clone(), sender));
+        self.post(Command::Publish(body.clone(), options, sender));
         let answer = receiver.recv_timeout(DEADLINE).expect("an answer to publish");
         self.record(body, answer)
     }
@@ -280,6 +295,16 @@ impl Host {
     /// How many messages each gap has that it was told of, of which stream, and its cause.
     pub fn gaps(&self) -> &[(Source, u64, GapCause)] {
         self.ledger.gaps()
+    }
+
+    /// The first message of a stream that it was given, or told that it will not get.
+    pub fn first_of(&self, source: Source) -> Option<Seq> {
+        self.ledger.first_of(source)
+    }
+
+    /// How many messages it was given.
+    pub fn received(&self) -> u64 {
+        self.ledger.messages()
     }
 
     /// Leaves politely, and waits until that is done.

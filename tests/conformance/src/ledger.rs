@@ -5,10 +5,11 @@ use quilt_tokio::Notice;
 use quilt_tokio::proto::{GapCause, Seq, Source};
 use std::collections::BTreeMap;
 
-/// Every message and gap, by stream. What it holds of a stream has no holes and no overlaps:
-/// whatever breaks that ends the test.
-#[derive(Default)]
+/// Every message and gap, by stream. What it holds of a stream has no holes and no overlaps, or,
+/// where the group does not promise that, no message twice and no gaps: whatever breaks that ends
+/// the test.
 pub(crate) struct Ledger {
+    in_order: bool,
     streams: BTreeMap<Source, Stream>,
     gaps: Vec<(Source, u64, GapCause)>,
 }
@@ -20,6 +21,11 @@ struct Stream {
 }
 
 impl Ledger {
+    /// An empty one; whether the group keeps the order of a source.
+    pub(crate) fn new(in_order: bool) -> Self {
+        Self { in_order, streams: BTreeMap::new(), gaps: Vec::new() }
+    }
+
     /// Enters a notice; false if it is about something else.
     pub(crate) fn enter(&mut self, notice: &Notice) -> bool {
         let (source, from, next) = match notice {
@@ -32,9 +38,16 @@ impl Ledger {
             next: from,
             messages: Vec::new(),
         });
-        assert_eq!(from, stream.next, "message {from:?} of {source} is not the next one");
+        if self.in_order {
+            assert_eq!(from, stream.next, "message {from:?} of {source} is not the next one");
+        } else {
+            let twice = stream.messages.iter().any(|&(seq, _)| seq == from);
+            assert!(!twice, "message {from:?} of {source} came twice");
+            assert!(matches!(notice, Notice::Message(_)), "a gap: {notice:?}");
+            stream.first = stream.first.min(from);
+        }
         assert!(next > from, "an empty gap");
-        stream.next = next;
+        stream.next = stream.next.max(next);
         match notice {
             Notice::Message(message) => {
                 stream.messages.push((message.seq, message.body.clone().into_bytes()));
@@ -48,6 +61,11 @@ impl Ledger {
     /// How many messages of a stream, counted from its beginning, are behind the application.
     pub(crate) fn reached(&self, source: Source) -> u64 {
         self.streams.get(&source).map_or(0, |stream| stream.next.0)
+    }
+
+    /// The first message of a stream that came or will not come.
+    pub(crate) fn first_of(&self, source: Source) -> Option<Seq> {
+        self.streams.get(&source).map(|stream| stream.first)
     }
 
     /// How many messages came.

@@ -127,8 +127,8 @@ impl Application {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Publish(body, answer) => {
-                let _ = answer.send(self.node.publish(body));
+            Command::Publish(body, options, answer) => {
+                let _ = answer.send(self.node.publish_with(body, options));
             }
             Command::Send(bodies, answers) => self.sending = Some((bodies.into(), answers)),
             Command::Read(on) => self.reads = on,

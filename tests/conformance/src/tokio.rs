@@ -7,7 +7,9 @@ use ::tokio::runtime::Builder;
 use ::tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use bytes::Bytes;
 use quilt_tokio::proto::Seq;
-use quilt_tokio::{Bootstrap, BootstrapConfig, Node, Options, PublishError, Sender, Url};
+use quilt_tokio::{
+    Bootstrap, BootstrapConfig, Node, Options, PublishError, PublishOptions, Sender, Url,
+};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -52,8 +54,8 @@ async fn serve(mut node: Node, mut commands: UnboundedReceiver<Command>, outside
     loop {
         ::tokio::select! {
             command = commands.recv() => match command {
-                Some(Command::Publish(body, answer)) => {
-                    let _ = answer.send(publish(&node.sender(), body));
+                Some(Command::Publish(body, options, answer)) => {
+                    let _ = answer.send(publish(&node.sender(), body, options));
                 }
                 Some(Command::Send(bodies, answers)) => {
                     ::tokio::spawn(send(node.sender(), bodies, answers));
@@ -79,8 +81,9 @@ async fn serve(mut node: Node, mut commands: UnboundedReceiver<Command>, outside
 }
 
 /// Publishes if that is granted at once: where it is not, the future waits, and is dropped.
-fn publish(sender: &Sender, body: Bytes) -> Result<Seq, PublishError> {
-    match pin!(sender.send(body)).poll(&mut Context::from_waker(Waker::noop())) {
+fn publish(sender: &Sender, body: Bytes, options: PublishOptions) -> Result<Seq, PublishError> {
+    let send = pin!(sender.send_with(body, options));
+    match send.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => Err(PublishError::WouldBlock),
     }

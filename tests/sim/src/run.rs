@@ -291,7 +291,7 @@ impl Run {
 
     fn join(&mut self, host: usize) {
         self.asked[host] = self.world.now();
-        let group = Group { name: GROUP.into(), bootstrap: self.bootstrap, create: true };
+        let group = Group::new(GROUP, self.bootstrap);
         let joined = self.world.call(self.hosts[host], |node, now| node.join(now, group));
         debug_assert!(joined.is_ok(), "{joined:?}");
     }

@@ -263,7 +263,7 @@ impl Lab {
     }
 
     fn join_one(&mut self, host: usize) {
-        let group = Group { name: "lab".into(), bootstrap: self.service, create: true };
+        let group = Group::new("lab", self.service);
         self.world.call(HostIndex(host), |node, now| node.join(now, group)).unwrap();
     }
 

@@ -62,6 +62,7 @@ pub(super) fn report(n: u8, nics: impl IntoIterator<Item = Nic>) -> Report {
         incarnation: Incarnation(1),
         cookie: 0,
         create: true,
+        delivery: None,
         addresses: [([10, 0, 0, n], 4_000).into()].into_iter().collect(),
         nics: nics.into_iter().collect(),
         protocols: [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI].into_iter().collect(),
@@ -165,6 +166,7 @@ impl Hosts {
 
     fn obey(&mut self, n: u8, orders: &Orders) {
         let Some(report) = self.reports.get_mut(&n) else { return };
+        report.delivery = Some(orders.delivery);
         let assignments = orders.assignments.iter();
         report.memberships = assignments
             .map(|assignment| Membership {

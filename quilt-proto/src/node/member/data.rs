@@ -1,8 +1,8 @@
 //! Messages on their way: kept, passed on, pulled and served.
 
 use super::super::relay;
-use super::super::repair::MAX_SERVED;
-use super::super::window::{Kept, Meeting};
+use super::super::repair::{MAX_SERVED, TICK};
+use super::super::window::{Kept, LATE_WAIT, Meeting};
 use super::*;
 use crate::FragmentId;
 use crate::wire::{Held, Wanted};
@@ -99,7 +99,7 @@ impl Member {
         patch.heard(env.now, host);
         let meeting = meeting(self.stage, patch, env.now);
         if !more {
-            patch.on_word();
+            patch.on_word(env.now, self.history);
         }
         let mut news = false;
         for held in &sources {
@@ -178,6 +178,9 @@ impl Member {
         if self.repair.poll_timeout().is_none_or(|at| at > env.now) {
             return;
         }
+        if !self.window.has_wants() {
+            return self.wait_for_late(env);
+        }
         let standby = self.patches.contains_key(&PatchId::INTER_PATCH) && self.forwarded.is_empty();
         let neighbours = self
             .patches
@@ -194,6 +197,18 @@ impl Member {
         });
     }
 
+    /// Where nothing is repaired, late messages only show that somebody else had better send.
+    fn wait_for_late(&mut self, env: &mut Env<'_>) {
+        for (host, patch) in self.repair.holders_of_late(env.now, &self.window) {
+            self.call(env, patch, |protocol, lent| protocol.on_missed(lent, host));
+        }
+        self.window.give_up(env.now, |_, _| false);
+        // Nobody is told of a hole but in order.
+        let ordered = self.delivery == Some(Delivery::Ordered);
+        let pause = if ordered { TICK } else { LATE_WAIT };
+        self.repair.rest(self.window.has_holes().then(|| env.now + pause));
+    }
+
     /// Whether nothing may be published just now: the pacer is full, or links that serve at least
     /// half of those whom this host serves are.
     pub(super) fn is_full(&self, env: &Env<'_>) -> bool {
@@ -202,24 +217,21 @@ impl Member {
         }
         // A host that is a neighbour in two patches has one link all the same.
         let mut hosts: SmallVec<[HostId; 16]> = SmallVec::new();
-        let (mut links, mut slow) = (0_usize, 0_usize);
-        let mut count = |is_slow: bool| {
-            links = links.saturating_add(1);
-            slow = slow.saturating_add(usize::from(is_slow));
-        };
+        let mut clients = Clients::default();
         for patch in self.patches.values() {
             if patch.scope == Scope::InterPatch && self.forwarded.is_empty() {
                 continue;
             }
             match patch.multicast {
-                Some(link) => count(env.links.is_slow_on(link)),
+                // Everybody in the patch is served by one link.
+                Some(link) => clients.add(env.links.is_slow_on(link), patch.peers.len().max(1)),
                 None => hosts.extend(patch.neighbours()),
             }
         }
         hosts.sort_unstable();
         hosts.dedup();
-        hosts.iter().for_each(|&host| count(env.links.is_slow(host)));
-        links > 0 && slow.saturating_mul(2) >= links
+        hosts.iter().for_each(|&host| clients.add(env.links.is_slow(host), 1));
+        clients.wait()
     }
 
     pub(super) fn pace(&mut self, env: &Env<'_>, bytes: usize) {
@@ -269,4 +281,43 @@ impl Member {
 fn meeting(stage: Stage, patch: &Patch, now: Time) -> Meeting {
     let newcomer = stage == Stage::Joining && !patch.is_admitted(now);
     if newcomer { Meeting::Newcomer } else { Meeting::Present }
+}
+
+/// Those whom this host serves, and how many of them over links that are slow.
+#[derive(Debug, Default)]
+struct Clients {
+    all: usize,
+    slow: usize,
+}
+
+impl Clients {
+    fn add(&mut self, is_slow: bool, clients: usize) {
+        self.all = self.all.saturating_add(clients);
+        self.slow = self.slow.saturating_add(if is_slow { clients } else { 0 });
+    }
+
+    /// Whether a publisher is to wait for them: a minority that is slow delays nobody else.
+    fn wait(&self) -> bool {
+        self.all > 0 && self.slow.saturating_mul(2) >= self.all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clients;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However the clients are spread over links, and however many links are slow.
+        #[test]
+        fn a_publisher_waits_for_half_of_the_clients_and_for_no_fewer(
+            links in prop::collection::vec((any::<bool>(), 1_usize..200), 0..20),
+        ) {
+            let mut clients = Clients::default();
+            links.iter().for_each(|&(slow, count)| clients.add(slow, count));
+            let each = links.iter().flat_map(|&(slow, count)| core::iter::repeat_n(slow, count));
+            let (slow, fast) = each.partition::<alloc::vec::Vec<bool>, _>(|slow| *slow);
+            prop_assert_eq!(clients.wait(), !links.is_empty() && slow.len() >= fast.len());
+        }
+    }
 }

@@ -9,6 +9,11 @@ impl Member {
         if matches!(self.stage, Stage::Leaving { .. }) || !self.client.accepts(orders.epoch) {
             return;
         }
+        if self.delivery.is_some_and(|delivery| delivery != orders.delivery) {
+            return self.disagree(env, orders.delivery);
+        }
+        self.delivery = Some(orders.delivery);
+        self.window.set_delivery(orders.delivery);
         let named = |patch: &Patch| {
             orders.assignments.iter().any(|assignment| {
                 assignment.patch == patch.id
@@ -45,11 +50,21 @@ impl Member {
             Refusal::NoProtocol => RejectCause::NoProtocol,
             Refusal::Full => RejectCause::Full,
             Refusal::Replaced => return self.evict(env, EvictCause::Replaced),
+            Refusal::Delivery(has) => return self.disagree(env, has),
         };
         match self.stage {
             Stage::Joining => self.reject(env, cause),
             _ => self.evict(env, EvictCause::GroupClosed),
         }
+    }
+
+    /// The group promises something else than this host wished for, or joined for.
+    fn disagree(&mut self, env: &mut Env<'_>, has: Delivery) {
+        let parting = match self.stage {
+            Stage::Joining => Notice::Rejected { cause: RejectCause::OtherDelivery { has } },
+            _ => Notice::Evicted { cause: EvictCause::OtherDelivery { has } },
+        };
+        self.depart(env, parting);
     }
 
     fn evict(&mut self, env: &mut Env<'_>, cause: EvictCause) {
@@ -124,7 +139,12 @@ impl Member {
     /// Tells the application when its place is another one than before.
     fn note_place(&mut self) {
         let Some(region) = self.region() else { return };
-        let place = Place { patch: region.id, protocol: region.protocol, role: region.role };
+        let place = Place {
+            patch: region.id,
+            protocol: region.protocol,
+            role: region.role,
+            delivery: self.delivery.unwrap_or_default(),
+        };
         let Some(old) = self.place.replace(place.clone()) else { return };
         if old == place || self.stage == Stage::Joining {
             return;

@@ -33,6 +33,8 @@ pub(super) struct Slot {
     mark: bool,
     /// When its deadline passes; [`Time::MAX`] without one.
     over: Time,
+    /// The application has it, where that does not follow from the order.
+    told: bool,
     end: Option<End>,
 }
 
@@ -61,6 +63,7 @@ impl Slot {
             priority: Priority::default(),
             mark: false,
             over: Time::MAX,
+            told: false,
             end: None,
         }
     }
@@ -137,6 +140,19 @@ impl Slot {
 
     pub(super) fn hops(&self) -> u8 {
         self.hops
+    }
+
+    pub(super) fn is_mark(&self) -> bool {
+        self.mark
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// The application has it.
+    pub(super) fn set_told(&mut self) {
+        self.told = true;
     }
 
     pub(super) fn priority(&self) -> Priority {

@@ -1,9 +1,9 @@
 //! One source's messages, in order.
 
 use super::slot::{End, Slot};
-use super::{Kept, REPAIR_DEADLINE, body};
+use super::{Kept, LATE_WAIT, REPAIR_DEADLINE, body};
 use crate::wire::{Data, Held, Range, Wanted};
-use crate::{Body, FragmentId, GapCause, HostId, Incarnation, Seq, Source, Time};
+use crate::{Body, Delivery, FragmentId, GapCause, HostId, Incarnation, Seq, Source, Time};
 use alloc::collections::VecDeque;
 use core::time::Duration;
 use smallvec::SmallVec;
@@ -15,6 +15,8 @@ const HOPELESS: Duration = Duration::from_secs(30);
 /// The messages of one source from the oldest that matters to the head.
 #[derive(Debug)]
 pub(super) struct Stream {
+    /// What the group promises.
+    delivery: Delivery,
     /// In full, once somebody introduced it.
     host: Option<HostId>,
     /// Published here: nothing is delivered.
@@ -26,8 +28,19 @@ pub(super) struct Stream {
     /// The sequence number of the first slot.
     base: Seq,
     slots: VecDeque<Slot>,
-    /// What the application gets next.
+    /// What the application gets next, where the order is kept.
     cursor: Seq,
+    /// What the application gets, the next one first, where it is not; some may have left the window.
+    arrived: VecDeque<Seq>,
+    /// How many messages the application did not take in time, where it is not told which.
+    lagged: u64,
+    /// Why what lies before the base, and was not told, will not come.
+    front: GapCause,
+    /// Messages before this one are asked for whatever the group promises: the application wants
+    /// them from before it came.
+    recalled: Seq,
+    /// The latest message that is a mark.
+    mark: Option<Seq>,
     /// How many slots are neither whole nor ended.
     holed: usize,
     touched: Time,
@@ -44,17 +57,20 @@ pub(super) enum Next {
     Message { seq: Seq, body: Body },
     /// Some that will not come.
     Gap { from: Seq, to: Seq, cause: GapCause },
+    /// Some that were not taken in time, where gaps are not announced.
+    Lagged { messages: u64 },
 }
 
 impl Stream {
     /// This host's own.
-    pub(super) fn own(me: HostId) -> Self {
-        Self { own: true, placed: true, ..Self::met(Some(me)) }
+    pub(super) fn own(me: HostId, delivery: Delivery) -> Self {
+        Self { own: true, placed: true, ..Self::met(Some(me), delivery) }
     }
 
     /// One that was heard of.
-    pub(super) fn met(host: Option<HostId>) -> Self {
+    pub(super) fn met(host: Option<HostId>, delivery: Delivery) -> Self {
         Self {
+            delivery,
             host,
             own: false,
             placed: false,
@@ -62,6 +78,11 @@ impl Stream {
             base: Seq(0),
             slots: VecDeque::new(),
             cursor: Seq(0),
+            arrived: VecDeque::new(),
+            lagged: 0,
+            front: GapCause::WindowFull,
+            recalled: Seq(0),
+            mark: None,
             holed: 0,
             touched: Time::ZERO,
             freed: 0,
@@ -77,8 +98,33 @@ impl Stream {
         !self.placed
     }
 
-    /// Settles where the stream begins for this host.
-    pub(super) fn place(&mut self, at: Seq) {
+    /// Settles where the stream begins for this host, unless that is settled.
+    pub(super) fn place_first(&mut self, at: Seq) {
+        if !self.placed {
+            self.place(at);
+        }
+    }
+
+    /// Has the stream begin at an earlier message, and all before `next` asked for: the application
+    /// wants it, and was given nothing yet.
+    pub(super) fn recall(&mut self, now: Time, from: Seq, next: Seq, max_slots: usize) {
+        if self.own {
+            return;
+        }
+        let from = from.max(Seq(next.0.saturating_sub(max_slots as u64)));
+        self.place_first(from);
+        while self.base > from && self.cursor == self.base && self.slots.len() < max_slots {
+            self.slots.push_front(Slot::missing(now));
+            self.holed = self.holed.saturating_add(1);
+            self.base = Seq(self.base.0.saturating_sub(1));
+            self.cursor = self.base;
+            self.begun = true;
+        }
+        self.recalled = self.recalled.max(next);
+        self.extend(now, next, max_slots);
+    }
+
+    fn place(&mut self, at: Seq) {
         self.placed = true;
         self.base = at;
         self.cursor = at;
@@ -99,9 +145,25 @@ impl Stream {
         self.touched
     }
 
-    /// What the application gets next.
+    /// Before this message nothing is delivered any more, once nothing waits.
     pub(super) fn cursor(&self) -> Seq {
-        self.cursor
+        if self.keeps_order() { self.cursor } else { self.head() }
+    }
+
+    fn keeps_order(&self) -> bool {
+        self.delivery != Delivery::BestEffort
+    }
+
+    /// Whether others are asked for a message that is missing.
+    fn is_wanted(&self, seq: Seq) -> bool {
+        self.delivery == Delivery::Reliable || seq < self.recalled
+    }
+
+    /// Whether something is missing that others are to be asked for.
+    pub(super) fn has_wants(&self) -> bool {
+        let slots = self.slots.iter().zip((self.base.0..).map(Seq));
+        let mut wanted = slots.take_while(|&(_, seq)| self.is_wanted(seq));
+        self.holed > 0 && wanted.any(|(slot, _)| slot.is_holed())
     }
 
     /// Nothing of it is missing, and nothing waits for the application.
@@ -134,6 +196,9 @@ impl Stream {
     }
 
     pub(super) fn publish(&mut self, slot: Slot, max_slots: usize) {
+        if slot.is_mark() {
+            self.mark = Some(self.head());
+        }
         self.touched = slot.touched();
         if self.slots.len() >= max_slots {
             self.drop_first();
@@ -159,8 +224,13 @@ impl Stream {
             return (Kept::Late, 0, false);
         };
         let (kept, bytes) = slot.keep(now, data);
-        if slot.is_whole() && kept == Kept::New {
+        let (whole, mark) = (slot.is_whole() && kept == Kept::New, slot.is_mark());
+        if whole {
             self.holed = self.holed.saturating_sub(1);
+            self.arrive(seq);
+        }
+        if mark {
+            self.mark = self.mark.max(Some(seq));
         }
         self.touched = self.touched.max(now);
         (kept, bytes, first)
@@ -203,7 +273,9 @@ impl Stream {
                 }
             }
         }
-        Some(Held { host, incarnation, low, next, missing })
+        let is_here = |&seq: &Seq| low <= seq && self.slot(seq).is_some_and(Slot::tells);
+        let mark = self.mark.filter(is_here).unwrap_or(next);
+        Some(Held { host, incarnation, low, next, mark, missing })
     }
 
     pub(super) fn is_holed(&self) -> bool {
@@ -211,6 +283,9 @@ impl Stream {
     }
 
     pub(super) fn is_ready(&self) -> bool {
+        if !self.keeps_order() {
+            return self.lagged > 0 || !self.arrived.is_empty();
+        }
         let waits = |slot: &Slot| slot.is_whole() || slot.end().is_some();
         !self.own && (self.cursor < self.base || self.slot(self.cursor).is_some_and(waits))
     }
@@ -218,7 +293,8 @@ impl Stream {
     /// Whether nothing waits for the message: it is whole and was delivered, or ended.
     pub(super) fn is_done(&self, seq: Seq) -> bool {
         self.slot(seq).is_none_or(|slot| {
-            slot.end().is_some() || (slot.is_whole() && (self.own || seq < self.cursor))
+            let told = if self.keeps_order() { seq < self.cursor } else { slot.is_told() };
+            slot.end().is_some() || (slot.is_whole() && (self.own || told))
         })
     }
 
@@ -236,11 +312,12 @@ impl Stream {
         grace: Duration,
         visit: &mut impl FnMut(Wanted) -> bool,
     ) -> bool {
-        let from = self.cursor.max(self.base).max(from);
+        let from = if self.keeps_order() { from.max(self.cursor) } else { from };
+        let from = from.max(self.base);
         let Some(at) = self.index(from) else { return true };
         let mut left = self.holed;
         for (slot, seq) in self.slots.range(at..).zip((from.0..).map(Seq)) {
-            if left == 0 {
+            if left == 0 || !self.is_wanted(seq) {
                 break;
             }
             if !slot.is_holed() {
@@ -257,24 +334,43 @@ impl Stream {
         true
     }
 
+    /// The messages that are missing since [`LATE_WAIT`], and not since twice that.
+    pub(super) fn late(&self, now: Time) -> impl Iterator<Item = Seq> {
+        let is_late = move |slot: &Slot| {
+            let still = now.since(slot.touched());
+            slot.is_holed() && (LATE_WAIT..LATE_WAIT.saturating_mul(2)).contains(&still)
+        };
+        let slots = self.slots.iter().zip((self.base.0..).map(Seq));
+        slots.filter(move |(slot, _)| is_late(slot)).map(|(_, seq)| seq)
+    }
+
     /// Turns holes that are too old, unless obtainable, and those past their deadline into gaps; the
     /// bytes freed.
     pub(super) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Seq) -> bool) -> usize {
         let mut bytes = 0_usize;
+        let (delivery, recalled) = (self.delivery, self.recalled);
         for (slot, seq) in self.slots.iter_mut().zip((self.base.0..).map(Seq)) {
             if !slot.is_holed() {
                 continue;
             }
             let still = now.since(slot.touched());
-            let hopeless = still >= REPAIR_DEADLINE && (still >= HOPELESS || !obtainable(seq));
-            let cause = match (slot.is_over(now), hopeless) {
-                (true, _) => GapCause::Expired,
-                (false, true) => GapCause::Unrepaired,
-                (false, false) => continue,
+            let wanted = delivery == Delivery::Reliable || seq < recalled;
+            let (patience, cause) = match delivery {
+                Delivery::Ordered if !wanted => (LATE_WAIT, GapCause::NotInTime),
+                _ => (REPAIR_DEADLINE, GapCause::Unrepaired),
             };
-            bytes = bytes.saturating_add(slot.close(End::Gone(cause)));
+            let waits = wanted && still < HOPELESS;
+            let cause = match slot.is_over(now) {
+                true => GapCause::Expired,
+                false if still < patience || (waits && obtainable(seq)) => continue,
+                false => cause,
+            };
+            let silent = delivery == Delivery::BestEffort && cause != GapCause::Expired;
+            let end = if silent { End::Forgotten } else { End::Gone(cause) };
+            bytes = bytes.saturating_add(slot.close(end));
             self.holed = self.holed.saturating_sub(1);
         }
+        self.trim();
         bytes
     }
 
@@ -296,19 +392,21 @@ impl Stream {
         if self.own {
             return None;
         }
+        if !self.keeps_order() {
+            return self.deliver_arrived();
+        }
         let seq = self.cursor;
-        if seq < self.base {
-            self.cursor = self.base;
-            let to = Seq(self.base.0.saturating_sub(1));
-            return Some(Next::Gap { from: seq, to, cause: GapCause::WindowFull });
-        }
-        let slot = self.slot(seq)?;
-        if let Some(fragments) = slot.body() {
-            self.cursor = seq.next();
-            return Some(Next::Message { seq, body: body(fragments) });
-        }
-        let cause = gone(slot)?;
-        let mut to = seq;
+        let (mut to, cause) = if seq < self.base {
+            let front = core::mem::replace(&mut self.front, GapCause::WindowFull);
+            (Seq(self.base.0.saturating_sub(1)), front)
+        } else {
+            let slot = self.slot(seq)?;
+            if let Some(fragments) = slot.body() {
+                self.cursor = seq.next();
+                return Some(Next::Message { seq, body: body(fragments) });
+            }
+            (seq, gone(slot)?)
+        };
         while self.slot(to.next()).and_then(gone) == Some(cause) {
             to = to.next();
         }
@@ -317,9 +415,42 @@ impl Stream {
         Some(Next::Gap { from: seq, to, cause })
     }
 
+    /// Next thing for the application, where the order is not kept.
+    fn deliver_arrived(&mut self) -> Option<Next> {
+        if self.lagged > 0 {
+            return Some(Next::Lagged { messages: core::mem::take(&mut self.lagged) });
+        }
+        while let Some(seq) = self.arrived.pop_front() {
+            let slot = self.index(seq).and_then(|at| self.slots.get_mut(at));
+            let Some(fragments) = slot.as_ref().and_then(|slot| slot.body()) else { continue };
+            slot.into_iter().for_each(Slot::set_told);
+            return Some(Next::Message { seq, body: body(fragments) });
+        }
+        None
+    }
+
+    /// A message is whole.
+    fn arrive(&mut self, seq: Seq) {
+        if self.keeps_order() {
+            return;
+        }
+        self.arrived.push_back(seq);
+        // Those that left the window are still named.
+        if self.arrived.len() > self.slots.len().saturating_mul(2) {
+            let (slots, base) = (&self.slots, self.base);
+            self.arrived.retain(|seq| {
+                let at = seq.0.checked_sub(base.0).and_then(|at| usize::try_from(at).ok());
+                at.and_then(|at| slots.get(at)).is_some_and(Slot::is_whole)
+            });
+        }
+    }
+
     /// Ends the stream: the first message that will not be delivered any more becomes a gap. The
     /// bytes freed, if there was one.
     pub(super) fn end(&mut self) -> Option<usize> {
+        if !self.keeps_order() {
+            return None;
+        }
         let at = self.index(self.cursor)?;
         Some(self.slots.get_mut(at)?.close(End::Gone(GapCause::SourceReset)))
     }
@@ -344,7 +475,13 @@ impl Stream {
             self.holed = self.holed.saturating_sub(1);
             GapCause::WindowFull
         };
-        slot.close(End::Gone(cause))
+        if self.delivery != Delivery::BestEffort {
+            return slot.close(End::Gone(cause));
+        }
+        let bytes = slot.close(End::Forgotten);
+        self.lagged = self.lagged.saturating_add(u64::from(cause == GapCause::Lagged));
+        self.trim();
+        bytes
     }
 
     fn index(&self, seq: Seq) -> Option<usize> {
@@ -372,6 +509,14 @@ impl Stream {
     /// Drops the oldest message; undelivered, it lies in the gap in front of the base.
     fn drop_first(&mut self) {
         let Some(slot) = self.slots.pop_front() else { return };
+        let lagged = slot.is_whole() || slot.end() == Some(End::Gone(GapCause::Lagged));
+        if self.own || !lagged {
+            // Nothing of it waited for the application.
+        } else if !self.keeps_order() {
+            self.lagged = self.lagged.saturating_add(u64::from(!slot.is_told()));
+        } else if self.cursor <= self.base {
+            self.front = GapCause::Lagged;
+        }
         self.freed = self.freed.saturating_add(slot.bytes());
         self.holed = self.holed.saturating_sub(usize::from(slot.is_holed()));
         self.base = self.base.next();
@@ -386,7 +531,10 @@ impl Stream {
 
     /// Drops ended slots at the front that the application is past.
     fn trim(&mut self) {
-        while self.base < self.cursor && self.slots.front().is_some_and(|slot| !slot.tells()) {
+        let order = self.keeps_order();
+        while (!order || self.base < self.cursor)
+            && self.slots.front().is_some_and(|slot| !slot.tells())
+        {
             self.slots.pop_front();
             self.base = self.base.next();
         }

@@ -1,3 +1,5 @@
+mod modes;
+
 use super::*;
 use crate::GroupId;
 use alloc::collections::BTreeMap;
@@ -16,7 +18,7 @@ fn limits() -> Limits {
 }
 
 fn of(limits: Limits) -> Window {
-    Window::new(limits, ME, Incarnation(1))
+    Window::new(limits, ME, Incarnation(1), History::None)
 }
 
 /// A fragment of message `seq`, whose `count` fragments hold their own number.
@@ -40,8 +42,9 @@ fn keep(window: &mut Window, at: u64, seq: u64, index: u16, count: u16) -> Kept 
 }
 
 fn head(next: u64) -> Held {
-    let (low, next) = (Seq(0), Seq(next));
-    Held { host: OTHER, incarnation: Incarnation(1), low, next, missing: [].into_iter().collect() }
+    let (low, next, mark) = (Seq(0), Seq(next), Seq(next));
+    let incarnation = Incarnation(1);
+    Held { host: OTHER, incarnation, low, next, mark, missing: [].into_iter().collect() }
 }
 
 fn notices(window: &mut Window) -> Vec<Notice> {

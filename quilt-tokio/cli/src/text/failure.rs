@@ -127,9 +127,15 @@ impl Failure {
         let why = match cause {
             EvictCause::Replaced => "another host took this host's id",
             EvictCause::GroupClosed => "the group was closed",
+            EvictCause::OtherDelivery { .. } => "the group promises something else than it said",
             _ => "the bootstrap service ended the membership",
         };
-        Self::new(format!("put out of {url}"), why, format!("join again with: quilt join {url}"))
+        let with = match cause {
+            EvictCause::OtherDelivery { has } => format!(" --delivery {has}"),
+            _ => String::new(),
+        };
+        let cure = format!("join again with: quilt join {url}{with}");
+        Self::new(format!("put out of {url}"), why, cure)
     }
 
     pub(crate) fn nothing_complete(url: &Url) -> Self {
@@ -193,6 +199,9 @@ fn reject_cure(url: &Url, cause: &RejectCause) -> String {
                 .into()
         }
         RejectCause::Full => "wait until others have left".into(),
+        RejectCause::OtherDelivery { has } => {
+            format!("say --delivery {has} or leave it out, or take another group")
+        }
         RejectCause::ForeignVersion { version } if *version > wire::VERSION => {
             "upgrade this program".into()
         }
@@ -213,6 +222,7 @@ fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quilt_tokio::Delivery;
     use quilt_tokio::proto::policy::PolicyFault;
 
     fn url() -> Url {
@@ -249,6 +259,12 @@ mod tests {
                 "cannot join quilt://127.0.0.1:7400/tea: the bootstrap service has no such group; \
                  start a receiver first with: quilt join quilt://127.0.0.1:7400/tea, or allow the \
                  name with: quilt bootstrap --group tea",
+            ),
+            (
+                rejected(RejectCause::OtherDelivery { has: Delivery::Ordered }),
+                "cannot join quilt://127.0.0.1:7400/tea: the group is ordered, as its first host \
+                 settled, and not as wished here; say --delivery ordered or leave it out, or take \
+                 another group",
             ),
             (
                 rejected(RejectCause::ForeignVersion { version: 9 }),

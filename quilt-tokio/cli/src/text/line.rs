@@ -28,6 +28,7 @@ pub(crate) enum Line {
         url: String,
         host: String,
         address: SocketAddr,
+        delivery: String,
         #[serde(flatten)]
         standing: Standing,
     },
@@ -124,6 +125,7 @@ impl Line {
             url: url.to_string(),
             host: node.host().to_string(),
             address: node.local_addr(),
+            delivery: node.place().map_or_else(String::new, |place| place.delivery.to_string()),
             standing: node.place().map_or(unknown, |place| (&place).into()),
         }
     }
@@ -347,6 +349,7 @@ mod tests {
                 url: "u".into(),
                 host: "h".into(),
                 address: ([127, 0, 0, 1], 2).into(),
+                delivery: "reliable".into(),
                 standing,
             },
             Line::Progress { source: "s".into(), bytes: 7, length: None },

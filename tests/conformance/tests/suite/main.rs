@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod deaths;
+mod delivery;
 mod garbage;
 mod join;
 mod leave;
