@@ -161,7 +161,7 @@ impl Window {
         if usize::from(data.count) > self.limits.message_bytes.div_ceil(FRAGMENT_BYTES).max(1) {
             return Kept::TooLong;
         }
-        if !self.meet(source, None) {
+        if !self.meet(source, None, meeting) {
             return Kept::SourceLimit;
         }
         let max_slots = self.max_slots(source);
@@ -181,7 +181,7 @@ impl Window {
     /// Takes in what a neighbour says of a source. True if the head is news.
     pub(crate) fn note_head(&mut self, now: Time, held: &Held, meeting: Meeting) -> bool {
         let source = Source { host: held.host.tag(), incarnation: held.incarnation };
-        if !self.meet(source, Some(held.host)) {
+        if !self.meet(source, Some(held.host), meeting) {
             return false;
         }
         let max_slots = self.max_slots(source);
@@ -398,7 +398,7 @@ impl Window {
 
     /// Makes sure that a stream for `source` exists if it is current and another host's; false if
     /// there is no room.
-    fn meet(&mut self, source: Source, host: Option<HostId>) -> bool {
+    fn meet(&mut self, source: Source, host: Option<HostId>, meeting: Meeting) -> bool {
         if self.streams.contains_key(&source) || source.host == self.me.tag() {
             return true;
         }
@@ -410,7 +410,7 @@ impl Window {
         match self.lives.get(&source.host).copied() {
             // A life before the latest one: it stays over.
             Some(latest) if latest > source.incarnation => return true,
-            Some(old) => self.reset(source, old),
+            Some(old) => self.reset(source, old, meeting),
             None => {}
         }
         self.lives.insert(source.host, source.incarnation);
@@ -446,10 +446,12 @@ impl Window {
         true
     }
 
-    /// Ends the stream of a host's earlier life.
-    fn reset(&mut self, source: Source, old: Incarnation) {
+    /// Ends the stream of a host's earlier life. A newcomer is told nothing of it: that life was over
+    /// before it came.
+    fn reset(&mut self, source: Source, old: Incarnation, meeting: Meeting) {
         let before = Source { host: source.host, incarnation: old };
-        while let Some(stream) = self.streams.get_mut(&before) {
+        let told = meeting == Meeting::Present;
+        while let Some(stream) = self.streams.get_mut(&before).filter(|_| told) {
             let next = match stream.deliver() {
                 Some(next) => next,
                 None => {
@@ -466,11 +468,10 @@ impl Window {
         }
         self.ready.remove(&before);
         self.holed.remove(&before);
-        self.notices.push_back(Notice::SourceReset {
-            host: source.host,
-            old,
-            new: source.incarnation,
-        });
+        if told {
+            let (host, new) = (source.host, source.incarnation);
+            self.notices.push_back(Notice::SourceReset { host, old, new });
+        }
     }
 
     /// How many messages of a stream may be known: what is left for all, and at least an equal

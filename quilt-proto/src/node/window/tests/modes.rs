@@ -256,6 +256,23 @@ fn a_source_may_start_anew_in_every_state() {
 }
 
 #[test]
+fn a_newcomer_is_told_nothing_of_a_source_s_earlier_life() {
+    let mut window = recalling(History::Last(3), Delivery::Reliable);
+    // One neighbour has not heard of the second life yet.
+    window.note_head(Time::ZERO, &head(5), Meeting::Newcomer);
+    keep(&mut window, 0, 4, 0, 1);
+    let reborn = Held { incarnation: Incarnation(2), ..head(2) };
+    window.note_head(Time::ZERO, &reborn, Meeting::Newcomer);
+    assert_eq!(window.bytes(), 0);
+    window.note_head(Time::ZERO, &head(9), Meeting::Present);
+    let mut message = data(0, 0, 1);
+    message.fragment.source.incarnation = Incarnation(2);
+    window.keep(Time::ZERO, &message, Meeting::Present);
+    let told = notices(&mut window);
+    assert!(matches!(&told[..], [Notice::Message(_)]), "{told:?}");
+}
+
+#[test]
 fn the_last_messages_of_a_source_are_as_good_as_others() {
     let (end, count) = (Seq::END.0, 3);
     for delivery in Delivery::ALL {
