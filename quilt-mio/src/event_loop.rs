@@ -3,7 +3,7 @@
 use crate::{BindError, Bootstrap, BootstrapConfig, Guest, JoinError, Node, Options, Url};
 use bytes::Bytes;
 use mio::{Events, Poll};
-use quilt_proto::{Notice, PublishError, Seq};
+use quilt_proto::{Notice, PublishError, PublishOptions, Seq};
 use quilt_sockets::FAREWELL;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -102,9 +102,22 @@ impl Loop<Node> {
     /// The message is too large, the host is no longer in the group, or the system's poll failed.
     /// It was not sent.
     pub fn send(&mut self, body: impl Into<Bytes>) -> Result<Seq, SendError> {
+        self.send_with(body, PublishOptions::default())
+    }
+
+    /// Likewise, with a priority, with a deadline, or as a point to start from. The deadline begins
+    /// when the message is taken, not while it waits for that.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_with(
+        &mut self,
+        body: impl Into<Bytes>,
+        options: PublishOptions,
+    ) -> Result<Seq, SendError> {
         let body = body.into();
         loop {
-            match self.guest.publish(body.clone()) {
+            match self.guest.publish_with(body.clone(), options) {
                 Err(PublishError::WouldBlock) => self.turn(None)?,
                 result => return Ok(result?),
             }

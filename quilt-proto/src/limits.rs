@@ -24,8 +24,8 @@ pub struct Limits {
     pub groups: usize,
     /// Links a host has; further streams are refused. Default 256.
     pub links: usize,
-    /// Fragments in the queue of one link, by name, not by content; the oldest go first, and
-    /// repair brings them. Default 65,536, about what the window holds.
+    /// Fragments in the queue of one link, by name, not by content; of the lowest class that waits
+    /// the oldest go first, and repair brings them. Default 65,536, about what the window holds.
     pub queued_fragments: usize,
     /// Control frames in the queue of one link; the stream is closed when more wait, since it is
     /// not being read. Default 1,024.

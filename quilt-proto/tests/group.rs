@@ -552,13 +552,14 @@ fn a_newcomer_is_given_the_history_that_it_wants() {
 #[test]
 fn an_application_that_reads_nothing_for_ten_seconds_is_told_once_what_it_missed() {
     let limits = Limits { window_messages: 256, ..Limits::default() };
-    let mut world = World::with_limits(28, &[Site::plain(5)], limits);
+    let mut world = World::with_limits(28, &[Site::plain(5)], limits.clone());
     world.join_all();
     world.net.set_reads(world.hosts[3], false);
     world.told.iter_mut().for_each(Vec::clear);
     for _ in 0..1_000 {
         world.publish(0, 1_500);
         world.run(10);
+        assert_eq!(world.net.node(world.hosts[3]).usage().beyond(&limits), None);
     }
     world.run(500);
     world.alive[3] = false;

@@ -104,7 +104,8 @@ pub(crate) struct JoinArgs {
     #[command(flatten)]
     pub(crate) host: HostArgs,
     /// What to be given of what was published before: none, so many messages of each source, or
-    /// mark, which is what each source published since it last marked a message.
+    /// mark: what each source published since it last marked a message, as `quilt send` does with
+    /// the beginning of a transfer.
     #[arg(long, value_name = "N", default_value = "none")]
     pub(crate) history: Past,
     /// Write what arrives to FILE, and end after the first whole transfer. Until it is verified it

@@ -6,7 +6,7 @@ use crate::stop::Stop;
 use crate::text::{Failure, Line};
 use crate::transfer::{Digest, Outgoing, Part};
 use bytes::BufMut;
-use quilt_tokio::{Node, Notice, Sender, Url};
+use quilt_tokio::{Node, Notice, PublishOptions, Sender, Url};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio::fs::File;
@@ -105,7 +105,9 @@ impl Input {
         mut on_progress: impl FnMut(u64),
     ) -> Result<(u64, Digest), Failure> {
         let start = Part::Start { name: self.name.clone(), length: self.length };
-        sender.send(start.encode()).await.map_err(Failure::publish)?;
+        // Who comes late can have the whole transfer.
+        let options = PublishOptions { mark: true, ..PublishOptions::default() };
+        sender.send_with(start.encode(), options).await.map_err(Failure::publish)?;
         let mut outgoing = Outgoing::default();
         loop {
             let mut message = Outgoing::room(chunk_bytes);

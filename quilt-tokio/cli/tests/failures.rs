@@ -58,6 +58,20 @@ fn a_group_that_may_not_exist_is_unknown() {
 }
 
 #[test]
+fn a_group_that_promises_something_else_is_named_with_what_it_promises() {
+    let (_bootstrap, address) = Quilt::bootstrap(&[]);
+    let url = format!("quilt://{address}/tea");
+    let _first = Quilt::join(&url, &["--delivery", "ordered"]);
+    fails(
+        &["join", &url, "--delivery", "reliable"],
+        &format!(
+            "cannot join {url}: the group is ordered, as its first host settled, and not as \
+             wished here; say --delivery ordered or leave it out, or take another group"
+        ),
+    );
+}
+
+#[test]
 fn a_group_without_receivers_is_unknown_to_a_sender() {
     let (_bootstrap, address) = Quilt::bootstrap(&[]);
     let url = format!("quilt://{address}/tea");

@@ -35,6 +35,23 @@ fn without_an_output_the_payload_goes_to_standard_output_and_nothing_else() {
 }
 
 #[test]
+fn who_comes_in_the_middle_of_a_transfer_has_all_of_it_if_that_is_wanted() {
+    let (_bootstrap, address) = Quilt::bootstrap(&[]);
+    let (folder, bytes) = (Folder::new(), noise(400_000, 4));
+    let (url, output) = (format!("quilt://{address}/tea"), folder.path("out"));
+    let mut early = Quilt::join(&url, &[]);
+    let mut feed = Feed::start(&url, &[]);
+    feed.write(&bytes[..200_000]);
+    early.wait_for("started");
+    let late = Quilt::join(&url, &["--history", "mark", "--output", &output]);
+    feed.write(&bytes[200_000..]);
+    feed.finish();
+    let end = late.end();
+    assert!(end.status.success(), "{}", end.stderr);
+    assert!(holds(&output, &bytes));
+}
+
+#[test]
 fn two_senders_at_once_do_not_mix() {
     let (_bootstrap, address) = Quilt::bootstrap(&[]);
     let folder = Folder::new();
