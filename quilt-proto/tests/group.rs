@@ -470,7 +470,7 @@ fn an_ordered_group_asks_for_nothing_and_announces_each_hole_soon() {
 }
 
 #[test]
-fn a_mesh_heals_also_where_nothing_is_asked_for() {
+fn a_mesh_settles_also_where_nothing_is_asked_for() {
     for seed in 0..4 {
         for delivery in [Delivery::BestEffort, Delivery::Ordered] {
             let mut world = World::new(30 + seed, &[Site::plain(6)]);

@@ -208,6 +208,17 @@ fn who_had_to_be_asked_is_grafted_once_and_not_pruned_at_once() {
 }
 
 #[test]
+fn who_has_what_did_not_come_is_grafted_where_it_cannot_be_asked() {
+    let mut bench = with_partners(1..=2);
+    frame(&mut bench, 1, Frame::Prune);
+    let missed = bench.call(|mesh, cx| mesh.on_missed(cx, host(1)));
+    assert_eq!(missed, [sent(1, &Frame::Graft)]);
+    assert_eq!(bench.call(|mesh, cx| mesh.on_missed(cx, host(1))), []);
+    assert_eq!(bench.call(|mesh, cx| mesh.on_missed(cx, host(9))), [], "no partner");
+    assert_eq!(inject(&mut bench), [host(1), host(2)]);
+}
+
+#[test]
 fn whoever_loses_its_last_eager_partner_grafts_the_nearest_at_once() {
     let mut bench = with_partners(1..=3);
     frame(&mut bench, 1, Frame::Prune);

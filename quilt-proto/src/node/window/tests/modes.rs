@@ -1,6 +1,7 @@
 //! What a group promises, and what is wanted of the past.
 
 use super::*;
+use alloc::vec;
 
 fn of_mode(delivery: Delivery, limits: Limits) -> Window {
     let mut window = of(limits);
@@ -90,6 +91,22 @@ fn a_reader_in_order_waits_fifty_milliseconds_for_a_late_message_and_no_longer()
     window.give_up(Time::from_millis(110), |_, _| true);
     assert_eq!(notices(&mut window), [gap(2, 3, GapCause::NotInTime)]);
     assert_eq!(keep(&mut window, 111, 2, 0, 1), Kept::Late);
+}
+
+#[test]
+fn a_message_counts_as_late_once_where_nothing_is_asked_for() {
+    let mut window = of_mode(Delivery::BestEffort, limits());
+    window.note_head(Time::ZERO, &head(2), Meeting::Present);
+    keep(&mut window, 0, 1, 0, 1);
+    let late = |millis| {
+        let mut late = Vec::new();
+        window.late(Time::from_millis(millis), |_, seq| {
+            late.push(seq.0);
+            true
+        });
+        late
+    };
+    assert_eq!([late(49), late(50), late(99), late(100)], [vec![], vec![0], vec![0], vec![]]);
 }
 
 #[test]
