@@ -298,6 +298,18 @@ impl Node {
                         self.with(group, |member, env| member.on_multicast(env, link, joined));
                     }
                 }
+                Inbound::Told { host, asker, group, patch, body } => {
+                    let told = |member: &mut Member, env: &mut Env<'_>| {
+                        member.on_told(env, host, asker, patch, &body);
+                    };
+                    if self.with(group, told).is_none() {
+                        self.links.counters.bump(Counter::DroppedUnknownPatch);
+                    }
+                }
+                Inbound::Measured { host, need: Need::Patch(group, patch), rtt } => {
+                    self.with(group, |member, env| member.on_measured(env, host, patch, rtt));
+                }
+                Inbound::Measured { .. } => {}
                 Inbound::ForeignVersion { version, from } => self.on_foreign(version, from),
             }
         }

@@ -14,6 +14,7 @@ use crate::wire::{Contact, DecodeError, Reader, Writer};
 use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId};
 use alloc::boxed::Box;
 use bytes::Bytes;
+use core::time::Duration;
 use smallvec::SmallVec;
 
 /// A protocol's own frame: what its instances on different hosts say to each other beside
@@ -83,6 +84,19 @@ pub trait Protocol: Send + 'static {
     /// A frame of the same patch came from `from`, over a stream or by multicast.
     fn on_frame(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, frame: Self::Frame) {
         let _ = (cx, from, frame);
+    }
+
+    /// A frame of the same patch came from `from` by UDP. It may be forged more easily than one
+    /// that came over a stream: take no more from it than what can be seen to answer a question, or
+    /// does no harm.
+    fn on_datagram(&mut self, cx: &mut Cx<'_, Self::Timer>, from: HostId, frame: Self::Frame) {
+        let _ = (from, frame);
+        cx.count(crate::counters::Counter::DroppedUnexpected);
+    }
+
+    /// The round trip to `host` was measured, as asked for with [`Cx::measure`].
+    fn on_measured(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId, rtt: Duration) {
+        let _ = (cx, host, rtt);
     }
 
     /// A fragment is new in the window; pass it on.

@@ -1,6 +1,7 @@
 //! Links: one stream a host, kept exactly as long as somebody needs the host; IP-multicast
 //! addresses; and the UDP socket. Framing, greeting, liveness and queues are here.
 
+mod datagrams;
 mod demand;
 mod greeting;
 mod hosts;
@@ -26,6 +27,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+pub(super) use datagrams::Asker;
+use datagrams::Measured;
 use hosts::Hosts;
 use multicast::{Look, Multicast};
 use queue::Queue;
@@ -57,6 +60,10 @@ pub(super) enum Inbound {
     Down { host: HostId, needs: BTreeSet<Need>, cause: LinkError },
     /// A multicast address is joined, or cannot be.
     Multicast { link: LinkId, joined: Result<(), LinkError> },
+    /// A host said something of a patch by datagram; it may be answered there.
+    Told { host: HostId, asker: Asker, group: GroupId, patch: PatchId, body: Bytes },
+    /// How long a datagram takes to a host and back.
+    Measured { host: HostId, need: Need, rtt: Duration },
     /// Somebody speaks another version.
     ForeignVersion { version: u8, from: SocketAddr },
 }
@@ -87,9 +94,11 @@ pub(super) struct Links {
     next_link: u64,
     packet_number: u64,
     now: Time,
-    /// Datagrams for the bootstrap services, encoded.
+    /// Datagrams for bootstrap services and for hosts, encoded.
     datagrams: VecDeque<(SocketAddr, Bytes)>,
     datagrams_looked: bool,
+    /// Round trips that are being measured, by the stamp that is to come back.
+    measured: BTreeMap<u64, Measured>,
     actions: VecDeque<Action>,
     inbox: VecDeque<Inbound>,
     /// When each link wants to be looked after, at the latest.
@@ -109,6 +118,7 @@ impl Links {
             now: Time::ZERO,
             datagrams: VecDeque::new(),
             datagrams_looked: false,
+            measured: BTreeMap::new(),
             actions: VecDeque::new(),
             inbox: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -167,14 +177,17 @@ impl Links {
 
     pub(super) fn datagram(&mut self, now: Time, link: LinkId, from: SocketAddr, bytes: Bytes) {
         self.now = now;
+        let len = bytes.len();
         let Some(frames) = self.open_packet(from, bytes) else { return };
+        if link == LinkId::UDP {
+            return self.unicast(from, frames, len);
+        }
         let sender = frames.header().sender;
         let source = match self.links.get(&link) {
             Some(Link::Multicast(_)) if sender == self.me.host.tag() => {
                 return self.counters.bump(Counter::OwnPackets);
             }
             Some(Link::Multicast(_)) => From::Multicast(link, sender),
-            _ if link == LinkId::UDP => From::Service(from),
             _ => return self.counters.bump(Counter::DroppedStranger),
         };
         for frame in frames {

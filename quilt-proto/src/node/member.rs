@@ -8,7 +8,7 @@ mod sewing;
 mod survey;
 
 use super::bootstrap::{Client, Due};
-use super::links::{DataRef, From, Links, Need, Urgency};
+use super::links::{Asker, DataRef, From, Links, Need, Urgency};
 use super::patch::{Broken, Patch};
 use super::repair::Repair;
 use super::window::{MAX_MESSAGE_BYTES, Window};
@@ -93,8 +93,17 @@ pub(super) struct Member {
     /// When somebody was last given something.
     served: Time,
     effects: Vec<Effect>,
+    /// Who is answered while a handler runs.
+    asker: Option<Asking>,
     /// Handlers to call once the effects before them are carried out.
     calls: VecDeque<(PatchId, Call)>,
+}
+
+/// Whose frame a handler is called for, and by which way it came.
+#[derive(Clone, Copy, Debug)]
+enum Asking {
+    Stream(HostId),
+    Datagram(Asker),
 }
 
 /// A handler of a protocol that is still to be called.
@@ -132,6 +141,7 @@ impl Member {
             put_off: None,
             served: now,
             effects: Vec::new(),
+            asker: None,
             calls: VecDeque::new(),
         }
     }

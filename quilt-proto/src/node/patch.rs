@@ -203,11 +203,22 @@ impl Patch {
         }
     }
 
+    /// The round trip to a member was measured by datagram. A link's own figure is better.
+    pub(super) fn measured(&mut self, now: Time, host: HostId, rtt: Duration) {
+        if let Some(peer) = self.peers.0.get_mut(&host) {
+            peer.heard = now;
+            if !peer.linked || peer.rtt.is_none() {
+                peer.rtt = Some(rtt);
+            }
+        }
+    }
+
     /// Brings what is known of the links to members up to date.
     pub(super) fn look_at_links(&mut self, links: &Links) {
         for host in &self.needs {
             if let Some(peer) = self.peers.0.get_mut(host) {
-                (peer.linked, peer.rtt) = links.state(*host);
+                let (linked, rtt) = links.state(*host);
+                (peer.linked, peer.rtt) = (linked, rtt.or(peer.rtt));
             }
         }
     }

@@ -33,10 +33,18 @@ pub struct Cx<'a, T: Copy + Ord> {
 pub enum Effect {
     /// Keep a link to a member open until it is released; dial it if there is none.
     Need(HostId),
+    /// Keep the link to a member, which dials it, open until it is released.
+    Expect(HostId),
     /// This patch has no more use for the link to that host.
     Release(HostId),
     /// Send a protocol frame to a member that is needed.
     Send(HostId, Bytes),
+    /// Send a protocol frame to a member by UDP; if true, padded so that any answer may follow.
+    Tell(HostId, Bytes, bool),
+    /// Send a protocol frame to the host whose frame is being handled, the way that it came.
+    Answer(Bytes),
+    /// Measure the round trip to a member by UDP.
+    Measure(HostId),
     /// Send a fragment from the window to a member that is needed.
     SendFragment(HostId, FragmentId),
     /// Forget the fragments that wait for a member.
@@ -126,6 +134,11 @@ impl<T: Copy + Ord> Cx<'_, T> {
         self.effects.push(Effect::Need(host));
     }
 
+    /// As [`need`](Self::need), where `host` is about to dial: this side does not.
+    pub fn expect(&mut self, host: HostId) {
+        self.effects.push(Effect::Expect(host));
+    }
+
     /// Gives the link to `host` up; it stays open while another patch or protocol needs it.
     pub fn release(&mut self, host: HostId) {
         self.effects.push(Effect::Release(host));
@@ -134,6 +147,32 @@ impl<T: Copy + Ord> Cx<'_, T> {
     /// Sends `frame` to `host`, which must be needed.
     pub fn send(&mut self, host: HostId, frame: &impl Body) {
         self.effects.push(Effect::Send(host, encode(frame)));
+    }
+
+    /// Sends `frame` to `host`, a member in [`peers`](Self::peers), in a datagram: at once and
+    /// without a link, but it may be lost, and does not pass where UDP does not.
+    /// [`Protocol::on_datagram`](super::Protocol::on_datagram) takes it in.
+    pub fn tell(&mut self, host: HostId, frame: &impl Body) {
+        self.effects.push(Effect::Tell(host, encode(frame), false));
+    }
+
+    /// As [`tell`](Self::tell), in a datagram of full length: an answer to an address that is not
+    /// proved is never longer than the question.
+    pub fn ask(&mut self, host: HostId, frame: &impl Body) {
+        self.effects.push(Effect::Tell(host, encode(frame), true));
+    }
+
+    /// Sends `frame` to the host whose frame is being handled, the way that it came. An answer to a
+    /// datagram that is longer than it is dropped and counted as unproven.
+    pub fn answer(&mut self, frame: &impl Body) {
+        self.effects.push(Effect::Answer(encode(frame)));
+    }
+
+    /// Measures the round trip to `host`, a member in [`peers`](Self::peers), with a datagram that
+    /// every host answers; [`Protocol::on_measured`](super::Protocol::on_measured) follows, unless
+    /// one of the two is lost.
+    pub fn measure(&mut self, host: HostId) {
+        self.effects.push(Effect::Measure(host));
     }
 
     /// Sends a fragment that the window holds to `host`, which must be needed.
@@ -223,7 +262,7 @@ pub struct Peer {
     pub contact: Contact,
     /// Whether a link to it is open.
     pub linked: bool,
-    /// The smoothed round-trip time of that link, once measured.
+    /// The round-trip time: the smoothed one of that link, or what a datagram took.
     pub rtt: Option<Duration>,
     /// When something of it was last heard in this patch.
     pub heard: Time,

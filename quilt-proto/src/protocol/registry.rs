@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use core::time::Duration;
 use smallvec::SmallVec;
 
 /// The protocols that a host has. The bootstrap service is built with the same registry, since it
@@ -72,6 +73,13 @@ pub(crate) struct Lent<'a> {
 pub(crate) trait ErasedProtocol: Send {
     fn start(&mut self, lent: Lent<'_>);
     fn on_frame(&mut self, lent: Lent<'_>, from: HostId, body: &Bytes) -> Result<(), DecodeError>;
+    fn on_datagram(
+        &mut self,
+        lent: Lent<'_>,
+        from: HostId,
+        body: &Bytes,
+    ) -> Result<(), DecodeError>;
+    fn on_measured(&mut self, lent: Lent<'_>, host: HostId, rtt: Duration);
     fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId);
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
     fn on_missed(&mut self, lent: Lent<'_>, host: HostId);
@@ -120,6 +128,21 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
         let frame = P::Frame::decode(&mut Reader::new(body))?;
         self.call(lent, |protocol, cx| protocol.on_frame(cx, from, frame));
         Ok(())
+    }
+
+    fn on_datagram(
+        &mut self,
+        lent: Lent<'_>,
+        from: HostId,
+        body: &Bytes,
+    ) -> Result<(), DecodeError> {
+        let frame = P::Frame::decode(&mut Reader::new(body))?;
+        self.call(lent, |protocol, cx| protocol.on_datagram(cx, from, frame));
+        Ok(())
+    }
+
+    fn on_measured(&mut self, lent: Lent<'_>, host: HostId, rtt: Duration) {
+        self.call(lent, |protocol, cx| protocol.on_measured(cx, host, rtt));
     }
 
     fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId) {

@@ -28,6 +28,18 @@ impl Links {
         self.actions.push_back(Action::Dial { link, to, from: self.dial_from(to) });
     }
 
+    /// As [`need`](Self::need), where the other side dials.
+    pub(in crate::node) fn expect(&mut self, host: HostId, need: Need) {
+        if host == self.me.host {
+            return;
+        }
+        self.hosts.need(host, need);
+        let link = self.hosts.link(host).and_then(|link| self.links.get_mut(&link));
+        if let Some(Link::Stream(stream)) = link {
+            stream.set_needed(self.now, true);
+        }
+    }
+
     /// Gives up one need; a stream that this host dialled and nobody needs is closed after a while.
     pub(in crate::node) fn release(&mut self, host: HostId, need: Need) {
         self.hosts.release(host, need);
@@ -206,10 +218,15 @@ impl Links {
         }
     }
 
-    /// Queues a datagram for a bootstrap service, padded to the full length if `pad`.
+    /// Queues a frame in a datagram for a bootstrap service, padded to the full length if `pad`.
     pub(in crate::node) fn send_datagram(&mut self, to: SocketAddr, frame: &Frame, pad: bool) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
+        self.queue_datagram(to, bytes, pad);
+    }
+
+    /// Queues a datagram, padded to the full length if `pad`.
+    pub(super) fn queue_datagram(&mut self, to: SocketAddr, mut bytes: Vec<u8>, pad: bool) {
         if pad {
             let room = wire::MAX_DATAGRAM_BYTES - Header::BYTES;
             let room = room.saturating_sub(bytes.len());

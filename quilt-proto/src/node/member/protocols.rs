@@ -1,6 +1,7 @@
 //! The patches' protocols: calling their handlers, and carrying out what they want.
 
 use super::*;
+use crate::euid::Transport;
 
 impl Member {
     /// Calls a handler of a patch's protocol and carries out its effects.
@@ -40,12 +41,40 @@ impl Member {
                 }
                 env.links.need(host, Need::Patch(group, id), &known.unwrap_or_default());
             }
+            Effect::Expect(host) => {
+                if patch.needs.insert(host) && env.links.is_up(host) {
+                    self.calls.push_back((id, Call::Connected(host)));
+                }
+                env.links.expect(host, Need::Patch(group, id));
+            }
             Effect::Release(host) => {
                 patch.needs.remove(&host);
                 env.links.release(host, Need::Patch(group, id));
             }
             Effect::Send(host, body) => {
                 env.links.send(host, &Frame::Protocol { group, patch: id, body });
+            }
+            Effect::Tell(host, body, pad) => {
+                if let Some(at) = address(patch, host) {
+                    env.links.tell(at, &Frame::Protocol { group, patch: id, body }, pad);
+                }
+            }
+            Effect::Answer(body) => {
+                let frame = Frame::Protocol { group, patch: id, body };
+                match &mut self.asker {
+                    Some(Asking::Stream(host)) => {
+                        env.links.send(*host, &frame);
+                    }
+                    Some(Asking::Datagram(asker)) => {
+                        env.links.answer(asker, &frame);
+                    }
+                    None => debug_assert!(false, "an answer to nobody"),
+                }
+            }
+            Effect::Measure(host) => {
+                if let Some(at) = address(patch, host) {
+                    env.links.measure(host, at, Need::Patch(group, id));
+                }
             }
             // Whoever published it has it.
             Effect::SendFragment(host, fragment) if host.tag() == fragment.source.host => {}
@@ -134,7 +163,50 @@ impl Member {
             env.links.counters.bump(Counter::DroppedMalformed);
             self.effects.push(Effect::Misbehaved(host, Fault::MalformedFrame));
         }
+        self.asker = Some(Asking::Stream(host));
         self.carry_out(env, id);
+        self.asker = None;
+    }
+
+    /// A host said something by datagram.
+    pub(in crate::node) fn on_told(
+        &mut self,
+        env: &mut Env<'_>,
+        host: HostId,
+        asker: Asker,
+        id: PatchId,
+        body: &Bytes,
+    ) {
+        let Some(patch) = self.patches.get_mut(&id) else {
+            return env.links.counters.bump(Counter::DroppedUnknownPatch);
+        };
+        patch.heard(env.now, host);
+        let me = env.host.config.host;
+        let decoded = patch.call(env.now, me, &mut self.effects, |protocol, lent| {
+            protocol.on_datagram(lent, host, body)
+        });
+        if decoded.is_err() {
+            env.links.counters.bump(Counter::DroppedMalformed);
+        }
+        self.asker = Some(Asking::Datagram(asker));
+        self.carry_out(env, id);
+        self.asker = None;
+        self.settle(env);
+    }
+
+    /// A round trip was measured.
+    pub(in crate::node) fn on_measured(
+        &mut self,
+        env: &mut Env<'_>,
+        host: HostId,
+        id: PatchId,
+        rtt: Duration,
+    ) {
+        if let Some(patch) = self.patches.get_mut(&id) {
+            patch.measured(env.now, host, rtt);
+            self.call(env, id, |protocol, lent| protocol.on_measured(lent, host, rtt));
+        }
+        self.settle(env);
     }
 
     /// Who sent a frame of a patch. A host that is not among its members yet becomes one.
@@ -162,4 +234,12 @@ impl Member {
         }
         Some(host)
     }
+}
+
+/// Where a member is told something by UDP, if it may be reached by it.
+fn address(patch: &Patch, host: HostId) -> Option<SocketAddr> {
+    let contact = &patch.peers.get(host)?.contact;
+    let options = &contact.euid.connectivity;
+    let by_udp = options.is_empty() || options.iter().any(|o| o.transport == Transport::Udp);
+    contact.addresses.first().copied().filter(|_| by_udp)
 }
