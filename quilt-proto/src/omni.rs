@@ -1,10 +1,19 @@
 //! OMNI: one tree over all members, of bounded degree and low latency (paper, section 3.2.3;
 //! Banerjee et al., INFOCOM 2003).
 //!
-//! A host measures its latency to some members at once and becomes the child of the one that puts
-//! it nearest to the root. What comes from one neighbour in the tree goes to all others. The way
-//! from the root travels down the tree with every change and about every second, so a host sees at
-//! once that a parent is its own descendant, and knows to whom it turns when its parent dies.
+//! A host asks some members at once, by datagram, and becomes the child of the one that puts it
+//! nearest to the root. What comes from one neighbour in the tree goes to all others. The way from
+//! the root travels down the tree with every change and about every second, so a host sees at once
+//! that a parent is its own descendant, and knows to whom it turns when its parent dies.
+//!
+//! A standing tree is improved in two ways, so that the mean latency falls, each host weighted by
+//! the clients in and below it. A host that finds a parent with room and less latency moves there
+//! (`join`). And a host arranges those below it anew (`reshape`): it takes up to nine hosts, a
+//! family, with the distances between them, finds the arrangement that costs least (`plan`), and
+//! has it carried out from the top down (`follow`); hosts from elsewhere that would gain much are
+//! let in (`guests`). Every step leaves a tree behind, whatever is lost or crosses it: a new parent
+//! is joined before the old one is left. With every change a host's zeal for the next one falls
+//! (`zeal`), and a tree in which nothing improves is left alone.
 //!
 //! - **Every host is a root until it has a parent.** A root without a parent joins only a tree
 //!   that ranks before its own: settled before provisional, then the lower id of the root. Since
@@ -17,17 +26,26 @@
 //! - **Leaves.** In the inter-patch patch a host that does not forward takes digests only: its
 //!   parent counts it as a neighbour but sends it no fragments, and it has no children.
 //!
-//! Differs from the paper: there are no local moves yet that improve a standing tree, and one tree
-//! is shared by all sources.
+//! Differs from the paper: the best arrangement of a family takes the place of single local moves and
+//! of random swaps, and one tree is shared by all sources.
 
+mod candidates;
+mod draft;
 mod family;
+mod follow;
 mod frame;
+mod guests;
 mod heal;
 mod join;
 mod links;
+mod plan;
+mod reshape;
 mod rule;
 mod search;
+mod sketch;
 mod tree;
+mod values;
+mod zeal;
 
 #[cfg(test)]
 mod tests;

@@ -211,6 +211,8 @@ pub struct Setup {
     pub interface: core::net::IpAddr,
     /// This host as others are to see it.
     pub contact: Contact,
+    /// The members that the bootstrap service named, the most useful one first.
+    pub named: alloc::vec::Vec<HostId>,
 }
 
 /// A running protocol whatever its types; see [`Instance::new`].

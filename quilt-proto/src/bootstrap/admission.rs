@@ -75,6 +75,11 @@ impl Group {
         mut host: Host,
     ) -> Result<bool, Refusal> {
         (host.path, host.heard, host.suspect, host.unresponsive) = (path, now, false, false);
+        if let Some(&address) =
+            host.addresses.first().filter(|_| host.addresses != report.addresses)
+        {
+            self.by_address.remove(&(address, report.host));
+        }
         host.addresses.clone_from(&report.addresses);
         host.parent = report.parent;
         let changed = host.nics != report.nics || host.protocols != report.protocols;
@@ -133,6 +138,9 @@ impl Group {
         let said = report.memberships.iter();
         host.reported = said.map(|said| (said.patch, said.wants_contacts)).collect();
         self.tags.insert(report.host.tag(), report.host);
+        if let Some(&address) = host.addresses.first() {
+            self.by_address.insert((address, report.host));
+        }
         self.hosts.insert(report.host, host);
     }
 

@@ -7,7 +7,7 @@ use crate::euid::Euid;
 use crate::survey::Parent;
 use crate::wire::{Nic, Refusal, Report, Scope};
 use crate::{Delivery, GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Time};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -20,6 +20,8 @@ pub(super) struct Group {
     pub(super) id: GroupId,
     pub(super) hosts: BTreeMap<HostId, Host>,
     pub(super) tags: BTreeMap<HostTag, HostId>,
+    /// Hosts by their first address: those next to each other are often near.
+    pub(super) by_address: BTreeSet<(SocketAddr, HostId)>,
     pub(super) patches: BTreeMap<PatchId, Patch>,
     /// How many hosts have joined so far: the join order.
     pub(super) joins: u64,
@@ -194,6 +196,7 @@ impl Group {
             is_settled: false,
             hosts: BTreeMap::new(),
             tags: BTreeMap::new(),
+            by_address: BTreeSet::new(),
             patches: BTreeMap::new(),
             joins: 0,
         }
@@ -236,6 +239,9 @@ impl Group {
     pub(super) fn remove(&mut self, id: HostId) -> SmallVec<[PatchId; 2]> {
         let Some(host) = self.hosts.remove(&id) else { return SmallVec::new() };
         self.tags.remove(&id.tag());
+        if let Some(&address) = host.addresses.first() {
+            self.by_address.remove(&(address, id));
+        }
         if host.sews.is_some() {
             self.leave(id, PatchId::INTER_PATCH);
         }

@@ -2,9 +2,15 @@
 
 use super::group::{Group, Host, Place};
 use crate::euid::{self, Euid};
-use crate::wire::{Assignment, Contact, Nic, Orders};
+use crate::wire::{Assignment, Contact, Nic, Orders, Scope};
 use crate::{HostId, PatchId, Rng, Role};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+/// On either side of a host's address, so many members are named to it.
+const NEAR: usize = 3;
+/// And so many hosts are looked at for that.
+const NEAR_SEEN: usize = 64;
 
 impl Group {
     /// The orders of a host, in full; `None` if it is not here.
@@ -43,14 +49,18 @@ impl Group {
         })
     }
 
-    /// Some members of a patch for a host in it, at random, but its representatives first, and
-    /// those last to whom the host cannot open contact.
+    /// Some members of a patch for a host in it: its representatives first, then some whose addresses
+    /// are next to the host's, then others at random, and those last to whom the host cannot open
+    /// contact.
     fn contacts(&self, id: HostId, euid: &Euid, patch_id: PatchId, rng: &mut Rng) -> Vec<Contact> {
         let Some(patch) = self.patches.get(&patch_id) else { return Vec::new() };
         let members = patch.members.iter().filter(|member| !patch.is_represented_by(**member));
         let ranked = patch.representatives.iter().map(|r| (&r.host, 0));
+        let near = self.near(id, patch_id);
+        let members = members.filter(|member| !near.contains(member));
         let mut others: Vec<_> = ranked
-            .chain(members.map(|member| (member, 1)))
+            .chain(near.iter().map(|member| (member, 1)))
+            .chain(members.map(|member| (member, 2)))
             .filter(|&(other, _)| *other != id)
             .filter_map(|(&other, rank)| {
                 let (host, nic) = self.member(other, patch_id)?;
@@ -69,6 +79,27 @@ impl Group {
                 euid: nic.euid.clone(),
             })
             .collect()
+    }
+
+    /// Members of a patch whose addresses are next to a host's, and that do not represent it: the
+    /// list of old members may have none that is near.
+    fn near(&self, id: HostId, patch_id: PatchId) -> Vec<HostId> {
+        let Some(patch) = self.patches.get(&patch_id) else { return Vec::new() };
+        let Some(host) = self.hosts.get(&id) else { return Vec::new() };
+        let Some(&address) = host.addresses.first() else { return Vec::new() };
+        let key = (address, id);
+        let is_member = |(_, other): &&(SocketAddr, HostId)| {
+            *other != id
+                && !patch.is_represented_by(*other)
+                && self.hosts.get(other).is_some_and(|other| match patch.scope {
+                    Scope::InterPatch => other.sews.is_some(),
+                    Scope::Regional => other.places.iter().any(|place| place.patch == patch_id),
+                })
+        };
+        let before = self.by_address.range(..key).rev().take(NEAR_SEEN).filter(is_member);
+        let after = self.by_address.range(key..).take(NEAR_SEEN).filter(is_member);
+        let near = before.take(NEAR).chain(after.take(NEAR));
+        near.map(|&(_, other)| other).collect()
     }
 
     /// A member of a patch, and its interface there.

@@ -78,6 +78,7 @@ impl Net {
             me: host(n),
             patch: PatchId(1),
             parameters: Bytes::new(),
+            named: alloc::vec::Vec::new(),
             interface: contact(n).addresses[0].ip(),
             contact: contact(n),
         };

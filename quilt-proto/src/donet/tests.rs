@@ -19,6 +19,7 @@ fn started(members: impl IntoIterator<Item = u8>) -> (Bench<Mesh>, Vec<Effect>) 
         patch: PatchId(1),
         parameters: Bytes::new(),
         interface: IpAddr::from([127, 0, 0, 1]),
+        named: alloc::vec::Vec::new(),
         contact: contact(0),
     };
     let mut bench = Bench::new(Mesh::new(&Donet::default(), &setup), members);

@@ -20,6 +20,7 @@ fn setup() -> Setup {
         patch: PatchId(1),
         parameters: Ipmc::default().parameters(GroupId::named("g"), PatchId(1)),
         interface: IpAddr::from([127, 0, 0, 1]),
+        named: alloc::vec::Vec::new(),
         contact: contact(0),
     }
 }

@@ -78,6 +78,7 @@ impl Patch {
                 addresses: host.config.addresses.clone(),
                 euid: nic.euid.clone(),
             },
+            named: assignment.contacts.iter().map(|contact| contact.host).collect(),
         };
         let instance = plugin.start(&setup).into_inner();
         let mut patch = Self {
@@ -218,7 +219,7 @@ impl Patch {
         for host in &self.needs {
             if let Some(peer) = self.peers.0.get_mut(host) {
                 let (linked, rtt) = links.state(*host);
-                (peer.linked, peer.rtt) = (linked, rtt.or(peer.rtt));
+                (peer.linked, peer.rtt) = (linked, steady(peer.rtt, rtt));
             }
         }
     }
@@ -296,6 +297,14 @@ impl Patch {
             forwards: self.forwards,
         }
     }
+}
+
+/// The round trip as it is known, now that the link has measured it once more: what was longer is
+/// noise, unless it was much longer.
+fn steady(known: Option<Duration>, link: Option<Duration>) -> Option<Duration> {
+    let (Some(known), Some(link)) = (known, link) else { return link.or(known) };
+    let noise = known.checked_div(4).unwrap_or_default();
+    Some(if link > known.saturating_add(noise) { link } else { link.min(known) })
 }
 
 impl core::fmt::Debug for Patch {

@@ -1,10 +1,11 @@
 //! What parents and children tell each other.
 
-use super::frame::{Frame, Lineage, MAX_CONTACTS, Mode, bare};
+use super::frame::Frame;
 use super::tree::{Child, Cx, Parent, Place, Timer, Tree};
-use crate::HostId;
+use super::values::{Lineage, MAX_CONTACTS, Mode, Sketch, bare};
 use crate::counters::Fault;
 use crate::wire::Contact;
+use crate::{HostId, Time};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -13,6 +14,13 @@ use core::time::Duration;
 /// made lives no longer, and a child that was forgotten notices. Guess: one frame a second and
 /// child.
 const PATH_EVERY: Duration = Duration::from_secs(1);
+/// How soon children are told of new siblings. Guess: when hosts join at once, most have by then.
+const SIBLINGS_DELAY: Duration = Duration::from_millis(100);
+/// A child that has not opened its link by then never will: it has gone elsewhere, or its frame was
+/// forged. Guess: a handshake and two of its repetitions.
+const GHOST: Duration = Duration::from_secs(3);
+/// A former parent is left after this at the latest. Guess: longer than any way.
+const OVERLAP: Duration = Duration::from_secs(1);
 /// A parent that says nothing for so long has forgotten this child; links notice dead hosts much
 /// earlier. Guess: five frames in a row are not lost on a live link.
 const PARENT_SILENCE: Duration = Duration::from_secs(5);
@@ -20,7 +28,7 @@ const PARENT_SILENCE: Duration = Duration::from_secs(5);
 impl Tree {
     /// What a child is told: where its parent stands, and who would inherit from it, hosts with
     /// fragments first.
-    fn lineage(&self, cx: &Cx<'_>) -> Lineage {
+    pub(super) fn lineage(&self, cx: &Cx<'_>) -> Lineage {
         let grandparent = self.parent().and_then(|parent| cx.peers().get(parent.host));
         let heirs = self.children_of(Mode::Full).chain(self.children_of(Mode::Digests));
         Lineage {
@@ -28,18 +36,6 @@ impl Tree {
             grandparent: grandparent.map(|peer| bare(&peer.contact)),
             heirs: heirs.take(MAX_CONTACTS).map(|(_, contact)| contact.clone()).collect(),
         }
-    }
-
-    /// Who may have room if this host has none: its children, other ones each time; or its parent
-    /// and the other children there.
-    pub(super) fn others(&self, cx: &mut Cx<'_>) -> Vec<Contact> {
-        let mut others: Vec<_> = self.children_of(Mode::Full).map(|(_, contact)| contact).collect();
-        cx.rng().shuffle(&mut others);
-        let parent = self.parent().and_then(|parent| cx.peers().get(parent.host));
-        let parent = parent.map(|peer| bare(&peer.contact));
-        let siblings = self.parent().map_or(&[][..], |parent| &parent.lineage.heirs);
-        let others = others.into_iter().chain(&parent).chain(siblings);
-        others.take(MAX_CONTACTS).cloned().collect()
     }
 
     /// Tells every child where it stands.
@@ -52,11 +48,17 @@ impl Tree {
         cx.set_timer(Timer::Path, cx.now() + PATH_EVERY);
     }
 
+    /// Tells the children in a moment that they have other brothers and sisters: more may follow.
+    pub(super) fn tell_children_soon(&self, cx: &mut Cx<'_>) {
+        cx.set_timer(Timer::Path, cx.now() + SIBLINGS_DELAY);
+    }
+
     /// Sends all children away; they know this host's parent, and go there.
     fn shed_children(&mut self, cx: &mut Cx<'_>) {
         self.tell_children(cx);
         for child in core::mem::take(&mut self.children).into_keys() {
-            self.answer(cx, child, &Frame::Detach);
+            cx.send(child, &Frame::Detach);
+            self.let_go(cx, child);
         }
     }
 
@@ -64,7 +66,10 @@ impl Tree {
     pub(super) fn match_mode(&mut self, cx: &mut Cx<'_>) {
         let mode = self.mode();
         let Some(parent) = self.parent().filter(|parent| parent.mode != mode) else { return };
-        cx.send(parent.host, &Frame::Attach { mode, contact: self.me.clone() });
+        cx.send(
+            parent.host,
+            &Frame::Attach { mode, contact: self.me.clone(), plan: 0, weight: self.weight() },
+        );
         if mode == Mode::Digests {
             self.shed_children(cx);
         }
@@ -76,14 +81,15 @@ impl Tree {
         from: HostId,
         mode: Mode,
         contact: Contact,
+        (plan, weight): (u64, u32),
     ) {
         if contact.host != from {
             return cx.misbehaved(from, Fault::IdentityChanged);
         }
         let old = self.children.remove(&from);
-        if !self.takes(from, mode) {
+        if !self.takes(from, mode, plan) {
             let others = self.others(cx);
-            self.answer(cx, from, &Frame::Refuse { others });
+            cx.answer(&Frame::Refuse { others });
             // A child that wanted more stays what it is until it has found another parent.
             self.children.extend(old.map(|child| (from, child)));
             return;
@@ -95,29 +101,40 @@ impl Tree {
         if known.is_none_or(|known| known < contact.incarnation) {
             cx.learn(contact.clone());
         }
-        cx.need(from);
-        let child = Child { mode, contact: bare(&contact) };
-        self.children.insert(from, child);
-        cx.send(from, &Frame::Accept { mode, lineage: self.lineage(cx) });
-        self.tell_children(cx);
+        // Whoever asks opens the link, if it is not open yet.
+        cx.expect(from);
+        let old = old.map(|child| (child.since, child.sketch));
+        let (since, sketch) = old.unwrap_or((cx.now(), Sketch { weight, ..Sketch::default() }));
+        self.children.insert(from, Child { mode, contact: bare(&contact), since, sketch });
+        cx.answer(&Frame::Accept { mode, lineage: self.lineage(cx) });
+        if !cx.is_set(Timer::Ghosts) {
+            cx.set_timer(Timer::Ghosts, cx.now() + GHOST);
+        }
+        self.family_changed(cx);
+        self.tell_children_soon(cx);
         self.step(cx);
     }
 
     /// Whether `host` can become a child. Two hosts that ask each other at once: the one with the
     /// smaller id becomes the parent.
-    fn takes(&self, host: HostId, mode: Mode) -> bool {
+    fn takes(&self, host: HostId, mode: Mode, plan: u64) -> bool {
         let asked_too = self.search.as_ref().is_some_and(|search| search.pending == Some(host));
         let yields = asked_too && self.me.host > host;
-        self.room(mode) > 0 && !self.way().contains(host) && !yields
+        (self.room(mode) > 0 || self.has_reserved(host, plan))
+            && !self.way().contains(host)
+            && !yields
     }
 
     pub(super) fn on_path(&mut self, cx: &mut Cx<'_>, from: HostId, lineage: Lineage) {
         let me = self.me.host;
         let Place::Under(parent) = &mut self.place else {
-            return self.answer(cx, from, &Frame::Detach);
+            return cx.answer(&Frame::Detach);
         };
         if parent.host != from {
-            return self.answer(cx, from, &Frame::Detach);
+            if self.former == Some(from) {
+                return;
+            }
+            return cx.answer(&Frame::Detach);
         }
         if lineage.way.contains(me) || lineage.way.is_full() {
             return self.cut(cx);
@@ -133,13 +150,16 @@ impl Tree {
 
     /// Moves under a new parent, with everything below.
     pub(super) fn move_under(&mut self, cx: &mut Cx<'_>, parent: Parent) {
-        let mode = parent.mode;
+        let (host, mode) = (parent.host, parent.mode);
         let old = core::mem::replace(&mut self.place, Place::Under(Box::new(parent)));
+        cx.need(host);
         if let Place::Under(old) = old {
-            self.answer(cx, old.host, &Frame::Detach);
+            self.leave_later(cx, &old);
         }
         self.attempts = 0;
         self.lost = None;
+        self.told = None;
+        self.status_soon(cx);
         cx.stop_timer(Timer::Settle);
         cx.stop_timer(Timer::Seek);
         cx.set_timer(Timer::Silence, cx.now() + PARENT_SILENCE);
@@ -150,10 +170,58 @@ impl Tree {
         self.match_mode(cx);
     }
 
+    /// Gives up children that never opened their link.
+    pub(super) fn drop_ghosts(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        let unlinked = |host: &HostId| !cx.peers().get(*host).is_some_and(|peer| peer.linked);
+        let mut waiting: Vec<(Time, HostId)> = Vec::new();
+        for (&host, child) in self.children.iter().filter(|(host, _)| unlinked(host)) {
+            waiting.push((child.since + GHOST, host));
+        }
+        let next = waiting.iter().map(|&(at, _)| at).filter(|&at| at > now).min();
+        for (_, host) in waiting.into_iter().filter(|&(at, _)| at <= now) {
+            self.children.remove(&host);
+            cx.tell(host, &Frame::Detach);
+            self.let_go(cx, host);
+            self.family_changed(cx);
+        }
+        if let Some(next) = next {
+            cx.set_timer(Timer::Ghosts, next);
+        }
+    }
+
+    /// Leaves a former parent once what it is about to send has come: the new one may have sent the
+    /// same before this host was its child.
+    fn leave_later(&mut self, cx: &mut Cx<'_>, old: &Parent) {
+        // It may have come back before it left.
+        self.former = self.former.filter(|&former| !self.is_parent(former));
+        self.leave_former(cx);
+        if self.is_parent(old.host) {
+            return;
+        }
+        let new = self.parent().map(|parent| parent.rtt).unwrap_or_default();
+        let lag = old.lineage.way.latency.saturating_sub(self.way().latency);
+        let overlap = lag.saturating_add(new).saturating_add(old.rtt).min(OVERLAP);
+        self.former = Some(old.host);
+        cx.set_timer(Timer::Leave, cx.now() + overlap);
+    }
+
+    /// Leaves the former parent now.
+    pub(super) fn leave_former(&mut self, cx: &mut Cx<'_>) {
+        cx.stop_timer(Timer::Leave);
+        if let Some(former) = self.former.take() {
+            cx.send(former, &Frame::Detach);
+            self.let_go(cx, former);
+        }
+    }
+
     pub(super) fn on_detach(&mut self, cx: &mut Cx<'_>, from: HostId) {
         if self.children.remove(&from).is_some() {
             self.let_go(cx, from);
-            self.tell_children(cx);
+            self.family_changed(cx);
+            self.tell_children_soon(cx);
+        } else if self.former == Some(from) {
+            self.leave_former(cx);
         } else if self.is_parent(from) {
             self.shun(cx, from);
             self.orphaned(cx);

@@ -1,7 +1,8 @@
 //! How a tree goes on without a host that it lost.
 
-use super::frame::{Frame, Way};
+use super::frame::Frame;
 use super::tree::{Cx, Parent, Place, Timer, Tree};
+use super::values::Way;
 use crate::{HostId, HostTag, Time};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -98,9 +99,10 @@ impl Tree {
     /// Gives up a parent that has forgotten this host, or that is below it, and looks for another.
     pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
         let Some(parent) = self.parent().map(|parent| parent.host) else { return };
-        self.answer(cx, parent, &Frame::Detach);
+        cx.send(parent, &Frame::Detach);
         self.shun(cx, parent);
         self.orphaned(cx);
+        self.let_go(cx, parent);
     }
 
     /// The heirs before this one are given up as they are found dead.

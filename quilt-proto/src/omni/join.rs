@@ -1,51 +1,59 @@
 //! How a host finds a parent: it asks several at once, and takes the one that puts it nearest to
-//! the root (paper, section 3.2.3).
+//! the root (paper, section 3.2.3). Once it has one it looks for a better one, ever more rarely.
+//!
+//! Questions go by datagram: an offer comes after one round trip, a place after two. Who does not
+//! answer is asked over a stream, in case UDP does not pass.
 
-use super::frame::{Frame, Lineage, Mode, Offer, half};
+use super::frame::Frame;
 use super::search::Search;
 use super::tree::{Cx, Parent, Place, Timer, Tree};
+use super::values::{Lineage, Mode, Offer, half};
 use crate::HostId;
 use crate::wire::Contact;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// How many members are asked at first. Guess: enough that one of them is near.
-const CANDIDATES: usize = 8;
-/// How many a settled root asks for news of other trees. Guess: few, since it does so for ever.
-const SCOUTS: usize = 4;
-/// How long further offers are waited for after the first that can be taken: a host farther away
-/// than that is no good parent. Guess.
-const GATHER: Duration = Duration::from_millis(300);
-/// How long anybody is waited for: two round trips of 500 ms, one of which opens the link. Guess.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// After the first offer that can be taken, further ones are waited for as long as that one took,
+/// and half of it, within these bounds: whoever is farther away is no good parent. Guess.
+const GATHER: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(100));
+/// How long datagrams are waited for before streams are tried. Guess: few hosts are so far away,
+/// and the answer of one that is comes in time all the same.
+const UDP_PATIENCE: Duration = Duration::from_millis(250);
+/// How long anybody is waited for: two round trips of 350 ms, one of which opens the link. Guess.
+const PATIENCE: Duration = Duration::from_millis(700);
+/// A place that was asked for is asked for again after three round trips, or this. Guess.
+const ATTACH_PATIENCE: Duration = Duration::from_millis(20);
 /// The first and the longest pause after a search that found nothing. Guess: the first lets others
 /// that lost the same parent find one.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// The same for a settled root that looks for other trees: it is in no need. Guess.
 const SCOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// The first pause before a better parent is looked for, doubled after each search in vain. Guess.
+const IMPROVE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(500));
+/// After so many searches for a better parent in vain a host is content. Guess.
+const CONTENT: u32 = 7;
+/// A better parent saves so much of the latency, as a part of it, and no less than the other figure:
+/// less is noise. Guess.
+const GAIN: (u32, Duration) = (64, Duration::from_micros(30));
 
 impl Tree {
-    /// Starts a search if none is under way and this host has use for one; `first` are asked
+    /// Starts a search if none is under way: for a parent, or for a better one; `first` are asked
     /// before other members.
     pub(super) fn seek(&mut self, cx: &mut Cx<'_>, first: &[HostId]) {
-        let suited = self.parent().is_some_and(|parent| parent.mode == self.mode());
-        if self.search.is_some() || suited {
+        if self.search.is_some() {
             return;
         }
+        if self.held.is_some() && !self.is_in_need() {
+            return self.seek_later(cx);
+        }
         cx.stop_timer(Timer::Seek);
-        cx.set_timer(Timer::Search, cx.now() + PATIENCE);
+        cx.set_timer(Timer::Search, cx.now() + UDP_PATIENCE);
         self.search = Some(Search::new(cx.rng().next_u64()));
-        let mut others: Vec<_> = cx.peers().iter().map(|(host, _)| host).collect();
-        cx.rng().shuffle(&mut others);
-        let wanted = match self.place {
-            Place::Top { provisional: false } => SCOUTS,
-            _ => CANDIDATES,
-        };
-        let mut asked = 0_usize;
-        for (n, &host) in first.iter().chain(&others).enumerate() {
-            if asked < wanted || n < first.len() {
-                asked = asked.saturating_add(usize::from(self.ask(cx, host)));
-            }
+        let above = if first.is_empty() { self.above(cx) } else { None };
+        let first: Vec<HostId> = first.iter().copied().chain(above).collect();
+        let others = self.candidates(cx, first.len());
+        for &host in first.iter().chain(&others) {
+            self.ask(cx, host);
         }
         self.step(cx);
     }
@@ -63,8 +71,7 @@ impl Tree {
             return false;
         };
         search.ask(host, now);
-        cx.need(host);
-        cx.send(host, &Frame::Probe { nonce: search.nonce, rank });
+        cx.ask(host, &Frame::Probe { nonce: search.nonce, rank });
         true
     }
 
@@ -76,8 +83,8 @@ impl Tree {
         self.ask(cx, contact.host);
     }
 
-    /// Whether this host may become the child of `host`.
-    fn admits(&self, cx: &Cx<'_>, host: HostId, offer: &Offer) -> bool {
+    /// Whether this host may become the child of `host`, at that distance.
+    fn admits(&self, cx: &Cx<'_>, host: HostId, offer: &Offer, rtt: Duration) -> bool {
         let way = &offer.way;
         let below_me = way.contains(self.me.host) || self.children.contains_key(&host);
         if offer.room(self.mode_at_first()) == 0 || way.is_full() || below_me {
@@ -86,37 +93,51 @@ impl Tree {
         if self.lost.as_ref().is_some_and(|lost| lost.is_on(cx.now(), host, way)) {
             return false;
         }
-        match self.place {
-            Place::Under(_) => way.rank() == self.rank(),
-            // Under another one that looks for a parent only if nothing better was found before.
-            Place::Top { .. } => {
-                way.rank() < self.rank() && (!way.provisional || self.attempts > 0)
+        match &self.place {
+            Place::Under(parent) if parent.mode == self.mode() => {
+                way.rank() == self.rank() && self.gains(way.latency.saturating_add(half(rtt)))
             }
+            Place::Under(_) => way.rank() == self.rank(),
+            Place::Top { .. } => way.rank() < self.rank(),
         }
     }
 
+    /// Whether a way from the root of that latency is worth a move.
+    fn gains(&self, latency: Duration) -> bool {
+        gains(latency, self.way().latency, self.move_zeal.factor())
+    }
+
     fn best(&self, cx: &Cx<'_>) -> Option<HostId> {
-        self.search.as_ref()?.best(|host, offer| self.admits(cx, host, offer))
+        self.search.as_ref()?.best(|host, offer, rtt| self.admits(cx, host, offer, rtt))
     }
 
     pub(super) fn on_offer(&mut self, cx: &mut Cx<'_>, from: HostId, nonce: u64, offer: Offer) {
         let search = self.search.as_ref().filter(|search| search.nonce == nonce);
         let Some(since) = search.and_then(|search| search.asked_since(from)) else { return };
-        let measured = cx.peers().get(from).and_then(|peer| peer.rtt);
-        let rtt = measured.unwrap_or(cx.now().since(since));
+        let rtt = cx.now().since(since);
+        cx.took(from, rtt);
         self.heir_is_alive(cx, from);
         let had_one = self.best(cx).is_some();
         let others = offer.others.clone();
+        let latency = offer.way.latency.saturating_add(half(rtt));
         let rival = Some(&offer.way.root).filter(|_| self.is_rival(&offer)).cloned();
         if let Some(search) = &mut self.search {
             search.offered(from, offer, rtt);
         }
         match self.best(cx) {
             Some(_) if !had_one && !self.is_pending() => {
-                cx.set_timer(Timer::Search, cx.now() + GATHER);
+                let gather = rtt.saturating_add(half(rtt)).clamp(GATHER.0, GATHER.1);
+                cx.set_timer(Timer::Search, (since + gather).max(cx.now() + GATHER.0));
             }
             Some(_) => {}
-            None => others.iter().for_each(|other| self.ask_contact(cx, other)),
+            None if self.is_in_need() => {
+                others.iter().for_each(|other| self.ask_contact(cx, other));
+            }
+            // It would be a better parent than the one that there is, if it had room.
+            None if self.gains(latency) => {
+                others.iter().take(2).for_each(|other| self.ask_contact(cx, other));
+            }
+            None => {}
         }
         if let Some(root) = rival {
             self.ask_contact(cx, &root);
@@ -144,12 +165,33 @@ impl Tree {
 
     /// The patience of the search is at its end.
     pub(super) fn on_patience(&mut self, cx: &mut Cx<'_>) {
-        if let Some(search) = &mut self.search {
-            if let Some(host) = search.pending {
-                search.refused(host);
+        let Some(search) = &mut self.search else { return };
+        if let Some(host) = search.pending {
+            if search.ask_by_stream(host) {
+                cx.need(host);
+                return self.attach_to(cx, host);
             }
-            self.decide(cx);
+            search.refused(host);
         }
+        if self.best(cx).is_none() && self.is_in_need() && self.ask_by_streams(cx) {
+            return cx.set_timer(Timer::Search, cx.now() + PATIENCE);
+        }
+        self.decide(cx);
+    }
+
+    /// Asks whoever has not answered over streams; says whether there is anybody.
+    fn ask_by_streams(&mut self, cx: &mut Cx<'_>) -> bool {
+        let rank = self.rank();
+        let Some(search) = &mut self.search else { return false };
+        let mut asked = false;
+        for host in search.waiting() {
+            if search.ask_by_stream(host) {
+                cx.need(host);
+                cx.send(host, &Frame::Probe { nonce: search.nonce, rank });
+                asked = true;
+            }
+        }
+        asked
     }
 
     /// Asks the best host to be the parent, or ends the search.
@@ -157,10 +199,25 @@ impl Tree {
         let Some(host) = self.best(cx) else { return self.give_up(cx) };
         if let Some(search) = &mut self.search {
             search.pending = Some(host);
+            let latency = search.latency(host);
+            self.petition(cx, latency);
         }
-        let mode = self.mode_at_first();
-        cx.send(host, &Frame::Attach { mode, contact: self.me.clone() });
-        cx.set_timer(Timer::Search, cx.now() + PATIENCE);
+        self.attach_to(cx, host);
+    }
+
+    pub(super) fn attach_to(&self, cx: &mut Cx<'_>, host: HostId) {
+        let Some(search) = &self.search else { return };
+        let (mode, contact) = (self.mode_at_first(), self.me.clone());
+        // Only the search that a plan began is named as the plan.
+        let frame = Frame::Attach { mode, contact, plan: search.nonce, weight: self.weight() };
+        let patience = if search.needs(host) {
+            cx.send(host, &frame);
+            PATIENCE
+        } else {
+            cx.ask(host, &frame);
+            search.rtt(host).saturating_mul(3).max(ATTACH_PATIENCE)
+        };
+        cx.set_timer(Timer::Search, cx.now() + patience);
     }
 
     pub(super) fn on_refuse(&mut self, cx: &mut Cx<'_>, from: HostId, others: &[Contact]) {
@@ -176,8 +233,10 @@ impl Tree {
         if self.best(cx).is_some() {
             return self.decide(cx);
         }
-        others.iter().for_each(|other| self.ask_contact(cx, other));
-        cx.set_timer(Timer::Search, cx.now() + PATIENCE);
+        if self.is_in_need() {
+            others.iter().for_each(|other| self.ask_contact(cx, other));
+        }
+        cx.set_timer(Timer::Search, cx.now() + UDP_PATIENCE);
         self.step(cx);
     }
 
@@ -200,29 +259,33 @@ impl Tree {
         }
         let Some(search) = self.search.as_mut().filter(|search| search.pending == Some(from))
         else {
-            return self.answer(cx, from, &Frame::Detach);
+            return cx.answer(&Frame::Detach);
         };
         if lineage.way.contains(self.me.host) || lineage.way.is_full() {
             search.refused(from);
-            self.answer(cx, from, &Frame::Detach);
+            cx.answer(&Frame::Detach);
             return self.decide(cx);
         }
         let parent = Parent { host: from, mode, rtt: search.rtt(from), lineage };
         self.move_under(cx, parent);
         self.end_search(cx);
+        self.invite_children(cx);
+        self.move_zeal.spend(cx.now());
+        self.seek_later(cx);
     }
 
     /// Ends a search without a parent, and plans the next one.
     fn give_up(&mut self, cx: &mut Cx<'_>) {
+        self.petition(cx, self.way().latency);
         let search = self.search.as_ref();
         let nobody = search.is_some_and(Search::is_empty);
-        let full_tree = search.and_then(|search| search.best(|_, o| o.way.rank() < self.rank()));
+        let full_tree = search.and_then(|search| search.best(|_, o, _| o.way.rank() < self.rank()));
         if full_tree.is_some() && matches!(self.place, Place::Top { provisional: false }) {
             // There is another tree, which is no reason to look for it more rarely.
             self.attempts = 0;
         }
         self.end_search(cx);
-        if nobody || self.attempts > 0 {
+        if nobody || (self.attempts > 0 && self.parent().is_none()) {
             cx.ask_contacts();
         }
         self.seek_later(cx);
@@ -232,12 +295,36 @@ impl Tree {
     pub(super) fn seek_later(&mut self, cx: &mut Cx<'_>) {
         let (first, longest) = match self.place {
             Place::Top { provisional: false } => SCOUT,
+            Place::Under(_) if self.is_content() => return,
+            Place::Under(_) if !self.is_in_need() => IMPROVE,
             _ => RETRY,
         };
         let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
         let delay = first.saturating_mul(factor).min(longest);
+        let eager = if self.is_in_need() { 1 } else { self.move_zeal.factor() };
+        let delay = delay.saturating_mul(eager);
         self.attempts = self.attempts.saturating_add(1);
         cx.set_timer_within(Timer::Seek, half(delay), delay);
+    }
+
+    /// Whether this host has asked somebody to take it in.
+    pub(super) fn is_moving(&self) -> bool {
+        self.is_pending() || self.is_in_need() && self.search.is_some()
+    }
+
+    /// Whether a better parent was looked for often enough; more often where the last link is a good
+    /// part of the way.
+    fn is_content(&self) -> bool {
+        let times = if self.is_far_out() { CONTENT.saturating_mul(2) } else { CONTENT };
+        !self.is_in_need() && self.attempts >= times
+    }
+
+    /// Ends a search for a better parent.
+    pub(super) fn end_search_in_vain(&mut self, cx: &mut Cx<'_>) {
+        if self.search.is_some() {
+            self.end_search(cx);
+            self.seek_later(cx);
+        }
     }
 
     /// Ends the search and gives up the links that only it needed.
@@ -247,4 +334,11 @@ impl Tree {
             search.hosts().for_each(|host| self.let_go(cx, host));
         }
     }
+}
+
+/// Whether one latency is so much less than another that it is worth a move; so many times as much
+/// as at first.
+fn gains(latency: Duration, now: Duration, factor: u32) -> bool {
+    let least = now.checked_div(GAIN.0).unwrap_or_default().max(GAIN.1);
+    latency.saturating_add(least.saturating_mul(factor)) <= now
 }

@@ -1,20 +1,23 @@
 //! The hosts that were asked to be the parent, and which of them is the best.
 
-use super::frame::{Offer, half};
+use super::values::{Offer, half};
 use crate::{HostId, Time};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The most hosts that one search asks. Guess: the first eight, and six full ones' children.
 const MAX_ASKED: usize = 32;
 
-/// A search for a parent.
+/// A search for a parent, or for a better one.
 #[derive(Debug)]
 pub(super) struct Search {
     /// Names the search, so that late answers to an earlier one are known.
     pub(super) nonce: u64,
     asked: BTreeMap<HostId, Asked>,
+    /// Who is asked by a stream, since UDP brought no answer.
+    streams: BTreeSet<HostId>,
     /// Who is asked to take this host in, and has not answered.
     pub(super) pending: Option<HostId>,
 }
@@ -25,15 +28,23 @@ enum Asked {
     Waiting(Time),
     /// It has.
     Offered(Box<Offer>, Duration),
+    /// It has asked this host to come.
+    Invited(Duration),
     /// It does not take this host in.
     Refused,
-    /// There is no link to it any more.
+    /// It cannot be reached.
     Gone,
 }
 
 impl Search {
     pub(super) fn new(nonce: u64) -> Self {
-        Self { nonce, asked: BTreeMap::new(), pending: None }
+        Self { nonce, asked: BTreeMap::new(), streams: BTreeSet::new(), pending: None }
+    }
+
+    /// A search that is over but for the answer of `host`, which has invited this one.
+    pub(super) fn invited(nonce: u64, host: HostId, rtt: Duration) -> Self {
+        let asked = BTreeMap::from([(host, Asked::Invited(rtt))]);
+        Self { nonce, asked, streams: BTreeSet::new(), pending: Some(host) }
     }
 
     /// Whether one more host can be asked, and that is `host`.
@@ -44,6 +55,11 @@ impl Search {
     /// Notes that `host` was asked.
     pub(super) fn ask(&mut self, host: HostId, now: Time) {
         self.asked.insert(host, Asked::Waiting(now));
+    }
+
+    /// Notes that `host` is asked over a stream from now on; says whether it was not before.
+    pub(super) fn ask_by_stream(&mut self, host: HostId) -> bool {
+        self.streams.insert(host)
     }
 
     /// The link to `host` has just opened: the question leaves only now.
@@ -69,7 +85,15 @@ impl Search {
     /// The round trip to `host`, as it was measured.
     pub(super) fn rtt(&self, host: HostId) -> Duration {
         match self.asked.get(&host) {
-            Some(Asked::Offered(_, rtt)) => *rtt,
+            Some(Asked::Offered(_, rtt) | Asked::Invited(rtt)) => *rtt,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How far this host would be from the root below `host`.
+    pub(super) fn latency(&self, host: HostId) -> Duration {
+        match self.asked.get(&host) {
+            Some(Asked::Offered(offer, rtt)) => offer.way.latency.saturating_add(half(*rtt)),
             _ => Duration::ZERO,
         }
     }
@@ -82,7 +106,10 @@ impl Search {
     /// Notes that there is no link to `host`. Says whether it had been asked.
     pub(super) fn gone(&mut self, host: HostId) -> bool {
         let was_asked = self.needs(host);
-        self.close(host, Asked::Gone);
+        if was_asked {
+            self.close(host, Asked::Gone);
+            self.streams.remove(&host);
+        }
         was_asked
     }
 
@@ -95,7 +122,13 @@ impl Search {
 
     /// Whether the search needs the link to `host`.
     pub(super) fn needs(&self, host: HostId) -> bool {
-        self.asked.get(&host).is_some_and(|asked| !matches!(asked, Asked::Gone))
+        self.streams.contains(&host)
+    }
+
+    /// Who has not answered yet.
+    pub(super) fn waiting(&self) -> Vec<HostId> {
+        let waiting = self.asked.iter().filter(|(_, asked)| matches!(asked, Asked::Waiting(_)));
+        waiting.map(|(&host, _)| host).collect()
     }
 
     /// Whether somebody has not answered yet.
@@ -108,16 +141,31 @@ impl Search {
         self.asked.is_empty()
     }
 
+    /// Of those that have no room, or too little, the one below which this host would be nearest to
+    /// the root, and that latency.
+    pub(super) fn best_full(
+        &self,
+        admits: impl Fn(HostId, &Offer) -> bool,
+    ) -> Option<(Duration, HostId)> {
+        let offers = self.asked.iter().filter_map(|(&host, asked)| match asked {
+            Asked::Offered(offer, rtt) if admits(host, offer) => {
+                Some((offer.way.latency.saturating_add(half(*rtt)), host))
+            }
+            _ => None,
+        });
+        offers.min()
+    }
+
     /// Everybody whose link it needs.
     pub(super) fn hosts(&self) -> impl Iterator<Item = HostId> {
-        self.asked.keys().copied().filter(|&host| self.needs(host))
+        self.streams.iter().copied()
     }
 
     /// The best of the offers that are admitted: in a settled tree rather than in a provisional
     /// one, and with the least latency from the root to this host.
-    pub(super) fn best(&self, admits: impl Fn(HostId, &Offer) -> bool) -> Option<HostId> {
+    pub(super) fn best(&self, admits: impl Fn(HostId, &Offer, Duration) -> bool) -> Option<HostId> {
         let offers = self.asked.iter().filter_map(|(&host, asked)| match asked {
-            Asked::Offered(offer, rtt) if admits(host, offer) => {
+            Asked::Offered(offer, rtt) if admits(host, offer, *rtt) => {
                 let latency = offer.way.latency.saturating_add(half(*rtt));
                 Some((offer.way.provisional, latency, host))
             }
@@ -129,10 +177,9 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::Way;
+    use super::super::values::Way;
     use super::*;
     use crate::protocol::bench::{contact, host};
-    use alloc::vec::Vec;
 
     fn search(offers: &[(u8, bool, u64, u64)]) -> Search {
         let mut search = Search::new(1);
@@ -151,15 +198,15 @@ mod tests {
     #[test]
     fn the_least_latency_from_the_root_wins() {
         let search = search(&[(1, false, 30, 10), (2, false, 10, 48), (3, false, 0, 80)]);
-        assert_eq!(search.best(|_, _| true), Some(host(2)));
-        assert_eq!(search.best(|candidate, _| candidate != host(2)), Some(host(1)));
-        assert_eq!(search.best(|_, _| false), None);
+        assert_eq!(search.best(|_, _, _| true), Some(host(2)));
+        assert_eq!(search.best(|candidate, _, _| candidate != host(2)), Some(host(1)));
+        assert_eq!(search.best(|_, _, _| false), None);
     }
 
     #[test]
     fn a_settled_tree_is_better_than_a_provisional_one() {
         let search = search(&[(1, true, 0, 1), (2, false, 90, 90)]);
-        assert_eq!(search.best(|_, _| true), Some(host(2)));
+        assert_eq!(search.best(|_, _, _| true), Some(host(2)));
     }
 
     #[test]
@@ -168,8 +215,10 @@ mod tests {
         search.pending = Some(host(1));
         search.refused(host(1));
         assert_eq!(search.pending, None);
+        assert!(!search.gone(host(2)), "it was not asked over a stream");
+        assert!(search.ask_by_stream(host(2)) && !search.ask_by_stream(host(2)));
+        assert_eq!(search.hosts().collect::<Vec<_>>(), [host(2)]);
         assert!(search.gone(host(2)) && !search.gone(host(2)));
-        assert_eq!(search.best(|_, _| true), Some(host(3)));
-        assert_eq!(search.hosts().collect::<Vec<_>>(), [host(1), host(3)]);
+        assert_eq!(search.best(|_, _, _| true), Some(host(3)));
     }
 }

@@ -19,5 +19,6 @@ fn setup(n: u8, patch: PatchId) -> Setup {
         parameters: Bytes::new(),
         interface: [127, 0, 0, n].into(),
         contact: contact(n),
+        named: alloc::vec::Vec::new(),
     }
 }

@@ -1,15 +1,26 @@
 //! A host's place in the tree: its parent, its children, and what they tell each other.
 
-use super::frame::{Frame, Lineage, Mode, Offer, Rank, Way, bare, half};
+use super::follow::Held;
+use super::frame::Frame;
+use super::guests::Guest;
 use super::heal::Lost;
+use super::reshape::Planning;
 use super::search::Search;
+use super::values::{Lineage, Mode, Offer, Rank, Sketch, Way, bare, half};
+use super::zeal::Zeal;
+use crate::counters::Counter;
 use crate::protocol::{self, Arrival, Protocol, Setup};
 use crate::wire::Contact;
 use crate::{FragmentId, HostId, LinkError, PatchId, Time};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::time::Duration;
 use smallvec::SmallVec;
+
+/// So many of the members that the bootstrap service named first are asked first: they represent the
+/// patch, or are there for long, so they are in the tree.
+const NAMED: usize = 2;
 
 pub(super) type Cx<'a> = protocol::Cx<'a, Timer>;
 
@@ -26,8 +37,16 @@ pub(super) enum Timer {
     Path,
     /// The parent has said nothing for too long.
     Silence,
-    /// Somebody's link is no longer kept.
-    Guests,
+    /// The parent is due to be told what is below.
+    Status,
+    /// The next plan, or the next step of one.
+    Plan,
+    /// A plan that is waited for does not come.
+    Hold,
+    /// The former parent is no longer needed.
+    Leave,
+    /// Children that never opened their link are given up.
+    Ghosts,
 }
 
 /// The protocol of one host in one patch.
@@ -44,10 +63,32 @@ pub(super) struct Tree {
     /// Searches in a row that found nothing.
     pub(super) attempts: u32,
     pub(super) lost: Option<Lost>,
+    /// How many clients this host serves, itself included.
+    pub(super) clients: u32,
+    /// What the parent was last told of those below, and when it was.
+    pub(super) told: Option<Sketch>,
+    pub(super) told_at: Time,
+    /// The most useful members as the bootstrap service has it, until they are asked.
+    named: Vec<HostId>,
+    /// Who was asked whether it is a better parent.
+    pub(super) asked: BTreeSet<HostId>,
+    /// The parent before this one, which still sends what the new one had sent already.
+    pub(super) former: Option<HostId>,
+    /// The plan that this host makes.
+    pub(super) planning: Option<Planning>,
+    /// The plan that it takes part in.
+    pub(super) held: Option<Held>,
+    /// Hosts from elsewhere that would like to be below this one.
+    pub(super) guests: BTreeMap<HostId, Guest>,
+    /// Whom this host asked for a place that there was no room for.
+    pub(super) petitioned: Option<HostId>,
+    /// Its zeal to move, and to arrange others.
+    pub(super) move_zeal: Zeal,
+    pub(super) plan_zeal: Zeal,
+    /// Plans in a row that were worth nothing.
+    pub(super) calm: u32,
     /// Hosts that were out of reach a moment ago, and until when they are not asked again.
     pub(super) shunned: BTreeMap<HostId, Time>,
-    /// Hosts that were answered, and until when the link to them is kept.
-    pub(super) guests: BTreeMap<HostId, Time>,
 }
 
 /// Where a host is in its tree.
@@ -77,6 +118,10 @@ pub(super) struct Child {
     /// What it is sent.
     pub(super) mode: Mode,
     pub(super) contact: Contact,
+    /// Since when it is one.
+    pub(super) since: Time,
+    /// What is below it.
+    pub(super) sketch: Sketch,
 }
 
 impl Tree {
@@ -91,8 +136,20 @@ impl Tree {
             search: None,
             attempts: 0,
             lost: None,
-            shunned: BTreeMap::new(),
+            clients: 1,
+            told: None,
+            told_at: Time::ZERO,
+            named: setup.named.iter().take(NAMED).copied().collect(),
+            asked: BTreeSet::new(),
+            former: None,
+            planning: None,
+            held: None,
             guests: BTreeMap::new(),
+            petitioned: None,
+            move_zeal: Zeal::default(),
+            plan_zeal: Zeal::default(),
+            calm: 0,
+            shunned: BTreeMap::new(),
         }
     }
 
@@ -133,6 +190,11 @@ impl Tree {
         }
     }
 
+    /// How many children it sends fragments to at most.
+    pub(super) fn degree(&self) -> usize {
+        self.degree
+    }
+
     /// How many more children of that mode can be taken.
     pub(super) fn room(&self, mode: Mode) -> usize {
         let settled_root = matches!(self.place, Place::Top { provisional: false });
@@ -155,7 +217,7 @@ impl Tree {
             room_digests: room(Mode::Digests),
             others: self.others(cx),
         };
-        self.answer(cx, from, &Frame::ProbeReply { nonce, offer });
+        cx.answer(&Frame::ProbeReply { nonce, offer });
         // It may be the root of the tree that this one has to join, and does not know.
         if self.parent().is_none() && !rank.provisional && rank < self.rank() {
             self.ask(cx, from);
@@ -173,18 +235,51 @@ impl Protocol for Tree {
             return self.settle(cx);
         }
         self.settle_later(cx);
-        self.seek(cx, &[]);
+        let named = core::mem::take(&mut self.named);
+        self.seek(cx, &named);
     }
 
     fn on_frame(&mut self, cx: &mut Cx<'_>, from: HostId, frame: Frame) {
         match frame {
             Frame::Probe { nonce, rank } => self.on_probe(cx, from, nonce, rank),
             Frame::ProbeReply { nonce, offer } => self.on_offer(cx, from, nonce, offer),
-            Frame::Attach { mode, contact } => self.on_attach(cx, from, mode, contact),
+            Frame::Attach { mode, contact, plan, weight } => {
+                self.on_attach(cx, from, mode, contact, (plan, weight))
+            }
             Frame::Accept { mode, lineage } => self.on_accept(cx, from, mode, lineage),
             Frame::Refuse { others } => self.on_refuse(cx, from, &others),
             Frame::Path(lineage) => self.on_path(cx, from, lineage),
             Frame::Detach => self.on_detach(cx, from),
+            Frame::Status(sketch) => self.on_status(cx, from, sketch),
+            Frame::Gather { nonce, wait_ms, members } => {
+                self.on_gather(cx, from, nonce, wait_ms, &members);
+            }
+            Frame::Facts(facts) => self.on_facts(cx, from, facts),
+            Frame::Petition { contact, latency, gain, weight } => {
+                self.on_petition(cx, from, Guest { contact, latency, gain, weight });
+            }
+            Frame::Invite(plan) => self.on_invite(cx, from, plan),
+        }
+    }
+
+    fn on_datagram(&mut self, cx: &mut Cx<'_>, from: HostId, frame: Frame) {
+        match frame {
+            // What answers something that this host asked, or can do no harm.
+            Frame::Probe { .. }
+            | Frame::ProbeReply { .. }
+            | Frame::Attach { .. }
+            | Frame::Accept { .. }
+            | Frame::Refuse { .. }
+            | Frame::Gather { .. }
+            | Frame::Facts(_)
+            | Frame::Petition { .. }
+            | Frame::Invite(_) => self.on_frame(cx, from, frame),
+            Frame::Detach if !cx.peers().get(from).is_some_and(|peer| peer.linked) => {
+                self.on_detach(cx, from);
+            }
+            Frame::Path(_) | Frame::Status(_) | Frame::Detach => {
+                cx.count(Counter::DroppedUnexpected)
+            }
         }
     }
 
@@ -208,13 +303,21 @@ impl Protocol for Tree {
             Timer::Settle => self.settle(cx),
             Timer::Path => self.tell_children(cx),
             Timer::Silence => self.cut(cx),
-            Timer::Guests => self.see_guests_off(cx),
+            Timer::Status => self.tell_parent(cx),
+            Timer::Plan => self.on_plan(cx),
+            Timer::Hold => self.let_loose(cx),
+            Timer::Leave => self.leave_former(cx),
+            Timer::Ghosts => self.drop_ghosts(cx),
         }
     }
 
     fn on_connected(&mut self, cx: &mut Cx<'_>, host: HostId) {
         if let Some(search) = &mut self.search {
             search.restart(host, cx.now());
+        }
+        // What was said before the link was open is lost.
+        if self.children.contains_key(&host) {
+            cx.send(host, &Frame::Path(self.lineage(cx)));
         }
     }
 
@@ -223,11 +326,12 @@ impl Protocol for Tree {
         if cause != LinkError::Ended {
             self.shun(cx, host);
         }
-        self.guests.remove(&host);
         let was_asked = self.search.as_mut().is_some_and(|search| search.gone(host));
         if self.children.remove(&host).is_some() {
+            self.family_changed(cx);
             self.tell_children(cx);
         }
+        self.former = self.former.filter(|&former| former != host);
         if self.is_parent(host) {
             return self.orphaned(cx);
         }
@@ -257,6 +361,7 @@ impl Protocol for Tree {
     }
 
     fn leave(&mut self, cx: &mut Cx<'_>) {
+        self.leave_former(cx);
         for host in self.neighbours() {
             cx.send(host, &Frame::Detach);
         }

@@ -45,6 +45,8 @@ pub enum Effect {
     Answer(Bytes),
     /// Measure the round trip to a member by UDP.
     Measure(HostId),
+    /// A question and its answer took this long.
+    Took(HostId, Duration),
     /// Send a fragment from the window to a member that is needed.
     SendFragment(HostId, FragmentId),
     /// Forget the fragments that wait for a member.
@@ -173,6 +175,12 @@ impl<T: Copy + Ord> Cx<'_, T> {
     /// one of the two is lost.
     pub fn measure(&mut self, host: HostId) {
         self.effects.push(Effect::Measure(host));
+    }
+
+    /// Says how long a question to `host` and its answer took, both by datagram; it counts where its
+    /// link has not measured better.
+    pub fn took(&mut self, host: HostId, rtt: Duration) {
+        self.effects.push(Effect::Took(host, rtt));
     }
 
     /// Sends a fragment that the window holds to `host`, which must be needed.

@@ -71,6 +71,7 @@ impl Member {
                     None => debug_assert!(false, "an answer to nobody"),
                 }
             }
+            Effect::Took(host, rtt) => patch.measured(now, host, rtt),
             Effect::Measure(host) => {
                 if let Some(at) = address(patch, host) {
                     env.links.measure(host, at, Need::Patch(group, id));

@@ -1,7 +1,8 @@
 //! One host: one event, and the exact effects.
 
-use super::super::frame::{Frame, Lineage, MAX_PATH, Mode, Offer, Rank, Way};
+use super::super::frame::Frame;
 use super::super::tree::{Place, Timer, Tree};
+use super::super::values::{Lineage, MAX_PATH, Mode, Offer, Rank, Way};
 use super::{REGION, setup};
 use crate::counters::Fault;
 use crate::protocol::bench::{Bench, contact, host};
@@ -26,14 +27,21 @@ fn send(to: u8, frame: &Frame) -> Effect {
 /// To whom which frames go.
 fn sent(effects: &[Effect]) -> Vec<(u8, Frame)> {
     let frames = effects.iter().filter_map(|effect| match effect {
-        Effect::Send(to, body) => Some((to.0[0], Frame::decode(&mut Reader::new(body)).unwrap())),
+        Effect::Send(to, body) | Effect::Tell(to, body, _) => {
+            Some((to.0[0], Frame::decode(&mut Reader::new(body)).unwrap()))
+        }
         _ => None,
     });
     frames.collect()
 }
 
 fn frame(bench: &mut Bench<Tree>, from: u8, frame: Frame) -> Vec<Effect> {
-    bench.call(|tree, cx| tree.on_frame(cx, host(from), frame))
+    let effects = bench.call(|tree, cx| tree.on_frame(cx, host(from), frame));
+    let answered = effects.into_iter().map(|effect| match effect {
+        Effect::Answer(body) => Effect::Send(host(from), body),
+        other => other,
+    });
+    answered.collect()
 }
 
 /// The way along these hosts, one millisecond each; the first is the root.
@@ -67,7 +75,17 @@ fn reply(bench: &mut Bench<Tree>, from: u8, offer: Offer) -> Vec<Effect> {
 }
 
 fn attach(n: u8) -> Frame {
-    Frame::Attach { mode: Mode::Full, contact: contact(n) }
+    Frame::Attach { mode: Mode::Full, contact: contact(n), plan: 0, weight: 1 }
+}
+
+fn digests(n: u8) -> Frame {
+    Frame::Attach { mode: Mode::Digests, contact: contact(n), plan: 0, weight: 1 }
+}
+
+/// Whom it asks to be the parent, over a stream or by datagram.
+fn attached(effects: &[Effect]) -> Vec<u8> {
+    let frames = sent(effects).into_iter();
+    frames.filter(|(_, f)| matches!(f, Frame::Attach { .. })).map(|(to, _)| to).collect()
 }
 
 /// The root of its tree, with these children.
@@ -87,7 +105,7 @@ fn child(patch: PatchId, path: &[u8], heirs: &[u8]) -> Bench<Tree> {
     bench.call(|tree, cx| tree.start(cx));
     let effects = reply(&mut bench, parent, offer(path, 1, &[]));
     let mode = bench.protocol.mode();
-    assert_eq!(effects, [send(parent, &Frame::Attach { mode, contact: contact(0) })]);
+    assert_eq!(attached(&effects), [parent]);
     frame(&mut bench, parent, Frame::Accept { mode, lineage: lineage(path, heirs) });
     bench
 }
@@ -129,25 +147,21 @@ fn a_joiner_asks_eight_members_at_once() {
     let effects = bench.call(|tree, cx| tree.start(cx));
     let asked = probed(&effects);
     assert_eq!(asked.len(), 8);
-    for n in asked {
-        assert!(effects.contains(&Effect::Need(host(n))));
-    }
-    assert_eq!(effects.len(), 16);
+    assert_eq!(effects.len(), 8, "nobody is dialled");
 }
 
 #[test]
-fn the_nearest_to_the_root_with_room_becomes_parent_and_the_others_are_released() {
+fn the_nearest_to_the_root_with_room_becomes_parent_and_only_that_is_dialled() {
     let mut bench = alone(REGION, [1, 2, 3]);
     bench.call(|tree, cx| tree.start(cx));
     bench.now = Time::from_millis(1);
-    assert_eq!(reply(&mut bench, 1, offer(&[1], 0, &[])), []);
+    assert_eq!(sent(&reply(&mut bench, 1, offer(&[1], 0, &[]))), []);
     bench.now = Time::from_millis(4);
-    assert_eq!(reply(&mut bench, 2, offer(&[1, 2], 1, &[])), []);
+    assert_eq!(sent(&reply(&mut bench, 2, offer(&[1, 2], 1, &[]))), []);
     bench.now = Time::from_millis(100);
-    assert_eq!(reply(&mut bench, 3, offer(&[1, 3], 1, &[])), [send(2, &attach(0))]);
+    assert_eq!(attached(&reply(&mut bench, 3, offer(&[1, 3], 1, &[]))), [2]);
     let accept = Frame::Accept { mode: Mode::Full, lineage: lineage(&[1, 2], &[0]) };
-    let released = [Effect::Release(host(1)), Effect::Release(host(3))];
-    assert_eq!(frame(&mut bench, 2, accept), released);
+    assert_eq!(frame(&mut bench, 2, accept), [Effect::Need(host(2))]);
     assert_eq!(bench.protocol.neighbours()[..], [host(2)]);
     assert_eq!(bench.protocol.way().path, way(&[1, 2, 0]).path);
     assert_eq!(bench.protocol.way().latency, Duration::from_millis(3));
@@ -159,8 +173,8 @@ fn after_the_first_good_offer_the_slow_are_not_waited_for() {
     bench.call(|tree, cx| tree.start(cx));
     bench.now = Time::from_millis(10);
     reply(&mut bench, 1, offer(&[1], 1, &[]));
-    assert_eq!(bench.fire(), Some(vec![send(1, &attach(0))]));
-    assert_eq!(bench.now, Time::from_millis(310));
+    assert_eq!(attached(&bench.fire().unwrap()), [1]);
+    assert_eq!(bench.now, Time::from_millis(15));
 }
 
 #[test]
@@ -171,7 +185,7 @@ fn a_full_host_points_to_others_which_are_asked_next() {
     assert_eq!(probed(&effects), [5, 6]);
     assert!(effects.contains(&Effect::Learn(contact(5))));
     reply(&mut bench, 5, offer(&[1, 5], 0, &[]));
-    assert_eq!(reply(&mut bench, 6, offer(&[1, 6], 1, &[])), [send(6, &attach(0))]);
+    assert_eq!(attached(&reply(&mut bench, 6, offer(&[1, 6], 1, &[]))), [6]);
     let effects = frame(&mut bench, 6, Frame::Refuse { others: vec![contact(7)] });
     assert_eq!(probed(&effects), [7]);
 }
@@ -191,7 +205,7 @@ fn what_comes_from_one_neighbour_goes_to_all_others() {
 #[test]
 fn a_child_for_digests_is_a_neighbour_but_is_sent_nothing() {
     let mut bench = root(&[1]);
-    frame(&mut bench, 2, Frame::Attach { mode: Mode::Digests, contact: contact(2) });
+    frame(&mut bench, 2, digests(2));
     assert_eq!(bench.protocol.neighbours()[..], [host(1), host(2)]);
     assert_eq!(flood(&mut bench, None), passed_to(&[1]));
     assert_eq!(flood(&mut bench, Some(2)), passed_to(&[1]));
@@ -213,9 +227,9 @@ fn the_degree_is_bounded_and_the_refused_are_pointed_on() {
     assert_eq!(others.len(), 2);
     assert_eq!(bench.protocol.children.len(), 2);
     for n in 3..=4 {
-        frame(&mut bench, n, Frame::Attach { mode: Mode::Digests, contact: contact(n) });
+        frame(&mut bench, n, digests(n));
     }
-    let effects = frame(&mut bench, 5, Frame::Attach { mode: Mode::Digests, contact: contact(5) });
+    let effects = frame(&mut bench, 5, digests(5));
     assert!(matches!(sent(&effects)[..], [(5, Frame::Refuse { .. })]));
 }
 
@@ -282,10 +296,10 @@ fn an_orphan_asks_its_relatives_at_once() {
     // A sibling that still stands below the dead host does not know yet.
     let path = offer(&[1, 2, 3, 4], 1, &[]);
     assert_eq!(sent(&reply(&mut bench, 4, path)), []);
-    for n in [1, 5] {
-        bench.call(|tree, cx| tree.on_disconnected(cx, host(n), LinkError::Refused));
+    for (n, path) in [(1, [8, 1]), (5, [8, 5])] {
+        assert_eq!(attached(&reply(&mut bench, n, offer(&path, 0, &[]))), []);
     }
-    assert_eq!(reply(&mut bench, 2, offer(&[1, 2], 1, &[])), [send(2, &attach(0))]);
+    assert_eq!(attached(&reply(&mut bench, 2, offer(&[1, 2], 1, &[]))), [2]);
 }
 
 #[test]
@@ -311,7 +325,7 @@ fn the_second_heir_follows_once_the_first_is_dead() {
 fn the_second_heir_joins_the_first_even_before_that_knows() {
     let mut bench = child(REGION, &[9], &[4, 0]);
     bench.call(|tree, cx| tree.on_disconnected(cx, host(9), LinkError::Reset));
-    assert_eq!(reply(&mut bench, 4, offer(&[9, 4], 1, &[])), [send(4, &attach(0))]);
+    assert_eq!(attached(&reply(&mut bench, 4, offer(&[9, 4], 1, &[]))), [4]);
 }
 
 #[test]
@@ -384,7 +398,8 @@ fn whoever_attaches_under_another_name_misbehaves() {
 #[test]
 fn a_silent_parent_is_left() {
     let mut bench = child(REGION, &[8, 9], &[]);
-    bench.timers.set(Timer::Guests, Time::MAX);
+    bench.timers.stop(Timer::Seek);
+    bench.timers.stop(Timer::Status);
     assert!(sent(&bench.fire().unwrap()).contains(&(9, Frame::Detach)));
     assert_eq!(bench.now, Time::ZERO + Duration::from_secs(5));
 }
@@ -398,14 +413,45 @@ fn whoever_leaves_says_so_to_parent_and_children() {
 }
 
 #[test]
-fn the_links_of_whoever_asks_are_kept_for_a_while_and_bounded() {
+fn whoever_asks_is_answered_and_costs_nothing() {
     let mut bench = root(&[]);
     let rank = Rank { provisional: true, root: host(1) };
-    let answered = (1..=100_u8)
-        .filter(|&n| !sent(&frame(&mut bench, n, Frame::Probe { nonce: 1, rank })).is_empty());
-    assert_eq!(answered.count(), 64);
+    for n in 1..=100_u8 {
+        let effects = frame(&mut bench, n, Frame::Probe { nonce: 1, rank });
+        assert!(matches!(sent(&effects)[..], [(_, Frame::ProbeReply { .. })]));
+        assert_eq!(effects.len(), 1, "no link is kept");
+    }
+}
+
+#[test]
+fn a_child_that_never_opens_its_link_is_given_up() {
+    let mut bench = root(&[1]);
     bench.timers.stop(Timer::Seek);
-    let released = bench.fire().unwrap();
-    assert_eq!(released.len(), 64);
-    assert_eq!(released[0], Effect::Release(host(1)));
+    while bench.protocol.children.contains_key(&host(1)) {
+        assert!(bench.fire().is_some());
+    }
+    assert_eq!(bench.now, Time::ZERO + Duration::from_secs(3));
+}
+
+#[test]
+fn where_datagrams_bring_no_offer_streams_are_tried() {
+    let mut bench = alone(REGION, [1]);
+    bench.call(|tree, cx| tree.start(cx));
+    let effects = bench.fire().unwrap();
+    assert_eq!(effects[0], Effect::Need(host(1)));
+    assert!(matches!(effects[1], Effect::Send(..)));
+    assert_eq!(probed(&effects), [1]);
+    assert_eq!(bench.now, Time::from_millis(250));
+}
+
+#[test]
+fn nobody_is_cut_off_by_a_datagram() {
+    let mut bench = child(REGION, &[8, 9], &[]);
+    for n in [8, 9] {
+        bench.peers.0.entry(host(n)).and_modify(|peer| peer.linked = true);
+    }
+    bench.call(|tree, cx| tree.on_datagram(cx, host(9), Frame::Detach));
+    let lie = Frame::Path(lineage(&[8, 0, 9], &[]));
+    bench.call(|tree, cx| tree.on_datagram(cx, host(9), lie));
+    assert_eq!(bench.protocol.neighbours()[..], [host(9)]);
 }

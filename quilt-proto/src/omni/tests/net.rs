@@ -32,6 +32,10 @@ pub(super) struct Net {
     split: BTreeSet<u8>,
     /// Whoever gives a link up closes it for the other side as well.
     harsh: bool,
+    /// Of a hundred datagrams so many are lost.
+    pub(super) loss: u64,
+    /// Who is answered, and whether by datagram.
+    asker: Option<(u8, bool)>,
 }
 
 enum Event {
@@ -40,6 +44,8 @@ enum Event {
     Frame(u8, u8, Bytes),
     Fragment(u8, u8, FragmentId),
     Contacts(u8),
+    Datagram(u8, u8, Bytes),
+    Measured(u8, u8, Duration),
 }
 
 pub(super) fn number(host: HostId) -> u8 {
@@ -66,6 +72,8 @@ impl Net {
             places: BTreeMap::new(),
             split: BTreeSet::new(),
             harsh,
+            loss: 0,
+            asker: None,
         }
     }
 
@@ -123,7 +131,25 @@ impl Net {
     fn apply(&mut self, n: u8, effect: Effect) {
         match effect {
             Effect::Need(to) => self.need(n, number(to)),
+            Effect::Expect(to) => {
+                if self.needs.insert((n, number(to))) {
+                    self.up_if_linked(n, number(to));
+                }
+            }
             Effect::Release(to) => self.release(n, number(to)),
+            Effect::Tell(to, body, _) => self.tell(n, number(to), body),
+            Effect::Answer(body) => match self.asker.unwrap() {
+                (to, true) => self.tell(n, to, body),
+                (to, false) => self.carry(n, to, |a, b| Event::Frame(a, b, body)),
+            },
+            Effect::Measure(to) => {
+                let to = number(to);
+                if self.reaches(n, to) && self.rng.below(100) >= self.loss {
+                    let rtt = self.latency(n, to) * 2;
+                    self.schedule(rtt, Event::Measured(n, to, rtt));
+                }
+            }
+            Effect::Took(host, rtt) => self.note_rtt(n, host, rtt),
             Effect::Send(to, body) => {
                 assert!(body.len() <= MAX_PROTOCOL_BODY_BYTES, "{} bytes", body.len());
                 self.carry(n, number(to), |a, b| Event::Frame(a, b, body));
@@ -138,9 +164,37 @@ impl Net {
         }
     }
 
+    /// Whoever needs a link that is open already is told so.
+    fn up_if_linked(&mut self, a: u8, b: u8) {
+        if let Some(&opens) = self.links.get(&pair(a, b)) {
+            self.schedule(opens.since(self.now), Event::Up(a, b));
+        }
+    }
+
+    fn tell(&mut self, a: u8, b: u8, body: Bytes) {
+        assert!(body.len() <= MAX_PROTOCOL_BODY_BYTES, "{} bytes", body.len());
+        if self.reaches(a, b) && self.rng.below(100) >= self.loss {
+            let jitter = Duration::from_micros(self.rng.below(200));
+            self.schedule(self.latency(a, b) + jitter, Event::Datagram(a, b, body));
+        }
+    }
+
+    fn note_rtt(&mut self, n: u8, host: HostId, rtt: Duration) {
+        if let Some(peer) = self.hosts.get_mut(&n).and_then(|b| b.peers.0.get_mut(&host)) {
+            peer.rtt = Some(rtt);
+        }
+    }
+
+    fn set_linked(&mut self, a: u8, b: u8, linked: bool) {
+        if let Some(peer) = self.hosts.get_mut(&a).and_then(|x| x.peers.0.get_mut(&host(b))) {
+            peer.linked = linked;
+        }
+    }
+
     fn learn(&mut self, n: u8, contact: &Contact) {
         let peer = Peer { contact: contact.clone(), linked: false, rtt: None, heard: self.now };
-        self.hosts.get_mut(&n).unwrap().peers.0.insert(contact.host, peer.into());
+        let peers = &mut self.hosts.get_mut(&n).unwrap().peers.0;
+        peers.entry(contact.host).or_insert_with(|| peer.into());
     }
 
     fn need(&mut self, a: u8, b: u8) {
@@ -154,7 +208,9 @@ impl Net {
                 _ => (2_000, LinkError::TimedOut),
             };
             self.schedule(Duration::from_millis(after), Event::Down(a, b, cause));
-        } else if !self.links.contains_key(&pair(a, b)) {
+        } else if self.links.contains_key(&pair(a, b)) {
+            self.up_if_linked(a, b);
+        } else {
             let rtt = self.latency(a, b) * 2;
             self.links.insert(pair(a, b), self.now + rtt);
             self.schedule(rtt, Event::Up(a, b));
@@ -174,7 +230,6 @@ impl Net {
     }
 
     fn carry(&mut self, a: u8, b: u8, event: impl FnOnce(u8, u8) -> Event) {
-        assert!(self.needs.contains(&(a, b)), "{a} sent to {b}, which it does not need");
         if let Some(&opens) = self.links.get(&pair(a, b)) {
             let after = opens.since(self.now) + self.latency(a, b);
             self.schedule(after, event(a, b));
@@ -240,12 +295,18 @@ impl Net {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Up(a, b) => {
-                if self.needs.contains(&(a, b)) && self.links.contains_key(&pair(a, b)) {
-                    self.call(a, |tree, cx| tree.on_connected(cx, host(b)));
+                if self.links.contains_key(&pair(a, b)) {
+                    for (a, b) in [(a, b), (b, a)] {
+                        if self.needs.contains(&(a, b)) {
+                            self.set_linked(a, b, true);
+                            self.call(a, |tree, cx| tree.on_connected(cx, host(b)));
+                        }
+                    }
                 }
             }
             Event::Down(a, b, cause) => {
                 let is_stale = self.reaches(a, b) && self.links.contains_key(&pair(a, b));
+                self.set_linked(a, b, false);
                 if !is_stale && self.needs.remove(&(a, b)) {
                     self.call(a, |tree, cx| tree.on_disconnected(cx, host(b), cause));
                 }
@@ -253,6 +314,7 @@ impl Net {
             Event::Frame(a, b, body) => {
                 if self.reaches(a, b) {
                     let frame = Frame::decode(&mut Reader::new(&body)).unwrap();
+                    self.asker = Some((a, false));
                     self.call(b, |tree, cx| tree.on_frame(cx, host(a), frame));
                 }
             }
@@ -262,6 +324,17 @@ impl Net {
                 }
             }
             Event::Contacts(n) => self.give_contacts(n),
+            Event::Datagram(a, b, body) => {
+                if self.reaches(a, b) {
+                    let frame = Frame::decode(&mut Reader::new(&body)).unwrap();
+                    self.asker = Some((a, true));
+                    self.call(b, |tree, cx| tree.on_datagram(cx, host(a), frame));
+                }
+            }
+            Event::Measured(a, b, rtt) => {
+                self.note_rtt(a, host(b), rtt);
+                self.call(a, |tree, cx| tree.on_measured(cx, host(b), rtt));
+            }
         }
     }
 
@@ -348,6 +421,24 @@ impl Net {
             }
         }
         None
+    }
+
+    /// Runs until nothing is wrong and nobody has moved for ten seconds.
+    pub(super) fn settle(&mut self, degree: usize) {
+        let mut calm = 0;
+        for _ in 0..180 {
+            let parents = |net: &Self| -> Vec<_> {
+                net.hosts.values().map(|b| b.protocol.parent().map(|p| p.host)).collect()
+            };
+            let before = parents(self);
+            self.run(Duration::from_secs(1));
+            let still = before == parents(self) && self.fault(degree).is_none();
+            calm = if still { calm + 1 } else { 0 };
+            if calm == 10 {
+                return;
+            }
+        }
+        panic!("still moving: {:?}", self.fault(degree));
     }
 
     /// Runs until nothing is wrong, and says how long that took.

@@ -1,0 +1,174 @@
+//! How a member of a family takes part in a plan: it says what it knows, waits, and moves when its
+//! new parent invites it.
+//!
+//! A plan is carried out from the top down, and each step is a move like any other: the new parent
+//! is in its place already and its way is checked, the old parent is left only when the new one has
+//! accepted. So whatever is lost on the way, or moves at the same time, leaves a tree behind.
+
+use super::frame::Frame;
+use super::search::Search;
+use super::tree::{Cx, Timer, Tree};
+use super::values::{Facts, Mode, Plan};
+use crate::wire::Contact;
+use crate::{HostId, HostTag};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// For how long a host waits for a plan at most, and takes part in no other. Guess: a few round
+/// trips on the Internet.
+const HOLD: Duration = Duration::from_secs(3);
+/// For how long a host takes part in a plan that it was told. Guess: a few round trips on the
+/// Internet.
+const FOLLOW: Duration = Duration::from_millis(1_500);
+
+/// A plan that a host takes part in.
+#[derive(Debug)]
+pub(super) struct Held {
+    nonce: u64,
+    /// The plan, once it is told.
+    plan: Option<Plan>,
+}
+
+impl Tree {
+    /// Takes part in a plan, and in no other until it is over.
+    pub(super) fn hold(&mut self, cx: &mut Cx<'_>, nonce: u64, wait: Duration) {
+        self.held = Some(Held { nonce, plan: None });
+        cx.set_timer(Timer::Hold, cx.now() + wait);
+    }
+
+    /// Sees to it that the members are where a plan has them, from this one down.
+    pub(super) fn follow(&mut self, cx: &mut Cx<'_>, plan: Plan, wait: Duration) {
+        self.held = Some(Held { nonce: plan.nonce, plan: Some(plan) });
+        cx.set_timer(Timer::Hold, cx.now() + wait);
+        self.invite_children(cx);
+    }
+
+    /// The plan is over, or does not come.
+    pub(super) fn let_loose(&mut self, cx: &mut Cx<'_>) {
+        cx.stop_timer(Timer::Hold);
+        let plan = self.held.take().and_then(|held| held.plan);
+        let children = || self.children_of(Mode::Full).map(|(host, _)| host);
+        let excess = children().count().saturating_sub(self.degree());
+        // Whoever came by the plan has its place; whoever did not go by it, or weighs least, goes.
+        let mut order: Vec<(bool, u32, HostId)> = Vec::new();
+        for host in children().filter(|_| excess > 0) {
+            let weight = self.children.get(&host).map_or(0, |child| child.sketch.weight);
+            let here = plan.as_ref().and_then(|plan| plan.parent_of(host)) == Some(self.me.host);
+            order.push((here, weight, host));
+        }
+        order.sort_unstable();
+        for (_, _, host) in order.into_iter().take(excess) {
+            self.children.remove(&host);
+            cx.send(host, &Frame::Detach);
+            self.let_go(cx, host);
+            self.family_changed(cx);
+        }
+    }
+
+    /// Whether the plan has a place for that host below this one.
+    pub(super) fn has_reserved(&self, host: HostId, plan: u64) -> bool {
+        let held = self.held.as_ref().filter(|held| plan != 0 && held.nonce == plan);
+        let parent = held.and_then(|held| held.plan.as_ref()?.parent_of(host));
+        parent == Some(self.me.host)
+    }
+
+    /// A host above this one may arrange a family anew.
+    pub(super) fn on_gather(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: HostId,
+        nonce: u64,
+        wait_ms: u16,
+        members: &[Contact],
+    ) {
+        let Some(place) = members.iter().position(|member| member.host == self.me.host) else {
+            return;
+        };
+        let free = self.held.as_ref().is_none_or(|held| held.nonce == nonce && held.plan.is_none());
+        let moving = self.search.as_ref().is_some_and(|search| search.pending.is_some());
+        let known = self.way().contains(from) || self.petitioned == Some(from);
+        let known = known && self.planning.is_none();
+        let ready = free && known && !moving && !self.is_in_need();
+        if ready {
+            self.end_search(cx);
+            let wait = Duration::from_millis(u64::from(wait_ms)).min(HOLD);
+            self.hold(cx, nonce, wait);
+            self.measure_members(cx, place, members);
+        }
+        let facts = self.facts(cx, nonce, ready, members);
+        cx.answer(&Frame::Facts(facts));
+    }
+
+    /// Measures what is not known: of two members one does it.
+    pub(super) fn measure_members(&self, cx: &mut Cx<'_>, place: usize, members: &[Contact]) {
+        for (other, member) in members.iter().enumerate().filter(|&(other, _)| other != place) {
+            let odd = place.saturating_add(other) & 1 == 1;
+            let mine = (place < other) == odd || place == 0;
+            let peer = cx.peers().get(member.host);
+            let known = peer.is_some_and(|peer| peer.rtt.is_some());
+            let unknown = peer.is_none();
+            if unknown {
+                cx.learn(member.clone());
+            }
+            if mine && other != 0 && !known {
+                cx.measure(member.host);
+            }
+        }
+    }
+
+    /// What this host knows of itself and its family.
+    pub(super) fn facts(&self, cx: &Cx<'_>, nonce: u64, ready: bool, members: &[Contact]) -> Facts {
+        let within = |host: &HostId| members.iter().any(|member| member.host == *host);
+        let outside = self.children.iter().filter(|(host, _)| !within(host));
+        let (mut slots, mut weight) = (self.degree(), self.clients);
+        for (_, child) in outside {
+            slots = slots.saturating_sub(usize::from(child.mode == Mode::Full));
+            weight = weight.saturating_add(child.sketch.weight);
+        }
+        let micros = |rtt: Duration| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
+        let rtt = |host| cx.peers().get(host).and_then(|peer| peer.rtt).map_or(0, micros);
+        Facts {
+            nonce,
+            ready,
+            parent: self.parent().map_or(HostTag(0), |parent| parent.host.tag()),
+            slots: u8::try_from(slots).unwrap_or(u8::MAX),
+            weight,
+            rtts: members.iter().map(|member| rtt(member.host)).collect(),
+        }
+    }
+
+    /// The parent that the plan has for this host, which is in its place, invites it.
+    pub(super) fn on_invite(&mut self, cx: &mut Cx<'_>, from: HostId, plan: Plan) {
+        let nonce = plan.nonce;
+        let held = self.held.as_mut().filter(|held| held.nonce == nonce && held.plan.is_none());
+        let Some(held) = held.filter(|_| plan.parent_of(self.me.host) == Some(from)) else {
+            return;
+        };
+        let inviter = plan.members.iter().find(|member| member.host == from).cloned();
+        held.plan = Some(plan);
+        // Time for those below to come, and for those who go to go.
+        cx.set_timer(Timer::Hold, cx.now() + FOLLOW);
+        if self.is_parent(from) {
+            return self.invite_children(cx);
+        }
+        if let Some(inviter) = inviter.filter(|_| cx.peers().get(from).is_none()) {
+            cx.learn(inviter);
+        }
+        let rtt = cx.peers().get(from).and_then(|peer| peer.rtt).unwrap_or_default();
+        self.end_search(cx);
+        self.search = Some(Search::invited(nonce, from, rtt));
+        self.attach_to(cx, from);
+    }
+
+    /// This host is where the plan has it: its children of the plan come next.
+    pub(super) fn invite_children(&mut self, cx: &mut Cx<'_>) {
+        let Some(plan) = self.held.as_ref().and_then(|held| held.plan.as_ref()) else { return };
+        let children: Vec<&Contact> = plan.children_of(self.me.host).collect();
+        for child in children {
+            if cx.peers().get(child.host).is_none() {
+                cx.learn(child.clone());
+            }
+            cx.tell(child.host, &Frame::Invite(plan.clone()));
+        }
+    }
+}

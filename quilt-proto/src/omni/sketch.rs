@@ -1,0 +1,123 @@
+//! What a host knows of those below it, and tells its parent.
+
+use super::frame::Frame;
+use super::tree::{Cx, Timer, Tree};
+use super::values::{Below, MAX_BELOW, MAX_CONTACTS, MAX_SPARE, Mode, Sketch, bare, slim};
+use crate::HostId;
+use crate::wire::Contact;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// How soon the parent is told of a change, and how far apart such news are. Guess: when hosts join
+/// at once, many come in the first of these times.
+const STATUS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
+
+impl Tree {
+    /// How many clients this host and all below it serve.
+    pub(super) fn weight(&self) -> u32 {
+        let below = self.children.values().map(|child| child.sketch.weight);
+        below.fold(self.clients, u32::saturating_add)
+    }
+
+    /// All below this host that it knows of and that are sent fragments, level by level.
+    pub(super) fn below(&self) -> Vec<Below> {
+        let mut all: Vec<(usize, Below)> = Vec::new();
+        for (_, child) in self.children.iter().filter(|(_, child)| child.mode == Mode::Full) {
+            let top = all.len();
+            let weight = child.sketch.weight;
+            all.push((0, Below { contact: slim(&child.contact), above: None, weight }));
+            for below in &child.sketch.below {
+                let above =
+                    below.above.map_or(top, |above| top.saturating_add(1).saturating_add(above));
+                let level = all.get(above).map_or(0, |(level, _)| level.saturating_add(1));
+                all.push((level, Below { above: Some(above), ..below.clone() }));
+            }
+        }
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_by_key(|&at| all.get(at).map(|(level, _)| *level));
+        let place = |old: usize| order.iter().position(|&at| at == old);
+        let ordered = order.iter().filter_map(|&at| all.get(at));
+        ordered
+            .map(|(_, below)| Below { above: below.above.and_then(place), ..below.clone() })
+            .collect()
+    }
+
+    fn sketch(&self, cx: &mut Cx<'_>) -> Sketch {
+        let mut below = self.below();
+        below.truncate(MAX_BELOW);
+        Sketch { weight: self.weight(), below, spare: self.spare(cx) }
+    }
+
+    /// Hosts with room: this one first, then such as are below it.
+    fn spare(&self, cx: &mut Cx<'_>) -> Vec<Contact> {
+        let me = (self.room(Mode::Full) > 0).then(|| slim(&self.me));
+        let mut below = self.spare_below();
+        cx.rng().shuffle(&mut below);
+        me.into_iter().chain(below).take(MAX_SPARE).collect()
+    }
+
+    fn spare_below(&self) -> Vec<Contact> {
+        self.children.values().flat_map(|child| child.sketch.spare.iter().cloned()).collect()
+    }
+
+    /// Who may have room if this host has none: hosts below it that have, or its children; or its
+    /// parent and the other children there.
+    pub(super) fn others(&self, cx: &mut Cx<'_>) -> Vec<Contact> {
+        let mut others = self.spare_below();
+        if others.is_empty() {
+            let children = self.children_of(Mode::Full);
+            others = children.map(|(_, contact)| contact.clone()).collect();
+        }
+        cx.rng().shuffle(&mut others);
+        let parent = self.parent().and_then(|parent| cx.peers().get(parent.host));
+        let parent = parent.map(|peer| bare(&peer.contact));
+        let siblings = self.parent().map_or(&[][..], |parent| &parent.lineage.heirs);
+        others
+            .into_iter()
+            .chain(parent)
+            .chain(siblings.iter().cloned())
+            .take(MAX_CONTACTS)
+            .collect()
+    }
+
+    /// Something below this host is another than before.
+    pub(super) fn family_changed(&mut self, cx: &mut Cx<'_>) {
+        self.plan_soon(cx);
+        self.status_soon(cx);
+    }
+
+    pub(super) fn status_soon(&self, cx: &mut Cx<'_>) {
+        if !cx.is_set(Timer::Status) && self.parent().is_some() {
+            let at = (cx.now() + STATUS.0).max(self.told_at + STATUS.1);
+            cx.set_timer(Timer::Status, at);
+        }
+    }
+
+    /// Tells the parent what is below this host, if that is another than it was told.
+    pub(super) fn tell_parent(&mut self, cx: &mut Cx<'_>) {
+        let Some(parent) = self.parent().map(|parent| parent.host) else { return };
+        let sketch = self.sketch(cx);
+        if self.told.as_ref() != Some(&sketch) {
+            cx.send(parent, &Frame::Status(sketch.clone()));
+            self.told = Some(sketch);
+            self.told_at = cx.now();
+        }
+    }
+
+    pub(super) fn on_status(&mut self, cx: &mut Cx<'_>, from: HostId, sketch: Sketch) {
+        let Some(child) = self.children.get_mut(&from) else {
+            // It was given up, and does not know.
+            return cx.answer(&Frame::Detach);
+        };
+        // Weights change with every host that joins anywhere below.
+        let shape = |sketch: &Sketch| -> Vec<_> {
+            sketch.below.iter().map(|below| (below.contact.host, below.above)).collect()
+        };
+        let moved = shape(&child.sketch) != shape(&sketch);
+        child.sketch = sketch;
+        if moved {
+            self.plan_soon(cx);
+        }
+        self.status_soon(cx);
+    }
+}
