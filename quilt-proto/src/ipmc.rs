@@ -14,10 +14,15 @@
 //! patch. And the paper's union of router sets lets members share a patch that cannot hear each
 //! other; it decides where to try, the beacons decide who stays.
 
+mod answer;
+mod asked;
 mod census;
 mod frame;
 mod links;
 mod member;
+mod nack;
+mod rate;
+mod repair;
 mod rule;
 
 pub use frame::Frame;

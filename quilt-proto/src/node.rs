@@ -330,19 +330,23 @@ impl Node {
                 return self.links.counters.bump(Counter::DroppedUnexpected);
             }
         };
-        if let From::Service(at) = from {
-            let known = self.members.get(&group).is_some_and(|member| member.service() == at);
-            if !known {
+        let is_service = |at| self.members.get(&group).is_some_and(|member| member.service() == at);
+        let from = match from {
+            From::Datagram(at, _) | From::Service(at) if is_service(at) => From::Service(at),
+            // What was asked for by multicast comes from members.
+            From::Datagram(..) if matches!(&frame, Frame::Data(data) if data.solicited) => from,
+            From::Datagram(..) | From::Service(_) => {
                 return self.links.counters.bump(Counter::DroppedStranger);
             }
-        }
+            From::Host(_) | From::Multicast(..) => from,
+        };
         if self.with(group, |member, env| member.on_frame(env, from, frame)).is_none() {
             self.links.counters.bump(Counter::DroppedUnknownPatch);
         }
     }
 
     fn on_introduction(&mut self, from: From, contact: &Contact) {
-        let From::Multicast(link, tag) = from else {
+        let From::Multicast(link, tag, at) = from else {
             return self.links.counters.bump(Counter::DroppedUnexpected);
         };
         if contact.host.tag() != tag {
@@ -350,7 +354,7 @@ impl Node {
         }
         let (now, me) = (self.now, self.host.config.host);
         for member in self.members.values_mut() {
-            member.on_introduction(now, link, contact, me);
+            member.on_introduction(now, link, at, contact, me);
         }
     }
 

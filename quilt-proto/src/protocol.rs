@@ -5,6 +5,7 @@ pub(crate) mod bench;
 mod cx;
 mod registry;
 
+pub(crate) use cx::Holdings;
 pub use cx::{Cx, Effect, Peer, Peers, Timers};
 pub use registry::Registry;
 pub(crate) use registry::{ErasedProtocol, Lent};
@@ -111,6 +112,17 @@ pub trait Protocol: Send + 'static {
     /// repairs nothing. Where fragments travel along a part of the links only, it is the wrong part.
     fn on_missed(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId) {
         let _ = (cx, host);
+    }
+
+    /// A member sent a fragment by multicast that was asked for, and that was here already.
+    fn on_repair(&mut self, cx: &mut Cx<'_, Self::Timer>, fragment: FragmentId) {
+        let _ = (cx, fragment);
+    }
+
+    /// Something is missing here, see [`Cx::holes`]. Called whenever something new came, or was
+    /// heard of, as long as that is so.
+    fn on_missing(&mut self, cx: &mut Cx<'_, Self::Timer>) {
+        let _ = cx;
     }
 
     /// A deadline set with [`Cx::set_timer`] has come.

@@ -130,7 +130,8 @@ impl Net {
                 self.send(at, to, Arriving::Pushed(fragment));
             }
             Effect::Learn(contact) => {
-                let peer = Peer { contact, linked: false, rtt: None, heard: self.now };
+                let heard = self.now;
+                let peer = Peer { contact, linked: false, rtt: None, heard, datagrams: None };
                 let peers = &mut self.hosts.get_mut(&at).unwrap().peers.0;
                 peers.entry(peer.contact.host).or_insert(peer.into());
             }

@@ -1,7 +1,9 @@
 //! What the members of an IP-multicast patch say to each other.
 
+use crate::HostTag;
 use crate::protocol::Body;
-use crate::wire::{Contact, DecodeError, Reader, Writer};
+use crate::wire::{Contact, DecodeError, Pull, Reader, Wanted, Writer};
+use alloc::vec::Vec;
 
 /// A frame of IPMC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,15 @@ pub enum Frame {
     Detach,
     /// By multicast and to those attached: the sender leaves the patch.
     Bye,
+    /// By multicast: the sender misses something.
+    Nack {
+        /// Who is asked; nobody in particular if the ones that were asked before did not answer.
+        of: Option<HostTag>,
+        /// The part that the sender misses lately of what is sent to the address, in 65,535ths.
+        loss: u16,
+        /// What it misses, at most [`Pull::MAX_WANTED`] entries.
+        wanted: Vec<Wanted>,
+    },
 }
 
 const BEACON: u8 = 1;
@@ -29,6 +40,7 @@ const ATTACH: u8 = 2;
 const ATTACHED: u8 = 3;
 const DETACH: u8 = 4;
 const BYE: u8 = 5;
+const NACK: u8 = 6;
 
 impl Body for Frame {
     fn encode(&self, out: &mut Writer<'_>) {
@@ -44,6 +56,12 @@ impl Body for Frame {
             Self::Attached => out.u8(ATTACHED),
             Self::Detach => out.u8(DETACH),
             Self::Bye => out.u8(BYE),
+            Self::Nack { of, loss, wanted } => {
+                out.u8(NACK);
+                out.list(1, of, |out, &tag| out.tag(tag));
+                out.u16(*loss);
+                out.list(Pull::MAX_WANTED, wanted, |out, wanted| wanted.encode(out));
+            }
         }
     }
 
@@ -54,6 +72,11 @@ impl Body for Frame {
             ATTACHED => Self::Attached,
             DETACH => Self::Detach,
             BYE => Self::Bye,
+            NACK => Self::Nack {
+                of: from.list::<_, Vec<HostTag>>(1, Reader::tag)?.pop(),
+                loss: from.u16()?,
+                wanted: from.list(Pull::MAX_WANTED, Wanted::decode)?,
+            },
             kind => return Err(DecodeError::UnknownKind(kind)),
         })
     }
@@ -63,8 +86,7 @@ impl Body for Frame {
 mod tests {
     use super::*;
     use crate::wire::MAX_PROTOCOL_BODY_BYTES;
-    use crate::wire::arbitrary::{any_euid, contact};
-    use alloc::vec::Vec;
+    use crate::wire::arbitrary::{any_euid, contact, pull};
     use bytes::Bytes;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -76,6 +98,11 @@ mod tests {
             Just(Frame::Attached),
             Just(Frame::Detach),
             Just(Frame::Bye),
+            (any::<Option<u64>>(), any::<u16>(), pull()).prop_map(|(of, loss, pull)| Frame::Nack {
+                of: of.map(HostTag),
+                loss,
+                wanted: pull.wanted,
+            }),
         ]
     }
 

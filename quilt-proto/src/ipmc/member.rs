@@ -3,6 +3,7 @@
 use super::Ipmc;
 use super::census::Census;
 use super::frame::Frame;
+use super::repair::Repair;
 use crate::counters::Fault;
 use crate::notice::Unusable;
 use crate::protocol::{Arrival, Cx as Context, Protocol, Setup};
@@ -29,6 +30,12 @@ pub(super) enum Timer {
     Verdict,
     /// Nothing was injected here for a while.
     Quiet,
+    /// Ask for what is missing.
+    Nack,
+    /// Give what others miss, if nobody else did.
+    Answer,
+    /// Look whether to send faster or slower.
+    Rate,
 }
 
 /// One member.
@@ -63,6 +70,7 @@ pub(super) struct Member {
     pub(super) links: BTreeMap<HostId, Attachment>,
     /// When the bootstrap service may be asked for members.
     ask_at: Time,
+    pub(super) repair: Repair,
 }
 
 /// What is remembered of a member.
@@ -144,6 +152,7 @@ impl Member {
             seen: BTreeMap::new(),
             links: BTreeMap::new(),
             ask_at: Time::ZERO,
+            repair: Repair::new(settings.bytes_per_second),
         }
     }
 
@@ -171,9 +180,8 @@ impl Member {
 
     fn on_not_joined(&mut self, cx: &mut Cx<'_>, cause: LinkError) {
         self.joined = None;
-        [Timer::Beacon, Timer::Listen, Timer::Verdict]
-            .iter()
-            .for_each(|&timer| cx.stop_timer(timer));
+        let idle = [Timer::Beacon, Timer::Listen, Timer::Verdict, Timer::Nack, Timer::Answer];
+        idle.iter().for_each(|&timer| cx.stop_timer(timer));
         cx.set_timer(Timer::Join, cx.now() + Self::REJOIN);
         cx.unusable(Unusable::CannotJoin(cause));
     }
@@ -190,6 +198,7 @@ impl Member {
             cx.multicast(&Frame::Beacon { contact: self.contact.clone() });
         }
         self.tend(cx);
+        self.measure(cx);
         if cx.peers().is_empty() && now >= self.ask_at {
             cx.ask_contacts();
             self.ask_at = now + Self::ASK;
@@ -197,6 +206,16 @@ impl Member {
         let first = now.since(joined) < Self::FIRST_TIME;
         let [low, high] = if first { Self::FIRST_BEACONS } else { Self::BEACON };
         cx.set_timer_within(Timer::Beacon, low, high);
+    }
+
+    /// How many members the patch has, as far as they are heard.
+    pub(super) fn members(&mut self, now: Time) -> usize {
+        self.census.members(now)
+    }
+
+    /// Whether this host brings the patch what comes from outside.
+    pub(super) fn is_forwarder(&self) -> bool {
+        self.forwarder
     }
 
     /// How long a member of a patch of this size pauses between two beacons.
@@ -289,7 +308,7 @@ impl Member {
     }
 
     /// Something came by multicast.
-    fn hear(&mut self, now: Time) {
+    pub(super) fn hear(&mut self, now: Time) {
         self.heard = Some(now);
         self.strikes = 0;
     }
@@ -377,6 +396,7 @@ impl Protocol for Member {
             }
             Frame::Detach => self.on_detach(cx, from),
             Frame::Bye => self.on_bye(cx, from),
+            Frame::Nack { of, loss, wanted } => self.on_nack(cx, from, (of, loss), &wanted),
         }
     }
 
@@ -384,9 +404,20 @@ impl Protocol for Member {
     fn on_fragment(&mut self, cx: &mut Cx<'_>, arrival: Arrival, fragment: FragmentId) {
         match arrival {
             Arrival::Injected => self.inject(cx, fragment),
-            Arrival::Pushed(from) => self.on_pushed(cx.now(), from),
-            Arrival::Pulled(_) => {}
+            Arrival::Pushed(from) => {
+                self.repair.on_pushed(fragment);
+                self.on_pushed(cx.now(), from);
+            }
+            Arrival::Pulled(_) => self.repair.on_pulled(),
         }
+    }
+
+    fn on_repair(&mut self, cx: &mut Cx<'_>, fragment: FragmentId) {
+        self.on_given(cx, fragment);
+    }
+
+    fn on_missing(&mut self, cx: &mut Cx<'_>) {
+        self.notice_holes(cx);
     }
 
     fn on_duplicate(&mut self, cx: &mut Cx<'_>, from: HostId, _: FragmentId) {
@@ -400,6 +431,9 @@ impl Protocol for Member {
             Timer::Listen => self.listen(cx),
             Timer::Verdict => self.judge(cx),
             Timer::Quiet => self.injecting = false,
+            Timer::Nack => self.ask(cx),
+            Timer::Answer => self.answer(cx),
+            Timer::Rate => self.adapt(cx),
         }
     }
 

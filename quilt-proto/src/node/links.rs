@@ -73,8 +73,10 @@ pub(super) enum Inbound {
 pub(super) enum From {
     /// A stream from that host.
     Host(HostId),
-    /// A multicast address, from the host with that tag.
-    Multicast(LinkId, HostTag),
+    /// A multicast address, from the host with that tag, which has that address there.
+    Multicast(LinkId, HostTag, IpAddr),
+    /// A datagram from that address, from the host with that tag.
+    Datagram(SocketAddr, HostTag),
     /// The bootstrap service at that address.
     Service(SocketAddr),
 }
@@ -96,6 +98,8 @@ pub(super) struct Links {
     now: Time,
     /// Datagrams for bootstrap services and for hosts, encoded.
     datagrams: VecDeque<(SocketAddr, Bytes)>,
+    /// Fragments that go to members by datagrams, behind those.
+    repairs: VecDeque<(SocketAddr, DataRef)>,
     datagrams_looked: bool,
     /// Round trips that are being measured, by the stamp that is to come back.
     measured: BTreeMap<u64, Measured>,
@@ -117,6 +121,7 @@ impl Links {
             packet_number: 0,
             now: Time::ZERO,
             datagrams: VecDeque::new(),
+            repairs: VecDeque::new(),
             datagrams_looked: false,
             measured: BTreeMap::new(),
             actions: VecDeque::new(),
@@ -187,7 +192,7 @@ impl Links {
             Some(Link::Multicast(_)) if sender == self.me.host.tag() => {
                 return self.counters.bump(Counter::OwnPackets);
             }
-            Some(Link::Multicast(_)) => From::Multicast(link, sender),
+            Some(Link::Multicast(_)) => From::Multicast(link, sender, from.ip()),
             _ => return self.counters.bump(Counter::DroppedStranger),
         };
         for frame in frames {

@@ -25,7 +25,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use help::Help;
 use survey::Inquiry;
@@ -272,6 +272,7 @@ impl Member {
         &mut self,
         now: Time,
         link: LinkId,
+        at: IpAddr,
         contact: &Contact,
         me: HostId,
     ) {
@@ -280,6 +281,7 @@ impl Member {
                 patch.learn(now, me, contact.clone());
             }
             patch.heard(now, contact.host);
+            patch.prove(contact.host, at);
         }
     }
 
@@ -416,6 +418,10 @@ impl Member {
                 break;
             }
             patch.look_at_links(env.links);
+            // A word names what the others have yet to get: it goes behind that.
+            if patch.multicast.is_some_and(|link| env.links.has_fresh(link)) {
+                patch.put_off_word(now);
+            }
             if patch.take_word(now, holds_nothing) {
                 let (multicast, announces) = (patch.multicast, patch.announces());
                 for host in patch.neighbours() {
@@ -425,7 +431,7 @@ impl Member {
                     env.links.send_word_on(link, self.id, id);
                 }
             }
-            patch.on_timeout(now, me, &mut effects);
+            patch.on_timeout(now, me, &self.window, &mut effects);
             self.effects = effects;
             self.carry_out(env, id);
             effects = core::mem::take(&mut self.effects);

@@ -2,7 +2,7 @@
 
 use super::Host;
 use super::links::Links;
-use crate::protocol::{Effect, ErasedProtocol, Lent, Peer, Peers, Setup, Timers};
+use crate::protocol::{Effect, ErasedProtocol, Holdings, Lent, Peer, Peers, Setup, Timers};
 use crate::wire::{Assignment, Contact, Membership, Scope};
 use crate::{
     History, HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Standing, Time, Unusable,
@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use smallvec::SmallVec;
 
@@ -26,9 +27,6 @@ const FIRST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
 /// A host that wants what was published before it waits so long for further members' words after the
 /// first one. Guess: ten round trips within a region.
 const HISTORY_WAIT: Duration = Duration::from_millis(100);
-
-/// Losses within this time count as one (the pacer reacts as often).
-const LOSS_WINDOW: Duration = Duration::from_millis(50);
 
 /// A running patch.
 pub(super) struct Patch {
@@ -49,9 +47,6 @@ pub(super) struct Patch {
     pub(super) wants_contacts: bool,
     /// This host forwards between this region and the inter-patch patch.
     pub(super) forwards: bool,
-    /// Who missed something lately.
-    losses: BTreeSet<HostId>,
-    losses_since: Time,
     instance: Box<dyn ErasedProtocol>,
     rng: Rng,
     /// Until when the first word of a member is waited for; `None` once it came.
@@ -96,8 +91,6 @@ impl Patch {
             unheard: Timers::default(),
             wants_contacts: false,
             forwards: false,
-            losses: BTreeSet::new(),
-            losses_since: Time::ZERO,
             instance,
             rng: host.rng.fork("patch"),
             first_word: None,
@@ -118,11 +111,12 @@ impl Patch {
         &mut self,
         now: Time,
         me: HostId,
+        holdings: &dyn Holdings,
         effects: &mut Vec<Effect>,
         handler: impl FnOnce(&mut dyn ErasedProtocol, Lent<'_>) -> R,
     ) -> R {
         let Self { id, peers, rng, instance, .. } = self;
-        handler(&mut **instance, Lent { now, me, patch: *id, peers, rng, effects })
+        handler(&mut **instance, Lent { now, me, patch: *id, peers, holdings, rng, effects })
     }
 
     pub(super) fn neighbours(&self) -> SmallVec<[HostId; 16]> {
@@ -164,7 +158,7 @@ impl Patch {
             self.forget(oldest);
         }
         self.tags.insert(host.tag(), host);
-        let peer = Peer { contact, linked: false, rtt: None, heard: now };
+        let peer = Peer { contact, linked: false, rtt: None, heard: now, datagrams: None };
         self.peers.0.insert(host, Box::new(peer));
         self.unheard.set(host, now);
         true
@@ -214,6 +208,15 @@ impl Patch {
         }
     }
 
+    /// A multicast packet of a member came from `at`: where that is one of its addresses, datagrams
+    /// reach it there.
+    pub(super) fn prove(&mut self, host: HostId, at: IpAddr) {
+        if let Some(peer) = self.peers.0.get_mut(&host) {
+            let is_it = |address: &&SocketAddr| address.ip() == at;
+            peer.datagrams = peer.contact.addresses.iter().find(is_it).copied();
+        }
+    }
+
     /// Brings what is known of the links to members up to date.
     pub(super) fn look_at_links(&mut self, links: &Links) {
         for host in &self.needs {
@@ -235,19 +238,6 @@ impl Patch {
         self.first_word.is_none_or(|until| until <= now)
     }
 
-    /// A member missed something that was just sent. The multicast address to slow down, if at
-    /// least half of the members missed something within a short time: a few that are slow, or
-    /// badly connected, slow nobody else.
-    pub(super) fn on_loss(&mut self, now: Time, host: HostId) -> Option<LinkId> {
-        if now.since(self.losses_since) > LOSS_WINDOW {
-            self.losses_since = now;
-            self.losses.clear();
-        }
-        self.losses.insert(host);
-        let half = self.peers.len().div_ceil(2).max(1);
-        self.multicast.filter(|_| self.losses.len() >= half)
-    }
-
     /// A member told all that it holds. Where the past is wanted, others may hold more of it.
     pub(super) fn on_word(&mut self, now: Time, history: History) {
         let wait = now + HISTORY_WAIT;
@@ -260,6 +250,11 @@ impl Patch {
         let due = (now + WORD_DELAY).max(self.last_word + WORD_SPACING);
         self.word_due = Some(self.word_due.map_or(due, |at| at.min(due)));
         self.word_interval = WORD_DELAY;
+    }
+
+    /// A word that is due waits a little.
+    pub(super) fn put_off_word(&mut self, now: Time) {
+        self.word_due = self.word_due.map(|due| due.max(now + WORD_DELAY));
     }
 
     /// Whether a word is due. The next one follows later, or not at all if nothing is held.
@@ -278,11 +273,17 @@ impl Patch {
     }
 
     /// Fires the protocol's earliest timer if it is due; false if none is.
-    pub(super) fn on_timeout(&mut self, now: Time, me: HostId, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn on_timeout(
+        &mut self,
+        now: Time,
+        me: HostId,
+        holdings: &dyn Holdings,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         if self.first_word.is_some_and(|until| until <= now) {
             self.first_word = None;
         }
-        self.call(now, me, effects, |protocol, lent| protocol.on_timeout(lent))
+        self.call(now, me, holdings, effects, |protocol, lent| protocol.on_timeout(lent))
     }
 
     pub(super) fn membership(&self) -> Membership {

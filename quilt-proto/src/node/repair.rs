@@ -17,7 +17,9 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 const MIN_GRACE: Duration = Duration::from_millis(20);
 const MAX_GRACE: Duration = Duration::from_secs(1);
 /// The least on a standby, which hears of what its region has yet to get.
-const STANDBY_GRACE: Duration = Duration::from_millis(300);
+pub(super) const STANDBY_GRACE: Duration = Duration::from_millis(300);
+/// The least where a patch repairs by multicast, which is faster.
+pub(super) const MULTICAST_GRACE: Duration = Duration::from_millis(150);
 /// Whoever was asked has at least this long to answer, and twice as long after each time that it
 /// was not long enough: a busy host is not to be asked for more of the same.
 const MIN_PATIENCE: Duration = Duration::from_millis(200);
@@ -189,7 +191,7 @@ impl Repair {
     }
 
     /// Asks for what is missing, if it is time to. `neighbours` are those who may be asked
-    /// although they did not say that they have it.
+    /// although they did not say that they have it; holes younger than `least_age` are left alone.
     pub(super) fn run(
         &mut self,
         now: Time,
@@ -197,14 +199,14 @@ impl Repair {
         window: &Window,
         links: &mut Links,
         neighbours: &BTreeMap<HostId, PatchId>,
-        standby: bool,
+        least_age: Duration,
     ) {
         if self.next.is_none_or(|next| next > now) {
             return;
         }
         self.next = Some(now + TICK);
         self.forget_unanswered(now);
-        let grace = if standby { self.grace.max(STANDBY_GRACE) } else { self.grace };
+        let grace = self.grace.max(least_age);
         let mut requests: BTreeMap<(HostId, PatchId), Vec<Wanted>> = BTreeMap::new();
         let mut looked = 0_usize;
         window.holes(now, grace, self.turn.take(), |hole| {
@@ -372,7 +374,7 @@ mod tests {
         for run in 1..=6 {
             let now = Time::from_millis(100 + 10 * run);
             repair.wake(Time::ZERO);
-            repair.run(now, GroupId(1), &window, &mut links, &BTreeMap::new(), false);
+            repair.run(now, GroupId(1), &window, &mut links, &BTreeMap::new(), Duration::ZERO);
             let looked = (run as usize * MAX_LOOKED).min(6_000);
             assert_eq!(repair.guesses.len(), looked, "in run {run}");
         }

@@ -4,6 +4,7 @@
 mod slot;
 mod stream;
 
+use crate::protocol::Holdings;
 use crate::wire::{Data, FRAGMENT_BYTES, Held, Wanted};
 use crate::{
     Body, Delivery, FragmentId, GapCause, History, HostId, HostTag, Incarnation, Limits, Message,
@@ -25,9 +26,6 @@ pub(crate) const LATE_WAIT: Duration = Duration::from_millis(50);
 
 /// How often messages are looked through for their age.
 const AGING: Duration = Duration::from_secs(1);
-
-/// See [`Window::is_recent`].
-const RECENT: Duration = Duration::from_secs(1);
 
 /// What became of a fragment that was offered to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,13 +304,6 @@ impl Window {
         }
     }
 
-    /// Whether a message came, or became known, within the last second: asking for it says
-    /// something of the network as it is now.
-    pub(crate) fn is_recent(&self, now: Time, source: Source, seq: Seq) -> bool {
-        let slot = self.streams.get(&source).and_then(|stream| stream.slot(seq));
-        slot.is_some_and(|slot| now < slot.touched() + RECENT)
-    }
-
     /// Forgets what has been here, whole and delivered, for longer than the window's time.
     pub(crate) fn age(&mut self, now: Time) {
         self.aged = now;
@@ -508,6 +499,21 @@ impl Window {
         let stream = self.streams.get(&source);
         set(&mut self.ready, source, stream.is_some_and(Stream::is_ready));
         set(&mut self.holed, source, stream.is_some_and(Stream::is_holed));
+    }
+}
+
+impl Holdings for Window {
+    fn has(&self, fragment: FragmentId) -> bool {
+        let slot = self.streams.get(&fragment.source).and_then(|stream| stream.slot(fragment.seq));
+        slot.is_some_and(|slot| slot.fragment(fragment.index).is_some())
+    }
+
+    fn count_of(&self, source: Source, seq: Seq) -> Option<u16> {
+        self.count(source, seq)
+    }
+
+    fn holes(&self, now: Time, age: Duration, visit: &mut dyn FnMut(Wanted) -> bool) {
+        Self::holes(self, now, age, None, visit);
     }
 }
 

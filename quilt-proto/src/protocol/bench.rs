@@ -1,10 +1,12 @@
 //! One protocol alone, for its unit tests: one handler, and the exact effects it had.
 
-use super::{Cx, Effect, Peer, Peers, Protocol, Timers};
-use crate::wire::Contact;
-use crate::{HostId, Incarnation, PatchId, Rng, Time};
+use super::{Cx, Effect, Holdings, Peer, Peers, Protocol, Timers};
+use crate::wire::{Contact, Wanted};
+use crate::{FragmentId, HostId, Incarnation, PatchId, Rng, Seq, Source, Time};
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// A protocol, the context it is lent, and the time.
 pub(crate) struct Bench<P: Protocol> {
@@ -12,6 +14,7 @@ pub(crate) struct Bench<P: Protocol> {
     pub(crate) now: Time,
     pub(crate) me: HostId,
     pub(crate) peers: Peers,
+    pub(crate) shelf: Shelf,
     pub(crate) timers: Timers<P::Timer>,
     pub(crate) rng: Rng,
 }
@@ -25,6 +28,7 @@ impl<P: Protocol> Bench<P> {
             now: Time::ZERO,
             me: host(0),
             peers: Peers(peers),
+            shelf: Shelf::default(),
             timers: Timers::default(),
             rng: Rng::new(1),
         }
@@ -41,6 +45,7 @@ impl<P: Protocol> Bench<P> {
             me: self.me,
             patch: PatchId(1),
             peers: &self.peers,
+            holdings: &self.shelf,
             rng: &mut self.rng,
             timers: &mut self.timers,
             effects: &mut effects,
@@ -55,6 +60,32 @@ impl<P: Protocol> Bench<P> {
         self.now = self.now.max(self.timers.next()?);
         let timer = self.timers.pop(self.now)?;
         Some(self.call(|protocol, cx| protocol.on_timer(cx, timer)))
+    }
+}
+
+/// What a bench has of the group's messages, each of one fragment.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    pub(crate) here: BTreeSet<FragmentId>,
+    /// What is missing, and since when.
+    pub(crate) missing: Vec<(FragmentId, Time)>,
+}
+
+impl Holdings for Shelf {
+    fn has(&self, fragment: FragmentId) -> bool {
+        self.here.contains(&fragment)
+    }
+
+    fn count_of(&self, source: Source, seq: Seq) -> Option<u16> {
+        self.has(FragmentId { source, seq, index: 0 }).then_some(1)
+    }
+
+    fn holes(&self, now: Time, age: Duration, visit: &mut dyn FnMut(Wanted) -> bool) {
+        for &(first, since) in &self.missing {
+            if since + age <= now && !visit(Wanted { first, last: u16::MAX }) {
+                return;
+            }
+        }
     }
 }
 
@@ -74,5 +105,5 @@ pub(crate) fn contact(n: u8) -> Contact {
 }
 
 fn peer(n: u8) -> Peer {
-    Peer { contact: contact(n), linked: false, rtt: None, heard: Time::ZERO }
+    Peer { contact: contact(n), linked: false, rtt: None, heard: Time::ZERO, datagrams: None }
 }

@@ -3,8 +3,8 @@
 use super::Body;
 use crate::counters::{Counter, Fault};
 use crate::notice::Unusable;
-use crate::wire::{Contact, Writer};
-use crate::{FragmentId, HostId, PatchId, Rng, Time};
+use crate::wire::{Contact, Wanted, Writer};
+use crate::{FragmentId, HostId, PatchId, Rng, Seq, Source, Time};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -23,9 +23,20 @@ pub struct Cx<'a, T: Copy + Ord> {
     pub(crate) me: HostId,
     pub(crate) patch: PatchId,
     pub(crate) peers: &'a Peers,
+    pub(crate) holdings: &'a dyn Holdings,
     pub(crate) rng: &'a mut Rng,
     pub(crate) timers: &'a mut Timers<T>,
     pub(crate) effects: &'a mut Vec<Effect>,
+}
+
+/// What of the group's messages is here.
+pub(crate) trait Holdings {
+    /// Whether a fragment is here.
+    fn has(&self, fragment: FragmentId) -> bool;
+    /// How many fragments a message has, where that is known.
+    fn count_of(&self, source: Source, seq: Seq) -> Option<u16>;
+    /// Hands what has been missing for at least `age` to `visit` until that answers false.
+    fn holes(&self, now: Time, age: Duration, visit: &mut dyn FnMut(Wanted) -> bool);
 }
 
 /// One effect of a handler, as the container carries it out.
@@ -55,6 +66,13 @@ pub enum Effect {
     Multicast(Bytes),
     /// Send a fragment from the window to the patch's multicast address.
     MulticastFragment(FragmentId),
+    /// Give a fragment from the window to everybody in the patch, since several asked for it.
+    MulticastRepair(FragmentId),
+    /// Give a fragment from the window to a member that asked for it, by a datagram; to everybody
+    /// where datagrams are not known to reach it.
+    Repair(HostId, FragmentId),
+    /// Send no more than so many bytes a second to the patch's multicast address.
+    Pace(u64),
     /// Join the patch's multicast address.
     JoinMulticast {
         /// Class-D address and port.
@@ -103,6 +121,22 @@ impl<T: Copy + Ord> Cx<'_, T> {
         self.peers
     }
 
+    /// Whether a fragment is in the window.
+    pub fn has(&self, fragment: FragmentId) -> bool {
+        self.holdings.has(fragment)
+    }
+
+    /// How many fragments a message has, where that is known.
+    pub fn count_of(&self, source: Source, seq: Seq) -> Option<u16> {
+        self.holdings.count_of(source, seq)
+    }
+
+    /// Hands what has been missing for at least `age` to `visit`, the oldest message of a source
+    /// first, until that answers false.
+    pub fn holes(&self, age: Duration, visit: &mut dyn FnMut(Wanted) -> bool) {
+        self.holdings.holes(self.now, age, visit);
+    }
+
     /// The protocol's own stream of random numbers.
     pub fn rng(&mut self) -> &mut Rng {
         self.rng
@@ -112,6 +146,13 @@ impl<T: Copy + Ord> Cx<'_, T> {
     /// [`now`](Self::now) counts as one nanosecond after it, so that each timeout makes progress.
     pub fn set_timer(&mut self, timer: T, at: Time) {
         self.timers.set(timer, at.max(self.now + Duration::from_nanos(1)));
+    }
+
+    /// Sets the deadline of `timer`, unless it has an earlier one.
+    pub fn set_timer_by(&mut self, timer: T, at: Time) {
+        if self.timers.deadline(timer).is_none_or(|set| at < set) {
+            self.set_timer(timer, at);
+        }
     }
 
     /// Sets the deadline of `timer` to a random time from `low` to `high` after now, so that hosts
@@ -203,6 +244,24 @@ impl<T: Copy + Ord> Cx<'_, T> {
         self.effects.push(Effect::MulticastFragment(fragment));
     }
 
+    /// Gives a fragment that the window holds to everybody in the patch, by multicast.
+    pub fn multicast_repair(&mut self, fragment: FragmentId) {
+        self.effects.push(Effect::MulticastRepair(fragment));
+    }
+
+    /// Gives a fragment that the window holds to `host`, which asked for it. It goes by a datagram,
+    /// which may get lost; where none of `host`'s addresses is proved to be its own, everybody gets
+    /// it by multicast.
+    pub fn repair(&mut self, host: HostId, fragment: FragmentId) {
+        self.effects.push(Effect::Repair(host, fragment));
+    }
+
+    /// Sends no more than `bytes_per_second` to the patch's multicast address from now on; the
+    /// ceiling given to [`join_multicast`](Self::join_multicast) holds all the same.
+    pub fn pace(&mut self, bytes_per_second: u64) {
+        self.effects.push(Effect::Pace(bytes_per_second));
+    }
+
     /// Joins the patch's multicast address; [`Protocol::on_multicast`](super::Protocol) answers.
     /// What is sent there is paced to `bytes_per_second`.
     pub fn join_multicast(
@@ -274,6 +333,8 @@ pub struct Peer {
     pub rtt: Option<Duration>,
     /// When something of it was last heard in this patch.
     pub heard: Time,
+    /// Where datagrams reach it: the one of its addresses from which multicast packets of its came.
+    pub datagrams: Option<SocketAddr>,
 }
 
 impl Peers {

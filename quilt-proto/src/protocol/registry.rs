@@ -1,6 +1,6 @@
 //! The plug-ins a host has, and running protocols with their types hidden.
 
-use super::{Arrival, Body, Cx, Effect, Peers, Plugin, Protocol, Timers};
+use super::{Arrival, Body, Cx, Effect, Holdings, Peers, Plugin, Protocol, Timers};
 use crate::wire::{DecodeError, Reader};
 use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId, Rng, Time};
 use alloc::boxed::Box;
@@ -65,6 +65,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) me: HostId,
     pub(crate) patch: PatchId,
     pub(crate) peers: &'a Peers,
+    pub(crate) holdings: &'a dyn Holdings,
     pub(crate) rng: &'a mut Rng,
     pub(crate) effects: &'a mut Vec<Effect>,
 }
@@ -83,6 +84,8 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId);
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
     fn on_missed(&mut self, lent: Lent<'_>, host: HostId);
+    fn on_repair(&mut self, lent: Lent<'_>, fragment: FragmentId);
+    fn on_missing(&mut self, lent: Lent<'_>);
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]);
     fn on_connected(&mut self, lent: Lent<'_>, host: HostId);
     fn on_disconnected(&mut self, lent: Lent<'_>, host: HostId, cause: LinkError);
@@ -113,9 +116,10 @@ impl<P: Protocol> Running<P> {
         lent: Lent<'_>,
         handler: impl FnOnce(&mut P, &mut Cx<'_, P::Timer>) -> R,
     ) -> R {
-        let Lent { now, me, patch, peers, rng, effects } = lent;
+        let Lent { now, me, patch, peers, holdings, rng, effects } = lent;
         let timers = &mut self.timers;
-        handler(&mut self.protocol, &mut Cx { now, me, patch, peers, rng, timers, effects })
+        let cx = &mut Cx { now, me, patch, peers, holdings, rng, timers, effects };
+        handler(&mut self.protocol, cx)
     }
 }
 
@@ -155,6 +159,14 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn on_missed(&mut self, lent: Lent<'_>, host: HostId) {
         self.call(lent, |protocol, cx| protocol.on_missed(cx, host));
+    }
+
+    fn on_repair(&mut self, lent: Lent<'_>, fragment: FragmentId) {
+        self.call(lent, |protocol, cx| protocol.on_repair(cx, fragment));
+    }
+
+    fn on_missing(&mut self, lent: Lent<'_>) {
+        self.call(lent, P::on_missing);
     }
 
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]) {

@@ -302,7 +302,7 @@ fn held() -> impl Strategy<Value = Held> {
     })
 }
 
-fn pull() -> impl Strategy<Value = Pull> {
+pub(crate) fn pull() -> impl Strategy<Value = Pull> {
     let wanted = (source(), 0..=Seq::END.0, any::<u16>(), any::<u16>()).prop_map(
         |(source, seq, one, other)| Wanted {
             first: FragmentId { source, seq: Seq(seq), index: one.min(other) },

@@ -76,10 +76,7 @@ impl Pull {
     pub(super) fn encode(&self, out: &mut Writer<'_>) {
         out.group(self.group);
         out.patch(self.patch);
-        out.list(Self::MAX_WANTED, &self.wanted, |out, wanted| {
-            out.fragment(wanted.first);
-            out.u16(wanted.last);
-        });
+        out.list(Self::MAX_WANTED, &self.wanted, |out, wanted| wanted.encode(out));
     }
 
     pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -92,7 +89,12 @@ impl Pull {
 }
 
 impl Wanted {
-    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn encode(self, out: &mut Writer<'_>) {
+        out.fragment(self.first);
+        out.u16(self.last);
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let wanted = Self { first: from.fragment()?, last: from.u16()? };
         if wanted.last < wanted.first.index {
             return Err(DecodeError::BadValue("last"));

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use quilt_proto::Time;
-use quilt_proto::wire::{Frame, Frames, PREFIX_BYTES};
+use quilt_proto::ipmc;
+use quilt_proto::protocol::Body;
+use quilt_proto::wire::{Frame, Frames, PREFIX_BYTES, Reader};
 
 /// By which way a packet leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +64,19 @@ impl Content {
                     content.solicited += if data.solicited { len } else { 0 };
                 }
                 Frame::Pull(_) => content.asks = true,
+                Frame::Protocol { body, .. } => {
+                    content.asks |= path == Path::Multicast && is_nack(&body);
+                }
                 _ => {}
             }
         }
         content
     }
+}
+
+/// Whether a frame of IPMC, the protocol that multicasts, asks for something.
+fn is_nack(body: &Bytes) -> bool {
+    matches!(ipmc::Frame::decode(&mut Reader::new(body)), Ok(ipmc::Frame::Nack { .. }))
 }
 
 impl Traffic {

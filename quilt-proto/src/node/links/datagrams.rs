@@ -48,7 +48,7 @@ impl Links {
                     None => self.counters.bump(Counter::DroppedStranger),
                 },
                 Ok(frame) => {
-                    let from = From::Service(from);
+                    let from = From::Datagram(from, sender);
                     self.inbox.push_back(Inbound::Frame { from, frame });
                 }
                 Err(_) => self.counters.bump(Counter::DroppedMalformed),

@@ -182,11 +182,34 @@ impl Links {
         matches!(self.links.get(&link), Some(Link::Multicast(it)) if it.queue().is_long())
     }
 
-    /// A receiver reported that it missed what was sent to a multicast address.
-    pub(in crate::node) fn on_multicast_loss(&mut self, link: LinkId) {
+    /// Whether fragments wait to be sent to a multicast address unasked.
+    pub(in crate::node) fn has_fresh(&self, link: LinkId) -> bool {
+        self.queue(link).is_some_and(Queue::has_fresh)
+    }
+
+    /// Sends no more than so many bytes a second to a multicast address, and never more than its
+    /// ceiling.
+    pub(in crate::node) fn pace(&mut self, link: LinkId, bytes_per_second: u64) {
         let now = self.now;
         if let Some(Link::Multicast(multicast)) = self.links.get_mut(&link) {
-            multicast.on_loss(now);
+            multicast.pace(now, bytes_per_second);
+        }
+    }
+
+    /// Queues a fragment that a member asked for as a datagram. Where too many wait, the oldest is
+    /// dropped, and asked for again.
+    pub(in crate::node) fn send_fragment_to(&mut self, to: SocketAddr, data: DataRef) {
+        if self.repairs.len() >= self.limits.queued_control {
+            self.repairs.pop_front();
+            self.counters.bump(Counter::QueueOverflow);
+        }
+        self.repairs.push_back((to, data));
+        self.look_at_datagrams();
+    }
+
+    fn look_at_datagrams(&mut self) {
+        if !core::mem::replace(&mut self.datagrams_looked, true) {
+            self.actions.push_back(Action::Look { link: LinkId::UDP });
         }
     }
 
@@ -237,9 +260,7 @@ impl Links {
             self.counters.bump(Counter::ControlOverflow);
         }
         self.datagrams.push_back((to, bytes.into()));
-        if !core::mem::replace(&mut self.datagrams_looked, true) {
-            self.actions.push_back(Action::Look { link: LinkId::UDP });
-        }
+        self.look_at_datagrams();
     }
 
     /// Sends a frame to a bootstrap service over a stream, which is dialled if there is none, or

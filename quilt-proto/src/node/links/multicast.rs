@@ -64,9 +64,9 @@ impl Multicast {
         self.looked
     }
 
-    /// A receiver missed something.
-    pub(super) fn on_loss(&mut self, now: Time) {
-        self.pacer.on_loss(now);
+    /// Sends no more than so many bytes a second.
+    pub(super) fn pace(&mut self, now: Time, bytes_per_second: u64) {
+        self.pacer.pace(now, bytes_per_second);
     }
 
     pub(super) fn on_timeout(&mut self, now: Time) {
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_queued_when_the_pacer_has_run_dry_leaves_at_a_deadline() {
-        let mut multicast = Multicast::new(1_000_000, &Limits::default());
+        let mut multicast = Multicast::new(25_000_000, &Limits::default());
         multicast.opened();
         let body = bytes::Bytes::from_static(&[0; 1_000]);
         let frame = Frame::Protocol { group: GroupId(1), patch: PatchId(1), body };

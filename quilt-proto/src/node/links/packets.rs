@@ -10,8 +10,11 @@ impl Links {
         link: LinkId,
         fill: &mut dyn Fill,
     ) -> Option<Transmit> {
-        let transmit =
-            if link == LinkId::UDP { self.next_datagram() } else { self.next_packet(link, fill) };
+        let transmit = if link == LinkId::UDP {
+            self.next_datagram(fill)
+        } else {
+            self.next_packet(link, fill)
+        };
         if let Some(transmit) = &transmit {
             self.counters.bump(Counter::PacketsSent);
             self.counters.add(Counter::BytesSent, transmit.len() as u64);
@@ -26,15 +29,23 @@ impl Links {
         Header { suite: wire::SUITE_OPEN, key_epoch: 0, sender, number }.encode()
     }
 
-    fn next_datagram(&mut self) -> Option<Transmit> {
-        let Some((to, frame)) = self.datagrams.pop_front() else {
-            self.datagrams_looked = false;
-            return None;
-        };
-        let mut transmit = Transmit::new(Some(to));
-        transmit.push_head(&self.header());
-        transmit.push_payload(frame);
-        Some(transmit)
+    fn next_datagram(&mut self, fill: &mut dyn Fill) -> Option<Transmit> {
+        if let Some((to, frame)) = self.datagrams.pop_front() {
+            let mut transmit = Transmit::new(Some(to));
+            transmit.push_head(&self.header());
+            transmit.push_payload(frame);
+            return Some(transmit);
+        }
+        while let Some((to, data)) = self.repairs.pop_front() {
+            let Some(data) = fill.data(&data, Urgency::Repair) else { continue };
+            let mut transmit = Transmit::new(Some(to));
+            transmit.push_head(&self.header());
+            transmit.push_head(&data.head());
+            transmit.push_payload(data.payload);
+            return Some(transmit);
+        }
+        self.datagrams_looked = false;
+        None
     }
 
     fn next_packet(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {

@@ -99,6 +99,10 @@ impl Queue {
         self.control.len()
     }
 
+    pub(super) fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
     pub(super) fn has_queued(&self, group: GroupId) -> bool {
         self.fresh.holds(group) || self.repairs.holds(group)
     }

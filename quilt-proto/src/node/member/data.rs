@@ -1,7 +1,7 @@
 //! Messages on their way: kept, passed on, pulled and served.
 
 use super::super::relay;
-use super::super::repair::{MAX_SERVED, TICK};
+use super::super::repair::{MAX_SERVED, MULTICAST_GRACE, STANDBY_GRACE, TICK};
 use super::super::window::{Kept, LATE_WAIT, Meeting};
 use super::*;
 use crate::FragmentId;
@@ -19,7 +19,7 @@ impl Member {
         }
         let sender = match from {
             From::Host(host) => Some(host),
-            From::Multicast(_, tag) => patch.tags.get(&tag).copied(),
+            From::Multicast(_, tag, _) | From::Datagram(_, tag) => patch.tags.get(&tag).copied(),
             From::Service(_) => return counters.bump(Counter::DroppedUnexpected),
         };
         if let Some(host) = sender {
@@ -43,17 +43,49 @@ impl Member {
                 let repaired = Counter::PayloadBytesRepaired;
                 let unsolicited = Counter::PayloadBytesUnsolicited;
                 counters.add(if data.solicited { repaired } else { unsolicited }, bytes);
-                if let Some(host) = sender.filter(|_| !data.solicited) {
-                    self.call(env, data.patch, |protocol, lent| {
-                        protocol.on_duplicate(lent, host, data.fragment);
-                    });
-                }
+                self.call_for_duplicate(env, from, sender, &data);
             }
             Kept::Late => counters.bump(Counter::DroppedLate),
             Kept::Contradiction => counters.bump(Counter::DroppedContradiction),
             Kept::TooLong => counters.bump(Counter::DroppedTooLong),
             Kept::SourceLimit => counters.bump(Counter::DroppedSourceLimit),
             Kept::Over => counters.bump(Counter::DroppedOver),
+        }
+    }
+
+    /// A fragment was here already.
+    fn call_for_duplicate(
+        &mut self,
+        env: &mut Env<'_>,
+        from: From,
+        sender: Option<HostId>,
+        data: &Data,
+    ) {
+        let (patch, fragment) = (data.patch, data.fragment);
+        match sender {
+            Some(host) if !data.solicited => {
+                self.call(env, patch, |protocol, lent| protocol.on_duplicate(lent, host, fragment));
+            }
+            _ if data.solicited && matches!(from, From::Multicast(..)) => {
+                self.call(env, patch, |protocol, lent| protocol.on_repair(lent, fragment));
+            }
+            _ => {}
+        }
+    }
+
+    /// Something may be missing: all who repair are told.
+    fn wake_repair(&mut self, env: &mut Env<'_>) {
+        if !self.window.has_holes() {
+            return;
+        }
+        self.repair.wake(env.now);
+        if !self.window.has_wants() {
+            return;
+        }
+        let multicast = self.patches.values().filter(|patch| patch.multicast.is_some());
+        let multicast: SmallVec<[PatchId; 2]> = multicast.map(|patch| patch.id).collect();
+        for id in multicast {
+            self.call(env, id, |protocol, lent| protocol.on_missing(lent));
         }
     }
 
@@ -73,9 +105,7 @@ impl Member {
             self.inject(env, into, fragment);
         }
         self.news(env.now);
-        if self.window.has_holes() {
-            self.repair.wake(env.now);
-        }
+        self.wake_repair(env);
     }
 
     /// Brings a fragment into a patch.
@@ -109,9 +139,7 @@ impl Member {
         if news {
             self.news(env.now);
         }
-        if self.window.has_holes() {
-            self.repair.wake(env.now);
-        }
+        self.wake_repair(env);
     }
 
     /// A member wants something; with nothing named, it wants to know what is held here.
@@ -126,14 +154,6 @@ impl Member {
             return env.links.send_word(host, self.id, pull.patch);
         }
         self.served = env.now;
-        let recent = pull
-            .wanted
-            .iter()
-            .any(|wanted| self.window.is_recent(env.now, wanted.first.source, wanted.first.seq));
-        let patch = self.patches.get_mut(&pull.patch).filter(|_| recent);
-        if let Some(link) = patch.and_then(|patch| patch.on_loss(env.now, host)) {
-            env.links.on_multicast_loss(link);
-        }
         let mut not_held = Vec::new();
         for wanted in &pull.wanted {
             if self.serve(env, host, pull.patch, wanted) == 0 {
@@ -181,7 +201,12 @@ impl Member {
         if !self.window.has_wants() {
             return self.wait_for_late(env);
         }
-        let standby = self.patches.contains_key(&PatchId::INTER_PATCH) && self.forwarded.is_empty();
+        let is_sewn = self.patches.contains_key(&PatchId::INTER_PATCH);
+        let least_age = match self.forwarded.is_empty() {
+            true if is_sewn => STANDBY_GRACE,
+            true if self.patches.values().any(|patch| patch.multicast.is_some()) => MULTICAST_GRACE,
+            _ => Duration::ZERO,
+        };
         let neighbours = self
             .patches
             .values()
@@ -189,7 +214,7 @@ impl Member {
         let mut neighbours: BTreeMap<HostId, PatchId> = neighbours.collect();
         self.seek_help(env, &neighbours);
         neighbours.extend(self.help.helpers());
-        self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, standby);
+        self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, least_age);
         let (repair, links) = (&self.repair, &env.links);
         self.window.give_up(env.now, |source, seq| {
             let mut near = neighbours.keys().filter(|&&host| links.is_up(host));

@@ -1,6 +1,7 @@
 //! The patches' protocols: calling their handlers, and carrying out what they want.
 
 use super::*;
+use crate::FragmentId;
 use crate::euid::Transport;
 
 impl Member {
@@ -12,7 +13,7 @@ impl Member {
         handler: impl FnOnce(&mut dyn ErasedProtocol, Lent<'_>),
     ) {
         let Some(patch) = self.patches.get_mut(&id) else { return };
-        patch.call(env.now, env.host.config.host, &mut self.effects, handler);
+        patch.call(env.now, env.host.config.host, &self.window, &mut self.effects, handler);
         self.carry_out(env, id);
     }
 
@@ -102,6 +103,23 @@ impl Member {
                     env.links.send_fragment_on(link, data, Urgency::Fresh);
                 }
             }
+            Effect::MulticastRepair(fragment) => self.repair_all(env, id, fragment),
+            Effect::Repair(host, fragment) => {
+                match patch.peers.get(host).and_then(|peer| peer.datagrams) {
+                    Some(to) => {
+                        let priority = self.window.priority(fragment);
+                        let data = DataRef { group, patch: id, fragment, priority };
+                        env.links.send_fragment_to(to, data);
+                        env.links.counters.bump(Counter::FragmentsServed);
+                    }
+                    None => self.repair_all(env, id, fragment),
+                }
+            }
+            Effect::Pace(bytes_per_second) => {
+                if let Some(link) = patch.multicast {
+                    env.links.pace(link, bytes_per_second);
+                }
+            }
             Effect::JoinMulticast { address, interface, ttl, bytes_per_second } => {
                 let link = env.links.join_multicast(address, interface, ttl, bytes_per_second);
                 patch.multicast = Some(link);
@@ -127,6 +145,17 @@ impl Member {
             }
             Effect::Misbehaved(..) => env.links.counters.bump(Counter::Misbehaviour),
             Effect::Count(counter) => env.links.counters.bump(counter),
+        }
+    }
+
+    /// Gives a fragment to everybody in a patch.
+    fn repair_all(&mut self, env: &mut Env<'_>, id: PatchId, fragment: FragmentId) {
+        let link = self.patches.get(&id).and_then(|patch| patch.multicast);
+        if let Some(link) = link {
+            let priority = self.window.priority(fragment);
+            let data = DataRef { group: self.id, patch: id, fragment, priority };
+            env.links.send_fragment_on(link, data, Urgency::Repair);
+            env.links.counters.bump(Counter::FragmentsServed);
         }
     }
 
@@ -157,7 +186,7 @@ impl Member {
         let Some(patch) = self.patches.get_mut(&id) else { return };
         patch.heard(env.now, host);
         let me = env.host.config.host;
-        let decoded = patch.call(env.now, me, &mut self.effects, |protocol, lent| {
+        let decoded = patch.call(env.now, me, &self.window, &mut self.effects, |protocol, lent| {
             protocol.on_frame(lent, host, body)
         });
         if decoded.is_err() {
@@ -183,7 +212,7 @@ impl Member {
         };
         patch.heard(env.now, host);
         let me = env.host.config.host;
-        let decoded = patch.call(env.now, me, &mut self.effects, |protocol, lent| {
+        let decoded = patch.call(env.now, me, &self.window, &mut self.effects, |protocol, lent| {
             protocol.on_datagram(lent, host, body)
         });
         if decoded.is_err() {
@@ -219,8 +248,8 @@ impl Member {
         };
         let host = match from {
             From::Host(host) => Some(host),
-            From::Multicast(_, tag) => patch.tags.get(&tag).copied(),
-            From::Service(_) => None,
+            From::Multicast(_, tag, _) => patch.tags.get(&tag).copied(),
+            From::Datagram(..) | From::Service(_) => None,
         };
         let Some(host) = host else {
             env.links.counters.bump(Counter::DroppedUnexpected);

@@ -192,7 +192,8 @@ impl Net {
     }
 
     fn learn(&mut self, n: u8, contact: &Contact) {
-        let peer = Peer { contact: contact.clone(), linked: false, rtt: None, heard: self.now };
+        let (copy, heard) = (contact.clone(), self.now);
+        let peer = Peer { contact: copy, linked: false, rtt: None, heard, datagrams: None };
         let peers = &mut self.hosts.get_mut(&n).unwrap().peers.0;
         peers.entry(contact.host).or_insert_with(|| peer.into());
     }

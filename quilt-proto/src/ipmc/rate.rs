@@ -1,0 +1,137 @@
+//! How fast this host sends, by what receivers lose (RFC 4654).
+
+use crate::wire::MAX_DATAGRAM_BYTES;
+use crate::{HostTag, Time};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A report counts for this long.
+const MEMORY: Duration = Duration::from_secs(1);
+/// The most reports that count.
+const MAX_REPORTS: usize = 256;
+/// The rate is looked at so often, and grows by a hundredth of the ceiling each time. Guess: 5 s
+/// until a burst of losses is forgotten.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+const STEP: u64 = 100;
+/// The rate never falls below this part of the ceiling.
+const FLOOR: u64 = 64;
+/// Nobody is nearer than this: a shorter round trip says more of the measuring than of the network.
+const MIN_RTT: Duration = Duration::from_micros(100);
+/// One, in the fractions that are reckoned with.
+const ONE: u64 = 1 << 16;
+
+/// The rate of one sender.
+#[derive(Debug)]
+pub(super) struct Rate {
+    ceiling: u64,
+    bytes_per_second: u64,
+    reports: BTreeMap<HostTag, (Time, u16)>,
+}
+
+impl Rate {
+    pub(super) fn new(ceiling: u64) -> Self {
+        Self { ceiling, bytes_per_second: ceiling, reports: BTreeMap::new() }
+    }
+
+    /// A receiver says which part of all it lost lately, in 65,535ths.
+    pub(super) fn on_report(&mut self, now: Time, from: HostTag, loss: u16) {
+        if self.reports.len() >= MAX_REPORTS {
+            self.reports.retain(|_, (at, _)| now.since(*at) < MEMORY);
+        }
+        if self.reports.len() < MAX_REPORTS || self.reports.contains_key(&from) {
+            self.reports.insert(from, (now, loss));
+        }
+    }
+
+    /// The rate from now on; `None` if it stays as it is.
+    ///
+    /// Differs from RFC 4654: what half of the receivers lose counts, and not what the worst one
+    /// does, so that a few that are slow, or badly connected, slow nobody else.
+    pub(super) fn tick(&mut self, now: Time, members: usize, rtt: Duration) -> Option<u64> {
+        self.reports.retain(|_, (at, _)| now.since(*at) < MEMORY);
+        let mut losses: Vec<u16> = self.reports.values().map(|&(_, loss)| loss).collect();
+        losses.sort_unstable_by(|a, b| b.cmp(a));
+        let half = members.min(MAX_REPORTS).div_ceil(2).max(1);
+        let loss = losses.get(half.saturating_sub(1)).copied().unwrap_or(0);
+        let fair = fair_rate(loss, rtt.max(MIN_RTT)).max(self.ceiling.div_ceil(FLOOR));
+        let faster = self.bytes_per_second.saturating_add(self.ceiling.div_ceil(STEP));
+        let rate = faster.min(fair).min(self.ceiling);
+        let before = core::mem::replace(&mut self.bytes_per_second, rate);
+        (rate != before).then_some(rate)
+    }
+
+    /// Whether there is anything to look at.
+    pub(super) fn is_settled(&self) -> bool {
+        self.reports.is_empty() && self.bytes_per_second == self.ceiling
+    }
+}
+
+/// What TCP would send with such a loss: RFC 5348, section 3.1, in fractions of 2¹⁶.
+fn fair_rate(loss: u16, rtt: Duration) -> u64 {
+    if loss == 0 {
+        return u64::MAX;
+    }
+    let loss = u64::from(loss);
+    let square = loss.saturating_mul(loss) / ONE;
+    let often = (loss.saturating_mul(2 * ONE) / 3).isqrt();
+    let timeouts = (loss.saturating_mul(3 * ONE) / 8).isqrt().saturating_mul(12);
+    let timeouts = timeouts.saturating_mul(loss) / ONE;
+    let timeouts = timeouts.saturating_mul(ONE.saturating_add(square.saturating_mul(32))) / ONE;
+    let divisor = u128::from(often.saturating_add(timeouts)).saturating_mul(rtt.as_nanos());
+    let bytes = (MAX_DATAGRAM_BYTES as u128).saturating_mul(1_000_000_000 * u128::from(ONE));
+    u64::try_from(bytes.checked_div(divisor).unwrap_or(u128::MAX)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A rate whose receivers, of which there are ten, lose so many percent each.
+    fn reported(losses: &[u64]) -> Rate {
+        let mut rate = Rate::new(25_000_000);
+        for (host, percent) in (0..).zip(losses) {
+            rate.on_report(Time::ZERO, HostTag(host), (percent * 65_535 / 100) as u16);
+        }
+        rate
+    }
+
+    #[test]
+    fn the_fair_rate_is_that_of_the_throughput_equation() {
+        // RFC 5348: s / (R (√(2p/3) + 12 √(3p/8) p (1 + 32p²))).
+        for (percent, expected) in [(1.0_f64, 13_400_000.0_f64), (10.0, 2_122_000.0)] {
+            let loss = (percent / 100.0 * 65_535.0) as u16;
+            let rate = fair_rate(loss, MS) as f64;
+            assert!((rate / expected - 1.0).abs() < 0.03, "{rate} and not {expected}");
+        }
+    }
+
+    #[test]
+    fn half_of_the_receivers_slow_the_sender_and_a_few_do_not() {
+        assert_eq!(reported(&[50; 4]).tick(Time::ZERO, 10, MS), None);
+        let rate = reported(&[10; 5]).tick(Time::ZERO, 10, MS).expect("slower");
+        assert!((2_000_000..2_300_000).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn the_rate_keeps_a_floor_and_comes_back_to_the_ceiling() {
+        let mut rate = reported(&[90; 10]);
+        assert_eq!(rate.tick(Time::ZERO, 10, Duration::from_secs(1)), Some(390_625));
+        let (mut now, mut last) = (Time::ZERO, 0);
+        while !rate.is_settled() {
+            now = now + TICK;
+            last = rate.tick(now, 10, MS).unwrap_or(last);
+        }
+        assert_eq!(last, 25_000_000);
+        assert!(now <= Time::from_millis(7_000), "{now}");
+    }
+
+    #[test]
+    fn whoever_reports_the_reports_are_bounded() {
+        let mut rate = Rate::new(1);
+        (0..10_000).for_each(|host| rate.on_report(Time::ZERO, HostTag(host), 1));
+        assert_eq!(rate.reports.len(), MAX_REPORTS);
+    }
+}
