@@ -1,14 +1,17 @@
 //! IP multicast within a patch (paper, section 3.2.1).
 //!
 //! A patch has one class-D address. Who publishes or relays into the patch sends each fragment
-//! there once. What somebody misses is pulled by unicast from another member's window, which the
+//! there once. What somebody misses it asks for by multicast, and the nearest member that has it gives
+//! it. What that does not bring is pulled by unicast from another member's window, which the
 //! container does for every protocol; for that each member keeps links to a few others.
 //!
 //! That multicast works is verified, never assumed: members send **beacons**, by which they know
 //! each other, and a member that hears nothing while others are there says so. In a patch of up to
-//! 32 members each beacons every second or two; in a larger one the pause grows with the number of
+//! 24 members each beacons every second or so; in a larger one the pause grows with the number of
 //! members that are heard, so that a patch has 16 beacons a second whatever its size. However large
-//! it is, who hears nothing for six seconds asks by unicast, and is called back by a beacon.
+//! it is, who hears nothing for a second asks by unicast, and is called back by a beacon; and who
+//! has sent a beacon asks by unicast whether it was heard. Either way a host on which multicast
+//! does not work is moved within three seconds of its having something to hear or to say.
 //!
 //! Differs from the paper: it prescribes one fixed address; here it follows from the group and the
 //! patch. And the paper's union of router sets lets members share a patch that cannot hear each
@@ -18,6 +21,7 @@ mod answer;
 mod asked;
 mod census;
 mod frame;
+mod hearing;
 mod links;
 mod member;
 mod nack;

@@ -236,6 +236,11 @@ pub enum Unusable {
         /// How long it listened.
         listened: Duration,
     },
+    /// Others hear each other on the multicast address, but nothing of this host.
+    NotHeard {
+        /// How many of its beacons in a row were not heard.
+        beacons: u32,
+    },
 }
 
 impl fmt::Display for Unusable {
@@ -244,6 +249,9 @@ impl fmt::Display for Unusable {
             Self::CannotJoin(cause) => write!(f, "cannot join the multicast address, {cause}"),
             Self::NothingHeard { listened } => {
                 write!(f, "nothing heard on the multicast address for {listened:?}")
+            }
+            Self::NotHeard { beacons } => {
+                write!(f, "others did not hear {beacons} beacons sent to the multicast address")
             }
         }
     }

@@ -24,6 +24,13 @@ pub enum Frame {
     Detach,
     /// By multicast and to those attached: the sender leaves the patch.
     Bye,
+    /// By unicast: does the receiver hear the sender's beacons?
+    Check,
+    /// The answer to [`Check`](Self::Check), of who hears anybody at all.
+    Heard {
+        /// How many milliseconds ago it last heard the other one by multicast; `u16::MAX` for never.
+        ms_ago: u16,
+    },
     /// By multicast: the sender misses something.
     Nack {
         /// Who is asked; nobody in particular if the ones that were asked before did not answer.
@@ -41,6 +48,8 @@ const ATTACHED: u8 = 3;
 const DETACH: u8 = 4;
 const BYE: u8 = 5;
 const NACK: u8 = 6;
+const CHECK: u8 = 7;
+const HEARD: u8 = 8;
 
 impl Body for Frame {
     fn encode(&self, out: &mut Writer<'_>) {
@@ -56,6 +65,11 @@ impl Body for Frame {
             Self::Attached => out.u8(ATTACHED),
             Self::Detach => out.u8(DETACH),
             Self::Bye => out.u8(BYE),
+            Self::Check => out.u8(CHECK),
+            Self::Heard { ms_ago } => {
+                out.u8(HEARD);
+                out.u16(*ms_ago);
+            }
             Self::Nack { of, loss, wanted } => {
                 out.u8(NACK);
                 out.list(1, of, |out, &tag| out.tag(tag));
@@ -72,6 +86,8 @@ impl Body for Frame {
             ATTACHED => Self::Attached,
             DETACH => Self::Detach,
             BYE => Self::Bye,
+            CHECK => Self::Check,
+            HEARD => Self::Heard { ms_ago: from.u16()? },
             NACK => Self::Nack {
                 of: from.list::<_, Vec<HostTag>>(1, Reader::tag)?.pop(),
                 loss: from.u16()?,
@@ -98,6 +114,8 @@ mod tests {
             Just(Frame::Attached),
             Just(Frame::Detach),
             Just(Frame::Bye),
+            Just(Frame::Check),
+            any::<u16>().prop_map(|ms_ago| Frame::Heard { ms_ago }),
             (any::<Option<u64>>(), any::<u16>(), pull()).prop_map(|(of, loss, pull)| Frame::Nack {
                 of: of.map(HostTag),
                 loss,

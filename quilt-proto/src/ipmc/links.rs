@@ -28,7 +28,7 @@ impl Member {
     pub(super) fn tend(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
         for (host, _) in cx.peers.iter() {
-            self.seen.entry(host).or_insert(Seen { beacon: now, attach_from: now });
+            self.seen.entry(host).or_insert(Seen::new(now));
         }
         let gone_after = Self::GONE.max(self.pause(now).saturating_mul(Self::GONE_PAUSES));
         let Self { seen, links, .. } = self;
@@ -103,7 +103,7 @@ impl Member {
 
     pub(super) fn on_detach(&mut self, cx: &mut Cx<'_>, from: HostId) {
         if self.links.remove(&from).is_some() {
-            self.answered = true;
+            self.hearing.on_answer();
             cx.release(from);
             self.avoid(from, cx.now() + Self::FULL);
             self.attach_some(cx);

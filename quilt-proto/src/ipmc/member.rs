@@ -3,6 +3,7 @@
 use super::Ipmc;
 use super::census::Census;
 use super::frame::Frame;
+use super::hearing::Hearing;
 use super::repair::Repair;
 use crate::counters::Fault;
 use crate::notice::Unusable;
@@ -28,6 +29,10 @@ pub(super) enum Timer {
     Listen,
     /// Others that are there had time to be heard.
     Verdict,
+    /// Ask whether the last beacon was heard.
+    Check,
+    /// Those that were asked had time to answer.
+    Unheard,
     /// Nothing was injected here for a while.
     Quiet,
     /// Ask for what is missing.
@@ -47,19 +52,14 @@ pub(super) struct Member {
     interface: IpAddr,
     /// Since when the address is joined.
     pub(super) joined: Option<Time>,
-    /// When something was last heard on the address.
-    heard: Option<Time>,
-    last_beacon: Option<Time>,
+    pub(super) hearing: Hearing,
+    pub(super) last_beacon: Option<Time>,
     /// How many members beacon.
     census: Census,
     /// The part of the pause behind the last beacon that is waited, in thousandths.
     jitter: u32,
     /// A beacon is due, however many others beacon.
     called: bool,
-    /// Somebody answered by unicast since nothing is heard.
-    pub(super) answered: bool,
-    /// So often in a row somebody answered but was not heard.
-    strikes: u32,
     /// This host injected something lately.
     injecting: bool,
     forwarder: bool,
@@ -78,6 +78,8 @@ pub(super) struct Member {
 pub(super) struct Seen {
     /// When its last beacon came, or when it became known.
     pub(super) beacon: Time,
+    /// When something of it last came by multicast.
+    pub(super) heard: Option<Time>,
     /// It is not attached to before.
     pub(super) attach_from: Time,
 }
@@ -92,9 +94,16 @@ pub(super) struct Attachment {
     pub(super) agreed: bool,
 }
 
+impl Seen {
+    /// A member that became known, and was not heard yet.
+    pub(super) fn new(now: Time) -> Self {
+        Self { beacon: now, heard: None, attach_from: now }
+    }
+}
+
 impl Member {
     /// The time between two looks at whether a beacon is due, jittered.
-    const BEACON: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+    const BEACON: [Duration; 2] = [Duration::from_millis(750), Duration::from_millis(1_500)];
     /// The same in the time that follows close on joining.
     const FIRST_BEACONS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
     const FIRST_TIME: Duration = Duration::from_secs(1);
@@ -109,19 +118,11 @@ impl Member {
     /// In thousandths.
     const JITTER: [u64; 2] = [500, 1_500];
     /// A beacon that is called for comes within this time, and not sooner after the last one than
-    /// ten times that.
+    /// four times that.
     const HASTE: Duration = Duration::from_millis(50);
-    const REST: Duration = Duration::from_millis(500);
-    /// How long nothing may be heard after joining before others are asked whether they are there.
-    const FIRST_SILENCE: Duration = Duration::from_millis(1_400);
-    /// The same where something was heard before: three beacons, and two more may get lost.
-    const SILENCE: Duration = Duration::from_secs(6);
-    /// How long a member that is there has to be heard.
-    const VERDICT: Duration = Duration::from_millis(800);
-    /// Verdicts in a row that move the host: 3 s after joining in all.
-    const STRIKES: u32 = 2;
-    /// The pause before the others are asked again after a verdict.
-    const AGAIN: Duration = Duration::from_secs(2);
+    const REST: Duration = Duration::from_millis(200);
+    /// Where something was heard within this time, a crowd can be heard.
+    const RECENT: Duration = Duration::from_millis(500);
     /// The pause before the address is joined again after it failed.
     const REJOIN: Duration = Duration::from_secs(5);
     /// Who has injected nothing for this long no longer announces.
@@ -139,13 +140,11 @@ impl Member {
             address: address.filter(|address| address.ip().is_multicast()),
             interface: setup.interface,
             joined: None,
-            heard: None,
+            hearing: Hearing::default(),
             last_beacon: None,
             census: Census::default(),
             jitter: 1_000,
             called: false,
-            answered: false,
-            strikes: 0,
             injecting: false,
             forwarder: false,
             injectors: Vec::new(),
@@ -167,11 +166,9 @@ impl Member {
     fn on_joined(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
         self.joined = Some(now);
-        self.heard = None;
-        self.strikes = 0;
         self.ask_at = now + Self::ASK;
         cx.set_timer_within(Timer::Beacon, Duration::ZERO, Self::HASTE);
-        cx.set_timer(Timer::Listen, now + Self::FIRST_SILENCE);
+        self.expect_to_hear(cx);
         // What was injected before could not be sent.
         if self.announces() {
             cx.announce();
@@ -180,8 +177,9 @@ impl Member {
 
     fn on_not_joined(&mut self, cx: &mut Cx<'_>, cause: LinkError) {
         self.joined = None;
-        let idle = [Timer::Beacon, Timer::Listen, Timer::Verdict, Timer::Nack, Timer::Answer];
-        idle.iter().for_each(|&timer| cx.stop_timer(timer));
+        let hearing = [Timer::Beacon, Timer::Listen, Timer::Verdict, Timer::Check, Timer::Unheard];
+        let repair = [Timer::Nack, Timer::Answer];
+        hearing.into_iter().chain(repair).for_each(|timer| cx.stop_timer(timer));
         cx.set_timer(Timer::Join, cx.now() + Self::REJOIN);
         cx.unusable(Unusable::CannotJoin(cause));
     }
@@ -196,6 +194,7 @@ impl Member {
             self.called = false;
             self.last_beacon = Some(now);
             cx.multicast(&Frame::Beacon { contact: self.contact.clone() });
+            self.expect_to_be_heard(cx);
         }
         self.tend(cx);
         self.measure(cx);
@@ -239,8 +238,14 @@ impl Member {
         now.since(self.last_beacon.unwrap_or(joined)) >= pause.unwrap_or_default()
     }
 
+    /// Has a beacon sent at once.
+    pub(super) fn beacon_now(&mut self, cx: &mut Cx<'_>) {
+        self.called = true;
+        cx.set_timer(Timer::Beacon, cx.now());
+    }
+
     /// Has a beacon sent soon, unless one was lately.
-    fn call_beacon(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn call_beacon(&mut self, cx: &mut Cx<'_>) {
         let lately = |last: Time| cx.now.since(last) < Self::REST;
         if self.joined.is_some() && !self.last_beacon.is_some_and(lately) {
             self.called = true;
@@ -254,13 +259,15 @@ impl Member {
         }
         let now = cx.now();
         let host = contact.host;
-        self.hear(now);
         self.census.count(now, host.tag());
         let stranger = !self.seen.contains_key(&host);
-        if stranger && self.seen.len() >= Self::MAX_SEEN {
+        if !stranger || self.seen.len() < Self::MAX_SEEN {
+            self.seen.entry(host).or_insert(Seen::new(now)).beacon = now;
+        }
+        self.hear(now, host);
+        if stranger && !self.seen.contains_key(&host) {
             return;
         }
-        self.seen.entry(host).or_insert(Seen { beacon: now, attach_from: now }).beacon = now;
         self.learn(cx, contact);
         if stranger {
             self.attach_if_short(cx, host);
@@ -286,8 +293,7 @@ impl Member {
         // Who asks because it hears nothing is to hear something. In a crowd it hears what is
         // heard here, as long as anything is.
         let now = cx.now();
-        let audible = self.heard.is_some_and(|heard| now.since(heard) < Self::REST);
-        if !audible || !self.is_crowd(now) {
+        if !self.hearing.is_audible(now, Self::RECENT) || !self.is_crowd(now) {
             self.call_beacon(cx);
         }
     }
@@ -307,49 +313,6 @@ impl Member {
         }
     }
 
-    /// Something came by multicast.
-    pub(super) fn hear(&mut self, now: Time) {
-        self.heard = Some(now);
-        self.strikes = 0;
-    }
-
-    /// For how long nothing was heard, and for how long that may be.
-    fn silence(&self, now: Time) -> Option<(Duration, Duration)> {
-        Some(match self.heard {
-            Some(heard) => (now.since(heard), Self::SILENCE),
-            None => (now.since(self.joined?), Self::FIRST_SILENCE),
-        })
-    }
-
-    /// Whoever hears nothing asks by unicast whether others are there at all: a lone member, and
-    /// one whose contacts have all died, is fine.
-    fn listen(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now();
-        let Some((silent, allowed)) = self.silence(now) else { return };
-        if silent < allowed {
-            return cx.set_timer(Timer::Listen, now + allowed.saturating_sub(silent));
-        }
-        self.answered = false;
-        for &host in self.links.keys() {
-            cx.send(host, &self.attach_frame());
-        }
-        cx.set_timer(Timer::Verdict, now + Self::VERDICT);
-    }
-
-    fn judge(&mut self, cx: &mut Cx<'_>) {
-        let now = cx.now();
-        let Some((silent, allowed)) = self.silence(now) else { return };
-        if silent >= allowed && self.answered {
-            self.strikes = self.strikes.saturating_add(1);
-            if self.strikes < Self::STRIKES {
-                return self.listen(cx);
-            }
-            cx.unusable(Unusable::NothingHeard { listened: silent });
-        }
-        self.strikes = 0;
-        cx.set_timer(Timer::Listen, now + Self::AGAIN);
-    }
-
     fn inject(&mut self, cx: &mut Cx<'_>, fragment: FragmentId) {
         if !self.announces() {
             cx.announce();
@@ -363,7 +326,7 @@ impl Member {
     }
 
     fn on_pushed(&mut self, now: Time, from: HostId) {
-        self.hear(now);
+        self.hear(now, from);
         if self.injectors.first() != Some(&from) {
             self.injectors.retain(|&injector| injector != from);
             self.injectors.insert(0, from);
@@ -391,11 +354,13 @@ impl Protocol for Member {
             Frame::Attached => {
                 if let Some(link) = self.links.get_mut(&from) {
                     link.agreed = true;
-                    self.answered = true;
+                    self.hearing.on_answer();
                 }
             }
             Frame::Detach => self.on_detach(cx, from),
             Frame::Bye => self.on_bye(cx, from),
+            Frame::Check => self.on_check(cx, from),
+            Frame::Heard { ms_ago } => self.on_heard(cx, ms_ago),
             Frame::Nack { of, loss, wanted } => self.on_nack(cx, from, (of, loss), &wanted),
         }
     }
@@ -430,6 +395,8 @@ impl Protocol for Member {
             Timer::Beacon => self.beacon(cx),
             Timer::Listen => self.listen(cx),
             Timer::Verdict => self.judge(cx),
+            Timer::Check => self.check(cx),
+            Timer::Unheard => self.judge_unheard(cx),
             Timer::Quiet => self.injecting = false,
             Timer::Nack => self.ask(cx),
             Timer::Answer => self.answer(cx),

@@ -18,6 +18,8 @@ use core::time::Duration;
 const FORWARDER_AGE: Duration = Duration::from_millis(100);
 /// A round trip within the patch, as long as none was measured.
 const ASSUMED_RTT: Duration = Duration::from_millis(1);
+/// After so many requests in vain this host asks whether it is heard.
+const SUSPICIOUS: u8 = 4;
 /// The most packets with requests at once.
 const MAX_REQUESTS: usize = 4;
 /// The most fragments that one entry of a request brings.
@@ -87,6 +89,10 @@ impl Member {
         let packets = request.chunk_by(same).flat_map(|chunk| chunk.chunks(Pull::MAX_WANTED));
         for packet in packets.take(MAX_REQUESTS) {
             let tries = packet.first().map_or(0, |(tries, _)| *tries);
+            if tries == SUSPICIOUS {
+                // Nobody answers: perhaps nobody hears it.
+                self.call_beacon(cx);
+            }
             let of = self.whom_to_ask(cx, tries);
             let wanted = packet.iter().map(|(_, wanted)| *wanted).collect();
             cx.multicast(&Frame::Nack { of, loss: self.repair.nack.loss(), wanted });
@@ -130,7 +136,7 @@ impl Member {
         wanted: &[Wanted],
     ) {
         let now = cx.now();
-        self.hear(now);
+        self.hear(now, from);
         if self.announces() {
             self.repair.rate.on_report(now, from.tag(), loss);
             if !cx.is_set(Timer::Rate) {

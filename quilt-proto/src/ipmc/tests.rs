@@ -4,7 +4,7 @@ use super::member::{Cx, Member};
 use super::{Frame, Ipmc, address};
 use crate::protocol::bench::{Bench, contact, host};
 use crate::protocol::{Arrival, Body, Effect, Plugin, Protocol, Setup};
-use crate::wire::{Reader, Writer};
+use crate::wire::{Reader, Wanted, Writer};
 use crate::{
     FragmentId, GroupId, HostId, Incarnation, LinkError, PatchId, Seq, Source, Time, Unusable,
 };
@@ -210,9 +210,9 @@ fn one_beacon_or_fragment_heard_keeps_the_member_until_the_address_falls_silent(
         } else {
             arrive(&mut bench, Arrival::Pushed(host(1)));
         }
-        let effects = run(&mut bench, Time::from_millis(8_800), &[1]);
+        let effects = run(&mut bench, Time::from_millis(5_599), &[1]);
         assert_eq!(moved(&effects), None);
-        let effects = run(&mut bench, Time::from_millis(14_000), &[1]);
+        let effects = run(&mut bench, Time::from_millis(5_600), &[1]);
         assert!(moved(&effects).is_some());
     }
 }
@@ -238,15 +238,15 @@ fn beacons_of_a_minute(bench: &mut Bench<Member>, members: u8) -> usize {
 
 #[test]
 fn beacons_grow_rare_with_the_size_of_the_patch_but_not_of_those_that_announce() {
-    let small = beacons_of_a_minute(&mut joined([]), 31);
-    assert!((30..=64).contains(&small), "{small}");
+    let small = beacons_of_a_minute(&mut joined([]), 20);
+    assert!((40..=84).contains(&small), "{small}");
     // 200 members divided by 16 a second: every 12.5 s.
     let mut bench = joined([]);
     let large = beacons_of_a_minute(&mut bench, 200);
     assert!((3..=9).contains(&large), "{large}");
     bench.call(|member, cx| member.on_forwarder(cx, true));
     let announcing = beacons_of_a_minute(&mut bench, 200);
-    assert!((30..=61).contains(&announcing), "{announcing}");
+    assert!((40..=84).contains(&announcing), "{announcing}");
 }
 
 #[test]
@@ -283,10 +283,151 @@ fn who_no_longer_hears_a_large_patch_is_moved_as_soon_as_in_a_small_one() {
     let mut bench = joined([]);
     (1..=200).for_each(|n| drop(beacon(&mut bench, n)));
     let all: Vec<u8> = (1..=200).collect();
-    let effects = run(&mut bench, Time::from_millis(6_500), &all);
+    let effects = run(&mut bench, Time::from_millis(2_500), &all);
     assert_eq!(moved(&effects), None);
-    let effects = run(&mut bench, Time::from_millis(8_000), &all);
+    let effects = run(&mut bench, Time::from_millis(3_000), &all);
     assert!(moved(&effects).is_some());
+}
+
+/// Lets two seconds pass in which beacons of others are heard, and those that are asked whether they
+/// hear this host say `answer`.
+fn checked(answer: Option<u16>) -> Vec<Effect> {
+    let mut bench = joined([]);
+    for n in [1, 2] {
+        beacon(&mut bench, n);
+        frame(&mut bench, n, Frame::Attached);
+    }
+    let mut all = Vec::new();
+    while bench.timers.next().is_some_and(|at| at <= Time::from_millis(3_000)) {
+        for effect in bench.fire().unwrap() {
+            let asked = [1, 2].into_iter().find(|&n| effect == sent(host(n), &Frame::Check));
+            if let (Some(n), Some(ms_ago)) = (asked, answer) {
+                frame(&mut bench, n, Frame::Heard { ms_ago });
+            }
+            all.push(effect);
+        }
+        beacon(&mut bench, 1);
+    }
+    all
+}
+
+#[test]
+fn who_is_not_heard_is_moved_within_three_seconds_and_who_is_or_cannot_tell_stays() {
+    assert_eq!(moved(&checked(Some(u16::MAX))), Some(Unusable::NotHeard { beacons: 6 }));
+    assert_eq!(moved(&checked(Some(0))), None);
+    assert_eq!(moved(&checked(None)), None);
+}
+
+#[test]
+fn who_hears_nobody_does_not_say_that_another_one_cannot_be_heard() {
+    let mut bench = joined([1]);
+    frame(&mut bench, 1, Frame::Attach { contact: contact(1) });
+    assert_eq!(frame(&mut bench, 1, Frame::Check), []);
+    beacon(&mut bench, 2);
+    let never = Frame::Heard { ms_ago: u16::MAX };
+    assert_eq!(frame(&mut bench, 1, Frame::Check), [sent(host(1), &never)]);
+    beacon(&mut bench, 1);
+    bench.now = Time::from_millis(7);
+    assert_eq!(frame(&mut bench, 1, Frame::Check), [sent(host(1), &Frame::Heard { ms_ago: 7 })]);
+}
+
+fn nack(of: Option<u8>, seqs: impl IntoIterator<Item = u64>) -> Frame {
+    let wanted = seqs.into_iter().map(|n| Wanted { first: fragment(n), last: u16::MAX }).collect();
+    Frame::Nack { of: of.map(|n| host(n).tag()), loss: u16::MAX, wanted }
+}
+
+#[test]
+fn who_is_named_answers_the_first_alone_and_the_second_by_multicast_once() {
+    let mut bench = joined([1, 2, 3]);
+    bench.shelf.here.insert(fragment(5));
+    assert_eq!(frame(&mut bench, 1, nack(Some(0), [5])), [Effect::Repair(host(1), fragment(5))]);
+    assert_eq!(frame(&mut bench, 2, nack(Some(0), [5])), [Effect::MulticastRepair(fragment(5))]);
+    assert_eq!(frame(&mut bench, 3, nack(Some(0), [5])), []);
+    assert_eq!(frame(&mut bench, 3, nack(Some(0), [6])), [], "it is not here");
+    assert_eq!(frame(&mut bench, 3, nack(Some(2), [5])), [], "another is asked");
+}
+
+#[test]
+fn where_anybody_may_answer_one_that_hears_another_answer_is_silent() {
+    for another in [false, true] {
+        let mut bench = joined([1]);
+        bench.shelf.here.insert(fragment(5));
+        assert_eq!(frame(&mut bench, 1, nack(None, [5])), []);
+        if another {
+            bench.call(|member, cx| member.on_repair(cx, fragment(5)));
+        }
+        let effects = run(&mut bench, Time::from_millis(20), &[]);
+        assert_eq!(effects.contains(&Effect::MulticastRepair(fragment(5))), !another);
+    }
+}
+
+#[test]
+fn what_is_missing_is_asked_of_the_nearest_then_of_the_source_then_of_anybody() {
+    let mut bench = joined([1, 2]);
+    for n in [1, 2] {
+        beacon(&mut bench, n);
+        frame(&mut bench, n, Frame::Attached);
+        let peer = bench.peers.0.get_mut(&host(n)).unwrap();
+        (peer.linked, peer.rtt) = (true, Some(Duration::from_micros(u64::from(n) * 200 - 100)));
+    }
+    arrive(&mut bench, Arrival::Pushed(host(2)));
+    bench.shelf.missing.push((fragment(7), Time::ZERO));
+    bench.call(|member, cx| member.on_missing(cx));
+    let effects = run(&mut bench, Time::from_millis(60), &[]);
+    let asked = |of| {
+        let Frame::Nack { of, wanted, .. } = nack(of, [7]) else { panic!() };
+        let mut bytes = Vec::new();
+        Frame::Nack { of, loss: 32_767, wanted }.encode(&mut Writer::new(&mut bytes));
+        effects.iter().position(|effect| *effect == Effect::Multicast(bytes.clone().into()))
+    };
+    let order = [asked(Some(1)), asked(Some(2)), asked(None)];
+    assert!(order.is_sorted() && order[0].is_some(), "{order:?}");
+}
+
+/// One host asks for everything, again and again, and so do a thousand that are not members.
+#[test]
+fn a_storm_of_requests_gets_a_quarter_of_the_rate_at_most() {
+    let mut bench = joined([1]);
+    bench.shelf.here.extend((0..1_000).map(fragment));
+    let mut given = 0;
+    for round in 0..10_000_u64 {
+        bench.now = Time::from_nanos(round * 100_000);
+        let from = if round % 2 == 0 { 1 } else { (round % 200) as u8 + 2 };
+        let effects =
+            frame(&mut bench, from, nack(Some(0), (0..32).map(|n| (round * 32 + n) % 1_000)));
+        let is_repair =
+            |effect: &&Effect| matches!(effect, Effect::Repair(..) | Effect::MulticastRepair(_));
+        given += effects.iter().filter(is_repair).count();
+    }
+    assert!((1_000..=25_000_000 / 4 / 1_200 + 32).contains(&given), "{given} in a second");
+}
+
+#[test]
+fn a_few_that_lie_about_their_losses_slow_nobody() {
+    let mut bench = joined([]);
+    bench.call(|member, cx| member.on_forwarder(cx, true));
+    (1..=100).for_each(|n| drop(beacon(&mut bench, n)));
+    for liars in [20, 100] {
+        (1..=liars).for_each(|n| drop(frame(&mut bench, n, nack(None, []))));
+        let end = bench.now + Duration::from_millis(60);
+        let slowed = run(&mut bench, end, &[]);
+        let slowed = slowed.iter().any(|effect| matches!(effect, Effect::Pace(_)));
+        assert_eq!(slowed, liars == 100);
+    }
+}
+
+#[test]
+fn requests_with_numbers_at_the_end_of_their_range_do_no_harm() {
+    let mut bench = joined([1]);
+    let last = FragmentId { seq: Seq::END, index: u16::MAX, ..fragment(0) };
+    bench.shelf.here.insert(FragmentId { index: 0, ..last });
+    bench.shelf.missing.push((last, Time::ZERO));
+    for of in [None, Some(host(0).tag())] {
+        let wanted = vec![Wanted { first: last, last: u16::MAX }; 32];
+        frame(&mut bench, 1, Frame::Nack { of, loss: u16::MAX, wanted });
+        bench.call(|member, cx| member.on_missing(cx));
+    }
+    run(&mut bench, Time::from_millis(1_000), &[]);
 }
 
 #[test]

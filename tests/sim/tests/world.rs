@@ -1,18 +1,14 @@
 //! Small worlds with real nodes: what happens to hosts, and what their applications see of it.
 
-use quilt_proto::{Bootstrap, Config, Counter, Group, GroupId, Node, Notice, Rng, Source, Time};
-use quilt_sim::check::{self, Safety};
+mod lab;
+
+use lab::{Lab, lan};
+use quilt_proto::{Counter, Node, Time};
 use quilt_sim::host::{Clock, Kind, Life};
 use quilt_sim::net::{DropCause, NicId, SwitchFault};
-use quilt_sim::population::{Population, System};
-use quilt_sim::run::Spec;
 use quilt_sim::topology::{Dependence, Firewall, Gateway, Nat, Topology};
-use quilt_sim::world::{HostIndex, World};
-use std::net::SocketAddr;
+use quilt_sim::world::HostIndex;
 use std::time::Duration;
-
-/// Bytes of a message.
-const SIZE: usize = 500;
 
 #[test]
 fn a_paused_host_gets_what_came_in_the_meantime_when_it_goes_on() {
@@ -201,117 +197,4 @@ fn an_application_that_does_not_read_is_told_later() {
     lab.world.set_reads(HostIndex(2), true);
     lab.run(500);
     lab.all_got_all();
-}
-
-fn lan(hosts: usize) -> Topology {
-    Topology::lan(hosts).unwrap()
-}
-
-/// A group on a topology; host 0 publishes.
-struct Lab {
-    world: World,
-    population: Population,
-    service: SocketAddr,
-    rng: Rng,
-    source: Source,
-    safety: Safety,
-    delivered: Vec<u64>,
-    last_delivery: Time,
-    gapped: u64,
-    published: u64,
-}
-
-impl Lab {
-    fn new(topology: Topology) -> Self {
-        let hosts = topology.hosts.len();
-        let population = Spec::new("lab", topology.clone(), System::Quilt).population;
-        let mut world = World::new(topology, 5);
-        let mut rng = Rng::new(5);
-        let mut source = None;
-        for place in 0..hosts {
-            let address = world.address(place);
-            let config = population.config(world.net(), place, address, &mut rng);
-            let (host, incarnation) = (config.host.tag(), config.incarnation);
-            source.get_or_insert(Source { host, incarnation });
-            world.add_node(place, Node::new(config, rng.next_u64()));
-        }
-        let (_, service) = world.add_bootstrap(0, Bootstrap::new(population.bootstrap(), 7));
-        Self {
-            world,
-            population,
-            service,
-            rng,
-            source: source.unwrap(),
-            safety: Safety::default(),
-            delivered: vec![0; hosts],
-            last_delivery: Time::ZERO,
-            gapped: 0,
-            published: 0,
-        }
-    }
-
-    fn config(&mut self, place: usize, incarnation: u32) -> Config {
-        let address = self.world.address(place);
-        let mut config = self.population.config(self.world.net(), place, address, &mut self.rng);
-        config.incarnation = quilt_proto::Incarnation(incarnation);
-        config
-    }
-
-    fn join(&mut self) {
-        (0..self.delivered.len()).for_each(|host| self.join_one(host));
-        self.run(4_000);
-    }
-
-    fn join_one(&mut self, host: usize) {
-        let group = Group::new("lab", self.service);
-        self.world.call(HostIndex(host), |node, now| node.join(now, group)).unwrap();
-    }
-
-    /// Publishes `count` messages, 10 ms apart.
-    fn publish(&mut self, count: u64) {
-        for _ in 0..count {
-            let body = check::body(self.published, SIZE).into();
-            let group = GroupId::named("lab");
-            let published =
-                self.world.call(HostIndex(0), |node, now| node.publish(now, group, body));
-            let seq = published.unwrap();
-            let (now, number) = (self.world.now(), self.published);
-            self.safety.published(now, self.source, seq, number, SIZE);
-            self.published += 1;
-            self.run(10);
-        }
-    }
-
-    fn run(&mut self, ms: u64) {
-        self.world.run_for(Duration::from_millis(ms));
-        for told in self.world.take_told() {
-            let host = told.host.0;
-            self.safety.told(told.at, host, &told.notice);
-            match told.notice {
-                Notice::Message(_) => {
-                    self.delivered[host] += 1;
-                    self.last_delivery = told.at;
-                }
-                Notice::Gap { from, to, .. } => self.gapped += to.next().distance(from),
-                _ => {}
-            }
-        }
-        assert_eq!(self.safety.violations(), []);
-        assert_eq!(self.world.violations().all(), []);
-    }
-
-    fn got(&self, host: usize) -> u64 {
-        self.delivered[host]
-    }
-
-    fn sum(&self, counter: Counter) -> u64 {
-        let hosts = (0..self.delivered.len()).filter_map(|host| self.world.node(HostIndex(host)));
-        hosts.map(|node| node.counters().get(counter)).sum()
-    }
-
-    fn all_got_all(&self) {
-        let mut expected = vec![self.published; self.delivered.len()];
-        expected[0] = 0;
-        assert_eq!(self.delivered, expected, "of {}", self.published);
-    }
 }

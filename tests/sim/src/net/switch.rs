@@ -33,6 +33,8 @@ pub struct Switch {
     pub fault: SwitchFault,
     /// Ports on which reports are filtered: who sits there receives nothing from others.
     pub filtered: BTreeSet<NicId>,
+    /// Ports from which no multicast is taken: who sits there is heard by nobody.
+    pub muted: BTreeSet<NicId>,
 }
 
 impl Switch {
@@ -53,6 +55,7 @@ impl Switch {
     pub(super) fn members(&self, now: Time, address: SocketAddr, from: NicId) -> Vec<NicId> {
         let Some(members) = self.members.get(&address) else { return Vec::new() };
         let known = |nic: NicId, since: Time| match self.fault {
+            _ if self.muted.contains(&from) => false,
             SwitchFault::None => !self.filtered.contains(&nic),
             SwitchFault::NoQuerier { since: gone } => {
                 !self.filtered.contains(&nic) && now < since.max(gone) + MEMBERSHIP_TIME

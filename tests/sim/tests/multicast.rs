@@ -1,0 +1,186 @@
+//! Bad days of a patch with IP multicast: nothing is lost, and nobody else is disturbed.
+
+mod lab;
+
+use lab::{Lab, lan};
+use quilt_proto::{
+    Config, Counter, Limits, Node, Notice, ProtocolId, Source, Time, Trouble, Unusable,
+};
+use quilt_sim::host::{Kind, Life};
+use quilt_sim::net::NicId;
+use quilt_sim::world::HostIndex;
+
+fn lossy(share: u64) -> Lab {
+    let mut lab = Lab::new(lan(16));
+    lab.join();
+    lab.world.net().faults.loss = share;
+    lab
+}
+
+#[test]
+fn a_fifth_lost_both_ways_leaves_no_gap_within_three_seconds() {
+    let mut lab = lossy(200_000);
+    lab.publish(300);
+    lab.run(3_000);
+    lab.all_got_all();
+    assert_eq!(lab.gapped, 0);
+    assert!(lab.sum(Counter::FragmentsServed) > 300);
+}
+
+/// Nothing is published behind it that would show the hole.
+#[test]
+fn a_lost_last_message_comes_within_300_ms() {
+    for loss in [10_000, 100_000] {
+        let mut lab = lossy(loss);
+        for _ in 0..10 {
+            let before = lab.world.net().faults.loss;
+            lab.world.net().faults.loss = 1_000_000;
+            lab.publish(1);
+            lab.world.net().faults.loss = before;
+            lab.run(290);
+            assert_eq!(lab.gapped, 0);
+            lab.all_got_all();
+            lab.run(1_700);
+        }
+    }
+}
+
+#[test]
+fn bursts_of_ten_milliseconds_a_second_are_filled() {
+    let mut lab = lossy(0);
+    for _ in 0..10 {
+        lab.world.net().faults.loss = 1_000_000;
+        lab.publish(1);
+        lab.world.net().faults.loss = 0;
+        lab.publish(50);
+    }
+    lab.run(300);
+    lab.all_got_all();
+    assert_eq!(lab.gapped, 0);
+}
+
+/// When a host was told that IPMC does not work on it.
+fn told_unusable(lab: &Lab, host: usize) -> Option<(Time, Unusable)> {
+    lab.told.iter().find_map(|(at, of, notice)| match notice {
+        &Notice::Degraded(Trouble::ProtocolUnusable { protocol: ProtocolId::IPMC, reason }) => {
+            (*of == host).then_some((*at, reason))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_port_that_drops_igmp_reports_moves_its_host_within_three_seconds() {
+    for members in [4, 40] {
+        let mut lab = Lab::new(lan(members));
+        lab.join();
+        lab.publish(50);
+        let since = lab.world.now();
+        lab.world.net().switch(0).filtered.insert(NicId(2));
+        lab.publish(400);
+        lab.run(5_000);
+        lab.all_got_all();
+        let (at, reason) = told_unusable(&lab, 2).expect("it was told");
+        assert!(matches!(reason, Unusable::NothingHeard { .. }), "{reason}");
+        assert!(at.since(since).as_millis() <= 3_000, "{:?}", at.since(since));
+        assert_eq!(lab.gapped, 0);
+        let others = (0..members).filter(|&host| host != 2);
+        assert!(others.into_iter().all(|host| told_unusable(&lab, host).is_none()));
+    }
+}
+
+#[test]
+fn a_publisher_that_nobody_hears_is_moved_within_three_seconds() {
+    for members in [4, 40] {
+        let mut lab = Lab::new(lan(members));
+        lab.join();
+        lab.publish(50);
+        let since = lab.world.now();
+        lab.world.net().switch(0).muted.insert(NicId(0));
+        lab.publish(400);
+        lab.run(8_000);
+        lab.all_got_all();
+        let (at, reason) = told_unusable(&lab, 0).expect("it was told");
+        assert!(matches!(reason, Unusable::NotHeard { .. }), "{reason}");
+        assert!(at.since(since).as_millis() <= 3_000, "{:?}", at.since(since));
+        assert_eq!(lab.gapped, 0);
+    }
+}
+
+#[test]
+fn an_interface_that_goes_down_and_comes_back_loses_nothing() {
+    let mut lab = lossy(0);
+    lab.publish(20);
+    lab.world.net().set_side(NicId(3), 1);
+    lab.world.net().faults.walls.extend([(0, 1), (1, 0)]);
+    lab.publish(100);
+    lab.world.net().faults.walls.clear();
+    lab.publish(100);
+    lab.run(5_000);
+    lab.all_got_all();
+    assert_eq!(lab.gapped, 0);
+}
+
+#[test]
+fn a_receiver_that_stands_still_again_and_again_delays_nobody_else() {
+    let mut lab = lossy(0);
+    for _ in 0..3 {
+        lab.world.pause(HostIndex(3));
+        lab.publish(50);
+        let others = (1..16).filter(|&host| host != 3);
+        assert!(others.into_iter().all(|host| lab.got(host) == lab.published));
+        lab.world.resume(HostIndex(3));
+        lab.publish(50);
+    }
+    lab.run(1_000);
+    lab.all_got_all();
+}
+
+/// Its window holds a tenth of what is published: the rest is told as one gap, after `Lagged`.
+#[test]
+fn an_application_that_reads_nothing_for_ten_seconds_keeps_within_its_limits() {
+    let limits = Limits { window_bytes: 50_000, ..Limits::default() };
+    let mut lab = Lab::limited(lan(6), limits);
+    lab.join();
+    lab.world.set_reads(HostIndex(2), false);
+    lab.publish(1_000);
+    assert!([1, 3, 4, 5].into_iter().all(|host| lab.got(host) == 1_000));
+    lab.world.set_reads(HostIndex(2), true);
+    lab.run(1_000);
+    assert_eq!(lab.got(2) + lab.gapped, 1_000);
+    assert!((50..=100).contains(&lab.got(2)), "{}", lab.got(2));
+    let lagged = |(_, host, notice): &&(Time, usize, Notice)| {
+        *host == 2 && matches!(notice, Notice::Lagged { .. })
+    };
+    assert_eq!(lab.told.iter().filter(lagged).count(), 1);
+}
+
+#[test]
+fn a_source_that_restarts_at_any_moment_is_told_once_and_its_new_life_is_complete() {
+    for moment in [0, 1, 5, 40, 700, 3_000] {
+        let mut lab = lossy(20_000);
+        lab.publish(30);
+        lab.world.kill(HostIndex(0), Life::Off);
+        // What its old life said comes, or is told as a gap.
+        lab.run(4_000 + moment);
+        lab.delivered.fill(0);
+        (lab.published, lab.gapped) = (0, 0);
+        let host = lab.world.node(HostIndex(0)).expect("a node").host();
+        let config = Config { host, ..lab.config(0, 2) };
+        lab.source = Source { host: config.host.tag(), incarnation: config.incarnation };
+        lab.world.restart(HostIndex(0), Kind::Node(Box::new(Node::new(config, moment))));
+        lab.join_one(0);
+        lab.run(3_000);
+        lab.publish(30);
+        lab.run(3_000);
+        lab.all_got_all();
+        let resets = |host| {
+            let is_it = |(_, of, notice): &&(Time, usize, Notice)| {
+                *of == host && matches!(notice, Notice::SourceReset { .. })
+            };
+            lab.told.iter().filter(is_it).count()
+        };
+        let counts: Vec<usize> = (1..16).map(resets).collect();
+        assert_eq!(counts, [1; 15], "after {moment} ms");
+    }
+}
