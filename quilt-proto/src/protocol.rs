@@ -12,7 +12,7 @@ pub(crate) use registry::{ErasedProtocol, Lent};
 
 use crate::rule::Rule;
 use crate::wire::{Contact, DecodeError, Reader, Writer};
-use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId};
+use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId, Seq, Source};
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::time::Duration;
@@ -117,6 +117,12 @@ pub trait Protocol: Send + 'static {
     /// A member sent a fragment by multicast that was asked for, and that was here already.
     fn on_repair(&mut self, cx: &mut Cx<'_, Self::Timer>, fragment: FragmentId) {
         let _ = (cx, fragment);
+    }
+
+    /// A member said by multicast that the messages of `source` before `next` were published, and
+    /// that it has sent what it has of them.
+    fn on_head(&mut self, cx: &mut Cx<'_, Self::Timer>, source: Source, next: Seq) {
+        let _ = (cx, source, next);
     }
 
     /// Something is missing here, see [`Cx::holes`]. Called whenever something new came, or was

@@ -5,8 +5,10 @@ use crate::{FragmentId, HostTag, Time};
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-/// What was given to all is not given again for so long: requests cross answers.
-const REPEAT: Duration = Duration::from_millis(3);
+/// What was given to all is not given again for at least so long: requests cross answers.
+pub(super) const REPEAT: Duration = Duration::from_millis(3);
+/// What was given is forgotten after this.
+const MEMORY: Duration = Duration::from_millis(200);
 /// The most fragments that are remembered, and the most that wait.
 const MAX_FRAGMENTS: usize = 1_024;
 /// Repairs are at most this part of what may be sent.
@@ -43,9 +45,14 @@ impl Answer {
         self.allowance.take(now, host)
     }
 
-    /// Whether a fragment was given to all a moment ago.
-    pub(super) fn is_given(&self, now: Time, fragment: FragmentId) -> bool {
-        self.given.get(&fragment).is_some_and(|&at| now.since(at) < REPEAT)
+    /// Whether a fragment was given to all within `time`.
+    pub(super) fn is_given(&self, now: Time, fragment: FragmentId, time: Duration) -> bool {
+        self.given.get(&fragment).is_some_and(|&at| now.since(at) < time)
+    }
+
+    /// All that is sent has this ceiling from now on.
+    pub(super) fn pace(&mut self, bytes_per_second: u64) {
+        self.allowance.bytes_per_second = bytes_per_second / SHARE;
     }
 
     /// A fragment was given to all, by this host or, if `elsewhere`, by another one: what others
@@ -57,7 +64,7 @@ impl Answer {
         }
         self.pending.remove(&fragment);
         if self.given.len() >= MAX_FRAGMENTS {
-            self.given.retain(|_, at| now.since(*at) < REPEAT);
+            self.given.retain(|_, at| now.since(*at) < MEMORY);
         }
         if self.given.len() < MAX_FRAGMENTS {
             self.given.insert(fragment, now);
@@ -171,8 +178,8 @@ mod tests {
         answer.on_given(now, fragment(1), true);
         let at = answer.next().expect("one is left");
         assert_eq!((answer.take_due(at), answer.take_due(at)), (Some(fragment(2)), None));
-        assert!(answer.is_given(Time::from_millis(3), fragment(1)));
-        assert!(!answer.is_given(Time::from_millis(4), fragment(1)));
+        assert!(answer.is_given(Time::from_millis(3), fragment(1), REPEAT));
+        assert!(!answer.is_given(Time::from_millis(4), fragment(1), REPEAT));
         (0..40).for_each(|n| answer.on_given(now, fragment(n), true));
         assert!(!answer.may_give(now, HostTag(1)), "they have used up what may be given");
     }

@@ -9,7 +9,7 @@ use crate::counters::Fault;
 use crate::notice::Unusable;
 use crate::protocol::{Arrival, Cx as Context, Protocol, Setup};
 use crate::wire::Contact;
-use crate::{FragmentId, HostId, LinkError, Time};
+use crate::{FragmentId, HostId, LinkError, Seq, Source, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -373,12 +373,16 @@ impl Protocol for Member {
                 self.repair.on_pushed(fragment);
                 self.on_pushed(cx.now(), from);
             }
-            Arrival::Pulled(_) => self.repair.on_pulled(),
+            Arrival::Pulled(_) => self.repair.on_pulled(cx.now(), fragment),
         }
     }
 
     fn on_repair(&mut self, cx: &mut Cx<'_>, fragment: FragmentId) {
         self.on_given(cx, fragment);
+    }
+
+    fn on_head(&mut self, _: &mut Cx<'_>, source: Source, next: Seq) {
+        self.repair.on_head(source, next);
     }
 
     fn on_missing(&mut self, cx: &mut Cx<'_>) {

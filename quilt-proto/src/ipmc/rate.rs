@@ -10,12 +10,14 @@ use core::time::Duration;
 const MEMORY: Duration = Duration::from_secs(1);
 /// The most reports that count.
 const MAX_REPORTS: usize = 256;
-/// The rate is looked at so often, and grows by a hundredth of the ceiling each time. Guess: 5 s
+/// The rate is looked at so often, and grows by a part of the ceiling each time. Guess: some 2 s
 /// until a burst of losses is forgotten.
 pub(super) const TICK: Duration = Duration::from_millis(50);
-const STEP: u64 = 100;
-/// The rate never falls below this part of the ceiling.
-const FLOOR: u64 = 64;
+const STEP: u64 = 25;
+/// After the first report it is looked at this soon, so that others have said the same.
+pub(super) const REACTION: Duration = Duration::from_millis(5);
+/// The rate never falls below this part of the ceiling. Guess: 16.
+const FLOOR: u64 = 16;
 /// Nobody is nearer than this: a shorter round trip says more of the measuring than of the network.
 const MIN_RTT: Duration = Duration::from_micros(100);
 /// One, in the fractions that are reckoned with.
@@ -118,14 +120,14 @@ mod tests {
     #[test]
     fn the_rate_keeps_a_floor_and_comes_back_to_the_ceiling() {
         let mut rate = reported(&[90; 10]);
-        assert_eq!(rate.tick(Time::ZERO, 10, Duration::from_secs(1)), Some(390_625));
+        assert_eq!(rate.tick(Time::ZERO, 10, Duration::from_secs(1)), Some(1_562_500));
         let (mut now, mut last) = (Time::ZERO, 0);
         while !rate.is_settled() {
             now = now + TICK;
             last = rate.tick(now, 10, MS).unwrap_or(last);
         }
         assert_eq!(last, 25_000_000);
-        assert!(now <= Time::from_millis(7_000), "{now}");
+        assert!(now <= Time::from_millis(3_000), "{now}");
     }
 
     #[test]

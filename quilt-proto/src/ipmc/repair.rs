@@ -1,15 +1,14 @@
 //! Repair within the patch: who misses something asks by multicast, and the nearest that has it
 //! gives it.
 
-use super::answer::Answer;
+use super::answer::{Answer, REPEAT};
 use super::asked::Asked;
 use super::frame::Frame;
 use super::member::{Cx, Member, Timer};
-use super::nack::{Nack, Surroundings};
+use super::nack::{Hole, Nack, Surroundings};
 use super::rate::{self, Rate};
-use crate::protocol::Protocol;
 use crate::wire::{Pull, Wanted};
-use crate::{FragmentId, HostId, HostTag};
+use crate::{FragmentId, HostId, HostTag, Seq, Source, Time};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -53,9 +52,14 @@ impl Repair {
         self.nack.on_pushed(fragment.source, fragment.seq);
     }
 
+    /// A member said by multicast what was sent.
+    pub(super) fn on_head(&mut self, source: Source, next: Seq) {
+        self.nack.on_head(source, next);
+    }
+
     /// A fragment came that was asked for.
-    pub(super) fn on_pulled(&mut self) {
-        self.nack.on_pulled();
+    pub(super) fn on_pulled(&mut self, now: Time, fragment: FragmentId) {
+        self.nack.on_pulled(now, fragment.source, fragment.seq);
     }
 }
 
@@ -76,9 +80,12 @@ impl Member {
     /// Asks for what it is time to ask for.
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
-        let mut holes: Vec<Wanted> = Vec::new();
-        cx.holes(self.least_age(), &mut |hole| {
-            holes.push(hole);
+        let mut holes: Vec<Hole> = Vec::new();
+        cx.holes(self.least_age(), &mut |wanted| {
+            let FragmentId { source, seq, .. } = wanted.first;
+            let count = cx.count_of(source, seq);
+            let is_tail = count.is_none_or(|count| wanted.last.saturating_add(1) >= count);
+            holes.push(Hole { wanted, is_tail });
             holes.len() < Nack::max_looked()
         });
         let around = self.surroundings(cx);
@@ -137,11 +144,10 @@ impl Member {
     ) {
         let now = cx.now();
         self.hear(now, from);
-        if self.announces() {
-            self.repair.rate.on_report(now, from.tag(), loss);
-            if !cx.is_set(Timer::Rate) {
-                cx.set_timer(Timer::Rate, now + rate::TICK);
-            }
+        // Also of those that send nothing but repairs.
+        self.repair.rate.on_report(now, from.tag(), loss);
+        if !cx.is_set(Timer::Rate) {
+            cx.set_timer(Timer::Rate, now + rate::REACTION);
         }
         for wanted in wanted {
             let FragmentId { source, seq, .. } = wanted.first;
@@ -169,10 +175,11 @@ impl Member {
         let FragmentId { source, seq, index } = wanted.first;
         let last = wanted.last.min(cx.count_of(source, seq).unwrap_or(0).saturating_sub(1));
         let delay = self.delay(cx, from);
+        let recently = self.repair.nack.answers_take(REPEAT);
         let answer = &mut self.repair.answer;
         for index in (index..=last).take(usize::from(MAX_SERVED)) {
             let fragment = FragmentId { source, seq, index };
-            if !cx.has(fragment) || answer.is_given(now, fragment) {
+            if !cx.has(fragment) || answer.is_given(now, fragment, recently) {
                 continue;
             }
             if anybody {
@@ -222,6 +229,7 @@ impl Member {
         let around = self.surroundings(cx);
         if let Some(rate) = self.repair.rate.tick(now, around.members, around.rtt) {
             cx.pace(rate);
+            self.repair.answer.pace(rate);
         }
         if !self.repair.rate.is_settled() {
             cx.set_timer(Timer::Rate, now + rate::TICK);

@@ -372,6 +372,7 @@ fn what_is_missing_is_asked_of_the_nearest_then_of_the_source_then_of_anybody() 
     }
     arrive(&mut bench, Arrival::Pushed(host(2)));
     bench.shelf.missing.push((fragment(7), Time::ZERO));
+    bench.call(|member, cx| member.on_head(cx, fragment(7).source, Seq(8)));
     bench.call(|member, cx| member.on_missing(cx));
     let effects = run(&mut bench, Time::from_millis(60), &[]);
     let asked = |of| {

@@ -2,7 +2,7 @@
 
 use super::{Arrival, Body, Cx, Effect, Holdings, Peers, Plugin, Protocol, Timers};
 use crate::wire::{DecodeError, Reader};
-use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId, Rng, Time};
+use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId, Rng, Seq, Source, Time};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -85,6 +85,7 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
     fn on_missed(&mut self, lent: Lent<'_>, host: HostId);
     fn on_repair(&mut self, lent: Lent<'_>, fragment: FragmentId);
+    fn on_head(&mut self, lent: Lent<'_>, source: Source, next: Seq);
     fn on_missing(&mut self, lent: Lent<'_>);
     fn on_contacts(&mut self, lent: Lent<'_>, hosts: &[HostId]);
     fn on_connected(&mut self, lent: Lent<'_>, host: HostId);
@@ -163,6 +164,10 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn on_repair(&mut self, lent: Lent<'_>, fragment: FragmentId) {
         self.call(lent, |protocol, cx| protocol.on_repair(cx, fragment));
+    }
+
+    fn on_head(&mut self, lent: Lent<'_>, source: Source, next: Seq) {
+        self.call(lent, |protocol, cx| protocol.on_head(cx, source, next));
     }
 
     fn on_missing(&mut self, lent: Lent<'_>) {

@@ -134,6 +134,10 @@ impl Member {
         let mut news = false;
         for held in &sources {
             news |= self.window.note_head(env.now, held, meeting);
+            if matches!(from, From::Multicast(..)) {
+                let source = Source { host: held.host.tag(), incarnation: held.incarnation };
+                self.call(env, id, |protocol, lent| protocol.on_head(lent, source, held.next));
+            }
         }
         self.repair.on_word(host, id, sources, &env.host.config.limits);
         if news {
