@@ -41,6 +41,10 @@ impl Datagrams {
             let read = self.socket.try_io(|| self.reader.read(&socket, calls, each));
             // Another error is word of an earlier datagram that did not arrive.
             ready.readable = !is_blocked(read);
+            let datagrams = self.reader.take_overruns();
+            if datagrams > 0 {
+                machine.handle(now, Event::Overrun { link, datagrams });
+            }
         }
         if ready.writable && ready.asked {
             self.writer.fill(self.group, calls, || machine.poll_transmit(link));

@@ -80,6 +80,8 @@ counters! {
     QueueExpired => "queue_expired",
     /// Control frames that found their queue full.
     ControlOverflow => "control_overflow",
+    /// Datagrams that the system dropped because a receive buffer was full, as far as it tells.
+    KernelDrops => "kernel_drops",
     /// Streams refused because there were too many.
     LinksRefused => "links_refused",
     /// Requests to the bootstrap service without the proof of an address.

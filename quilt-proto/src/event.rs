@@ -47,6 +47,13 @@ pub enum Event {
         /// Its payload.
         bytes: Bytes,
     },
+    /// The system dropped datagrams that came to a socket, since its buffer was full.
+    Overrun {
+        /// The socket.
+        link: LinkId,
+        /// How many since it was last told.
+        datagrams: u64,
+    },
     /// A dialled stream is open, or an IP-multicast address is joined.
     Opened {
         /// Which.

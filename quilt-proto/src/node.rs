@@ -358,6 +358,16 @@ impl Node {
         }
     }
 
+    /// The application is told how to have the system keep more.
+    fn on_overrun(&mut self, link: LinkId, datagrams: u64) {
+        self.links.counters.add(Counter::KernelDrops, datagrams);
+        for (&group, member) in &mut self.members {
+            if member.on_overrun(self.now, link, datagrams) {
+                self.noticed.insert(group);
+            }
+        }
+    }
+
     fn on_foreign(&mut self, version: u8, from: SocketAddr) {
         let is_service = self.members.values().any(|member| member.service() == from);
         let lately = self.foreign_version.is_some_and(|at| self.now < at + FOREIGN_VERSION_PAUSE);
@@ -419,6 +429,7 @@ impl Machine for Node {
                 }
             }
             Event::Datagram { link, from, bytes } => self.links.datagram(now, link, from, bytes),
+            Event::Overrun { link, datagrams } => self.on_overrun(link, datagrams),
             Event::Opened { link } => self.links.opened(now, link),
             Event::Received { link, bytes } => self.links.received(now, link, bytes),
             Event::Closed { link, cause } => self.links.closed(now, link, cause),

@@ -285,6 +285,12 @@ pub enum Trouble {
         /// The protocol.
         protocol: ProtocolId,
     },
+    /// The system dropped datagrams since a receive buffer was full. They are asked for again; a
+    /// larger buffer, or a faster host, would spare that.
+    ReceiveBufferFull {
+        /// How many, since this was last told.
+        datagrams: u64,
+    },
 }
 
 impl fmt::Display for Trouble {
@@ -306,6 +312,11 @@ impl fmt::Display for Trouble {
             Self::UnknownProtocol { protocol } => {
                 write!(f, "the bootstrap service assigned {protocol}, which this host has not")
             }
+            Self::ReceiveBufferFull { datagrams } => write!(
+                f,
+                "the system dropped {datagrams} datagrams because a receive buffer was full; let it \
+                 be larger with: sysctl -w net.core.rmem_max=4194304"
+            ),
         }
     }
 }

@@ -5,9 +5,9 @@
 mod world;
 
 use quilt_proto::{
-    Action, Bootstrap, BootstrapConfig, Counter, Delivery, Event, GapCause, Group, GroupId,
-    History, Limits, Machine, Notice, PatchId, Policy, Priority, ProtocolId, PublishError,
-    PublishOptions, RejectCause, Role, Trouble,
+    Action, Bootstrap, BootstrapConfig, Config, Counter, Delivery, Event, GapCause, Group, GroupId,
+    History, HostId, Incarnation, Limits, LinkId, Machine, Node, Notice, PatchId, Policy, Priority,
+    ProtocolId, PublishError, PublishOptions, RejectCause, Role, Time, Trouble,
 };
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -593,4 +593,21 @@ fn a_message_of_the_maximum_size_is_taken_and_one_byte_more_is_not() {
     world.told.iter_mut().for_each(Vec::clear);
     world.run(1_000);
     assert_eq!(messages(&world.told[1]), [0]);
+
+#[test]
+fn a_full_receive_buffer_is_told_once_in_ten_seconds_with_all_that_it_cost() {
+    let config = Config::new(HostId([1; 32]), Incarnation(1), ([10, 0, 0, 1], 7_400).into());
+    let mut node = Node::new(config, 1);
+    let bootstrap = ([10, 0, 0, 9], 7_400).into();
+    node.join(Time::ZERO, Group::new("g", bootstrap)).unwrap();
+    let mut overrun = |millis, datagrams| {
+        let now = Time::from_millis(millis);
+        node.handle(now, Event::Overrun { link: LinkId::UDP, datagrams });
+        node.poll_notice().map(|(_, notice)| notice)
+    };
+    let told = |datagrams| Some(Notice::Degraded(Trouble::ReceiveBufferFull { datagrams }));
+    assert_eq!(overrun(1, 3), told(3));
+    assert_eq!((overrun(2, 4), overrun(4_000, 5)), (None, None));
+    assert_eq!(overrun(10_001, 6), told(15));
+    assert_eq!(node.counters().get(Counter::KernelDrops), 18);
 }

@@ -53,7 +53,12 @@ async fn receive<M: Machine + Send + 'static>(
             reader.read(&SockRef::from(socket), driver.calls(), each)
         };
         // An error is word of an earlier datagram that did not arrive; the socket goes on.
-        if socket.async_io(Interest::READABLE, read).await.is_ok() {
+        let read = socket.async_io(Interest::READABLE, read).await;
+        let datagrams = reader.take_overruns();
+        if datagrams > 0 {
+            events.push(Event::Overrun { link, datagrams });
+        }
+        if read.is_ok() || !events.is_empty() {
             driver.on_link(link, events.drain(..));
         }
         consume_budget().await;

@@ -1,6 +1,7 @@
 //! Datagrams, many with one system call where the system can.
 
 use crate::Calls;
+use crate::overruns::Overruns;
 use bytes::{Bytes, BytesMut};
 use quilt_proto::Transmit;
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
@@ -30,6 +31,7 @@ pub fn datagrams(socket: &SockRef<'_>) -> io::Result<(DatagramReader, DatagramWr
         slots: vec![0; SLOTS * SLOT_BYTES].into_boxed_slice(),
         metas: [RecvMeta::default(); SLOTS],
         chunk: BytesMut::new(),
+        overruns: Overruns::new(socket),
     };
     Ok((reader, DatagramWriter { state, bytes: Vec::new(), waiting: VecDeque::new() }))
 }
@@ -40,6 +42,7 @@ pub struct DatagramReader {
     slots: Box<[u8]>,
     metas: [RecvMeta; SLOTS],
     chunk: BytesMut,
+    overruns: Overruns,
 }
 
 impl DatagramReader {
@@ -54,6 +57,7 @@ impl DatagramReader {
         calls: &Calls,
         mut each: impl FnMut(SocketAddr, Bytes),
     ) -> io::Result<()> {
+        self.overruns.before_read(socket);
         let mut slots = self.slots.chunks_exact_mut(SLOT_BYTES);
         let mut slots: [IoSliceMut<'_>; SLOTS] =
             std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
@@ -72,6 +76,12 @@ impl DatagramReader {
             }
         }
         received.map(drop)
+    }
+
+    /// How many datagrams the system dropped since the last call because nobody took them out of the
+    /// socket in time, as far as it tells: Linux does, a little later.
+    pub fn take_overruns(&mut self) -> u64 {
+        self.overruns.take()
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod listen;
 mod multicast;
 mod options;
+mod overruns;
 mod stream;
 mod url;
 

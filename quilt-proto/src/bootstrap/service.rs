@@ -51,7 +51,7 @@ impl Machine for Bootstrap {
             Event::Datagram { .. } => self.counters.bump(Counter::DroppedUnexpected),
             Event::Received { link, bytes } => self.on_received(link, bytes),
             Event::Closed { link, .. } => self.forget(link),
-            Event::Opened { .. } => {}
+            Event::Opened { .. } | Event::Overrun { .. } => {}
         }
         while let Some((path, orders)) = self.directory.poll_unsolicited() {
             self.send(path, &Frame::Orders(Box::new(orders)));

@@ -41,6 +41,9 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 /// How often a leaving member looks whether all is quiet.
 const LEAVE_TICK: Duration = Duration::from_millis(50);
 
+/// The application is told of full receive buffers at most once in this time.
+const OVERRUN_PAUSE: Duration = Duration::from_secs(10);
+
 /// What the member's handlers work with beside the member itself.
 pub(super) struct Env<'a> {
     pub(super) now: Time,
@@ -92,6 +95,8 @@ pub(super) struct Member {
     put_off: Option<Time>,
     /// When somebody was last given something.
     served: Time,
+    /// Datagrams that the system dropped and the application was not told of, and when it last was.
+    overrun: (u64, Option<Time>),
     effects: Vec<Effect>,
     /// Who is answered while a handler runs.
     asker: Option<Asking>,
@@ -140,6 +145,7 @@ impl Member {
             paced: now,
             put_off: None,
             served: now,
+            overrun: (0, None),
             effects: Vec::new(),
             asker: None,
             calls: VecDeque::new(),
@@ -350,6 +356,29 @@ impl Member {
         if !self.notices.contains(&notice) {
             self.notices.push_back(notice);
         }
+    }
+
+    /// The system dropped datagrams that came to a socket of this group, or to the one that all groups
+    /// have. Whether there is something to tell: once in a while, with all that were dropped since.
+    pub(super) fn on_overrun(&mut self, now: Time, link: LinkId, datagrams: u64) -> bool {
+        let concerns = |patch: &Patch| patch.multicast == Some(link);
+        if link != LinkId::UDP && !self.patches.values().any(concerns) {
+            return false;
+        }
+        let (untold, told) = self.overrun;
+        let datagrams = untold.saturating_add(datagrams);
+        if told.is_some_and(|told| now < told + OVERRUN_PAUSE) {
+            self.overrun = (datagrams, told);
+            return false;
+        }
+        self.overrun = (0, Some(now));
+        let told =
+            |notice: &Notice| matches!(notice, Notice::Degraded(Trouble::ReceiveBufferFull { .. }));
+        if self.stage == Stage::Over || self.notices.iter().any(told) {
+            return false;
+        }
+        self.notices.push_back(Notice::Degraded(Trouble::ReceiveBufferFull { datagrams }));
+        true
     }
 
     // Time.
