@@ -593,6 +593,7 @@ fn a_message_of_the_maximum_size_is_taken_and_one_byte_more_is_not() {
     world.told.iter_mut().for_each(Vec::clear);
     world.run(1_000);
     assert_eq!(messages(&world.told[1]), [0]);
+}
 
 #[test]
 fn a_full_receive_buffer_is_told_once_in_ten_seconds_with_all_that_it_cost() {

@@ -27,6 +27,8 @@ pub(super) struct Answer {
     given: BTreeMap<FragmentId, Time>,
     /// What is given to all, unless another does so first.
     pending: BTreeMap<FragmentId, Time>,
+    /// The most that is sent at all, in bytes a second.
+    ceiling: u64,
     allowance: Allowance,
 }
 
@@ -36,6 +38,7 @@ impl Answer {
         Self {
             given: BTreeMap::new(),
             pending: BTreeMap::new(),
+            ceiling: bytes_per_second,
             allowance: Allowance::new(bytes_per_second / SHARE),
         }
     }
@@ -50,9 +53,11 @@ impl Answer {
         self.given.get(&fragment).is_some_and(|&at| now.since(at) < time)
     }
 
-    /// All that is sent has this ceiling from now on.
+    /// All that is sent has this ceiling from now on. Of what repairs may take half is left to them in
+    /// any case: where a fifth is lost at random, slower repairs lose the race.
     pub(super) fn pace(&mut self, bytes_per_second: u64) {
-        self.allowance.bytes_per_second = bytes_per_second / SHARE;
+        let least = self.ceiling / (2 * SHARE);
+        self.allowance.bytes_per_second = least.max(bytes_per_second / SHARE);
     }
 
     /// A fragment was given to all, by this host or, if `elsewhere`, by another one: what others
