@@ -298,9 +298,9 @@ impl Node {
                         self.with(group, |member, env| member.on_multicast(env, link, joined));
                     }
                 }
-                Inbound::Told { host, asker, group, patch, body } => {
+                Inbound::Told { by, asker, group, patch, body } => {
                     let told = |member: &mut Member, env: &mut Env<'_>| {
-                        member.on_told(env, host, asker, patch, &body);
+                        member.on_told(env, contact(&by), asker, patch, &body);
                     };
                     if self.with(group, told).is_none() {
                         self.links.counters.bump(Counter::DroppedUnknownPatch);

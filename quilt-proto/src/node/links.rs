@@ -61,7 +61,7 @@ pub(super) enum Inbound {
     /// A multicast address is joined, or cannot be.
     Multicast { link: LinkId, joined: Result<(), LinkError> },
     /// A host said something of a patch by datagram; it may be answered there.
-    Told { host: HostId, asker: Asker, group: GroupId, patch: PatchId, body: Bytes },
+    Told { by: Hello, asker: Asker, group: GroupId, patch: PatchId, body: Bytes },
     /// How long a datagram takes to a host and back.
     Measured { host: HostId, need: Need, rtt: Duration },
     /// Somebody speaks another version.

@@ -105,10 +105,10 @@ pub(super) struct Member {
 }
 
 /// Whose frame a handler is called for, and by which way it came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Asking {
     Stream(HostId),
-    Datagram(Asker),
+    Datagram(Contact, Asker),
 }
 
 /// A handler of a protocol that is still to be called.

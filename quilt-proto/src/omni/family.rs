@@ -1,6 +1,7 @@
 //! What parents and children tell each other.
 
 use super::frame::Frame;
+use super::links::SENT_AWAY;
 use super::tree::{Child, Cx, Parent, Place, Timer, Tree};
 use super::values::{Lineage, MAX_CONTACTS, Mode, Sketch, bare};
 use crate::counters::Fault;
@@ -223,7 +224,7 @@ impl Tree {
         } else if self.former == Some(from) {
             self.leave_former(cx);
         } else if self.is_parent(from) {
-            self.shun(cx, from);
+            self.shun(cx, from, SENT_AWAY);
             self.orphaned(cx);
             self.let_go(cx, from);
         }

@@ -1,6 +1,7 @@
 //! How a tree goes on without a host that it lost.
 
 use super::frame::Frame;
+use super::links::SENT_AWAY;
 use super::tree::{Cx, Parent, Place, Timer, Tree};
 use super::values::Way;
 use crate::{HostId, HostTag, Time};
@@ -100,7 +101,7 @@ impl Tree {
     pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
         let Some(parent) = self.parent().map(|parent| parent.host) else { return };
         cx.send(parent, &Frame::Detach);
-        self.shun(cx, parent);
+        self.shun(cx, parent, SENT_AWAY);
         self.orphaned(cx);
         self.let_go(cx, parent);
     }

@@ -27,7 +27,7 @@ const ATTACH_PATIENCE: Duration = Duration::from_millis(20);
 /// that lost the same parent find one.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// The same for a settled root that looks for other trees: it is in no need. Guess.
-const SCOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+const SCOUT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// The first pause before a better parent is looked for, doubled after each search in vain. Guess.
 const IMPROVE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(500));
 /// After so many searches for a better parent in vain a host is content. Guess.

@@ -5,7 +5,10 @@ use crate::HostId;
 use core::time::Duration;
 
 /// How long a host that was out of reach is not asked again. Guess: several searches.
-const SHUN: Duration = Duration::from_secs(5);
+pub(super) const UNREACHED: Duration = Duration::from_secs(5);
+/// How long a host that sent this one away is not asked again: it may be the only one there is.
+/// Guess: one search.
+pub(super) const SENT_AWAY: Duration = Duration::from_millis(500);
 /// The most of them; the one with the lowest id is forgotten. As many as members are known.
 const MAX_SHUNNED: usize = 64;
 
@@ -25,11 +28,11 @@ impl Tree {
         }
     }
 
-    /// Leaves `host` alone for a while.
-    pub(super) fn shun(&mut self, cx: &mut Cx<'_>, host: HostId) {
+    /// Leaves `host` alone for so long.
+    pub(super) fn shun(&mut self, cx: &mut Cx<'_>, host: HostId, time: Duration) {
         let now = cx.now();
         self.shunned.retain(|_, &mut until| now < until);
-        self.shunned.insert(host, now + SHUN);
+        self.shunned.insert(host, now + time);
         if self.shunned.len() > MAX_SHUNNED {
             self.shunned.pop_first();
         }

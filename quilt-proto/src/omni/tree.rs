@@ -4,6 +4,7 @@ use super::follow::Held;
 use super::frame::Frame;
 use super::guests::Guest;
 use super::heal::Lost;
+use super::links::UNREACHED;
 use super::reshape::Planning;
 use super::search::Search;
 use super::values::{Lineage, Mode, Offer, Rank, Sketch, Way, bare, half};
@@ -220,6 +221,9 @@ impl Tree {
         cx.answer(&Frame::ProbeReply { nonce, offer });
         // It may be the root of the tree that this one has to join, and does not know.
         if self.parent().is_none() && !rank.provisional && rank < self.rank() {
+            if cx.peers().get(from).is_none() {
+                cx.learn_asker();
+            }
             self.ask(cx, from);
             self.seek(cx, &[from]);
         }
@@ -324,7 +328,7 @@ impl Protocol for Tree {
     fn on_disconnected(&mut self, cx: &mut Cx<'_>, host: HostId, cause: LinkError) {
         // Whoever closes a link in good order is alive.
         if cause != LinkError::Ended {
-            self.shun(cx, host);
+            self.shun(cx, host, UNREACHED);
         }
         let was_asked = self.search.as_mut().is_some_and(|search| search.gone(host));
         if self.children.remove(&host).is_some() {

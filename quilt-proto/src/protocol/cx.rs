@@ -54,6 +54,8 @@ pub enum Effect {
     Tell(HostId, Bytes, bool),
     /// Send a protocol frame to the host whose frame is being handled, the way that it came.
     Answer(Bytes),
+    /// The host whose datagram is being handled became known as a member.
+    LearnAsker,
     /// Measure the round trip to a member by UDP.
     Measure(HostId),
     /// A question and its answer took this long.
@@ -209,6 +211,12 @@ impl<T: Copy + Ord> Cx<'_, T> {
     /// datagram that is longer than it is dropped and counted as unproven.
     pub fn answer(&mut self, frame: &impl Body) {
         self.effects.push(Effect::Answer(encode(frame)));
+    }
+
+    /// Makes the host whose datagram is being handled a member in [`peers`](Self::peers), so that it
+    /// can be asked in turn; one whose frame came over a stream is within reach anyway.
+    pub fn learn_asker(&mut self) {
+        self.effects.push(Effect::LearnAsker);
     }
 
     /// Measures the round trip to `host`, a member in [`peers`](Self::peers), with a datagram that

@@ -31,18 +31,19 @@ impl Links {
     /// Takes in a datagram that came by UDP.
     pub(super) fn unicast(&mut self, from: SocketAddr, frames: Frames, len: usize) {
         let sender = frames.header().sender;
-        let mut speaker: Option<HostId> = None;
+        let mut speaker: Option<Hello> = None;
         let mut asker = Asker { at: from, room: len };
         for frame in frames {
             match frame {
                 Ok(Frame::Hello(hello)) if hello.host.tag() == sender => {
-                    speaker = Some(hello.host).filter(|&host| host != self.me.host);
+                    speaker = Some(hello).filter(|hello| hello.host != self.me.host);
                 }
                 Ok(Frame::Beat(beat)) if beat.echo == 0 => self.echo(&mut asker, beat),
                 Ok(Frame::Beat(beat)) => self.on_echo(from, sender, beat),
-                Ok(Frame::Protocol { group, patch, body }) => match speaker {
-                    Some(host) => {
-                        let inbound = Inbound::Told { host, asker, group, patch, body };
+                Ok(Frame::Protocol { group, patch, body }) => match &speaker {
+                    Some(by) => {
+                        let by = by.clone();
+                        let inbound = Inbound::Told { by, asker, group, patch, body };
                         self.inbox.push_back(inbound);
                     }
                     None => self.counters.bump(Counter::DroppedStranger),

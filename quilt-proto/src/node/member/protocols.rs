@@ -50,6 +50,7 @@ impl Member {
             }
             Effect::Release(host) => {
                 patch.needs.remove(&host);
+                patch.unlinked(host);
                 env.links.release(host, Need::Patch(group, id));
             }
             Effect::Send(host, body) => {
@@ -66,10 +67,15 @@ impl Member {
                     Some(Asking::Stream(host)) => {
                         env.links.send(*host, &frame);
                     }
-                    Some(Asking::Datagram(asker)) => {
+                    Some(Asking::Datagram(_, asker)) => {
                         env.links.answer(asker, &frame);
                     }
                     None => debug_assert!(false, "an answer to nobody"),
+                }
+            }
+            Effect::LearnAsker => {
+                if let Some(Asking::Datagram(by, _)) = &self.asker {
+                    patch.learn(now, me, by.clone());
                 }
             }
             Effect::Took(host, rtt) => patch.measured(now, host, rtt),
@@ -202,7 +208,7 @@ impl Member {
     pub(in crate::node) fn on_told(
         &mut self,
         env: &mut Env<'_>,
-        host: HostId,
+        by: Contact,
         asker: Asker,
         id: PatchId,
         body: &Bytes,
@@ -210,15 +216,15 @@ impl Member {
         let Some(patch) = self.patches.get_mut(&id) else {
             return env.links.counters.bump(Counter::DroppedUnknownPatch);
         };
-        patch.heard(env.now, host);
+        patch.heard(env.now, by.host);
         let me = env.host.config.host;
         let decoded = patch.call(env.now, me, &self.window, &mut self.effects, |protocol, lent| {
-            protocol.on_datagram(lent, host, body)
+            protocol.on_datagram(lent, by.host, body)
         });
         if decoded.is_err() {
             env.links.counters.bump(Counter::DroppedMalformed);
         }
-        self.asker = Some(Asking::Datagram(asker));
+        self.asker = Some(Asking::Datagram(by, asker));
         self.carry_out(env, id);
         self.asker = None;
         self.settle(env);

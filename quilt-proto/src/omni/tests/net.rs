@@ -149,6 +149,10 @@ impl Net {
                     self.schedule(rtt, Event::Measured(n, to, rtt));
                 }
             }
+            Effect::LearnAsker => {
+                let (asker, _) = self.asker.unwrap();
+                self.learn(n, &contact(asker));
+            }
             Effect::Took(host, rtt) => self.note_rtt(n, host, rtt),
             Effect::Send(to, body) => {
                 assert!(body.len() <= MAX_PROTOCOL_BODY_BYTES, "{} bytes", body.len());
@@ -220,6 +224,7 @@ impl Net {
 
     fn release(&mut self, a: u8, b: u8) {
         assert!(self.needs.remove(&(a, b)), "{a} gave up {b}, which it did not need");
+        self.set_linked(a, b, false);
         let other_needs = self.needs.contains(&(b, a));
         if other_needs && !self.harsh {
             return;

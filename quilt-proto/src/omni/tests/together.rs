@@ -92,6 +92,16 @@ proptest! {
     }
 
     #[test]
+    fn a_tree_that_grew_while_a_third_of_the_datagrams_were_lost_is_whole_once_they_come(seed: u64, hosts in 8..=30_u8) {
+        let mut net = Net::new(seed);
+        net.loss = 30;
+        net.grow(hosts, REGION, DEGREE);
+        net.run(SECOND * 10);
+        net.loss = 0;
+        net.heal(4, SECOND * 30);
+    }
+
+    #[test]
     fn whoever_leaves_is_not_missed(seed: u64, hosts in 4..=40_u8, which: u8) {
         let mut net = grown(seed, hosts);
         let leaver = 1 + which % hosts;

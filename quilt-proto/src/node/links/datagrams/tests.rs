@@ -82,10 +82,10 @@ fn an_answer_is_never_longer_than_its_question() {
         let (mut a, mut b) = (links(1), links(2));
         a.tell(address(2), &protocol(10), pad);
         let question = carry(Time::ZERO, &mut a, 1, &mut b);
-        let Some(Inbound::Told { host, mut asker, .. }) = b.poll_inbound() else {
+        let Some(Inbound::Told { by, mut asker, .. }) = b.poll_inbound() else {
             panic!("nothing came")
         };
-        assert_eq!(host, HostId([1; 32]));
+        assert_eq!(by.host, HostId([1; 32]));
         assert_eq!(b.answer(&mut asker, &protocol(900)), fits);
         assert!(!b.answer(&mut asker, &protocol(900)), "twice is too much in any case");
         assert!(carry(Time::ZERO, &mut b, 2, &mut a) <= question);
