@@ -108,7 +108,7 @@ pub(super) struct Member {
 #[derive(Clone, Debug)]
 enum Asking {
     Stream(HostId),
-    Datagram(Contact, Asker),
+    Datagram(Box<Contact>, Asker),
 }
 
 /// A handler of a protocol that is still to be called.

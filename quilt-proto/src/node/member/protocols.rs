@@ -75,7 +75,7 @@ impl Member {
             }
             Effect::LearnAsker => {
                 if let Some(Asking::Datagram(by, _)) = &self.asker {
-                    patch.learn(now, me, by.clone());
+                    patch.learn(now, me, by.as_ref().clone());
                 }
             }
             Effect::Took(host, rtt) => patch.measured(now, host, rtt),
@@ -224,7 +224,7 @@ impl Member {
         if decoded.is_err() {
             env.links.counters.bump(Counter::DroppedMalformed);
         }
-        self.asker = Some(Asking::Datagram(by, asker));
+        self.asker = Some(Asking::Datagram(Box::new(by), asker));
         self.carry_out(env, id);
         self.asker = None;
         self.settle(env);
