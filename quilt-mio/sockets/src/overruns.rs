@@ -26,9 +26,8 @@ impl Overruns {
     /// The socket is about to be read.
     pub(crate) fn before_read(&mut self, socket: &SockRef<'_>) {
         self.reads = self.reads.wrapping_add(1);
-        if self.reads % READS == 0
-            && let Some(counted) = system::count(socket)
-        {
+        let due = self.reads % READS == 0;
+        if let Some(counted) = due.then(|| system::count(socket)).flatten() {
             self.fresh += u64::from(counted.wrapping_sub(self.counted));
             self.counted = counted;
         }
