@@ -171,8 +171,10 @@ fn an_interface_without_multicast_is_said_and_another_protocol_takes_over() {
         let degraded = receiver.wait_for("degraded");
         let trouble = degraded["trouble"].as_str().unwrap();
         assert!(trouble.starts_with("ipmc does not work here: cannot join"), "{trouble}");
+        // It is moved before it is admitted, or after.
         receiver.wait_until("another protocol", |value| {
-            value["event"] == "patch_changed" && value["protocol"] != "ipmc"
+            let placed = value["event"] == "joined" || value["event"] == "patch_changed";
+            placed && value["protocol"] != "ipmc"
         });
     }
     let mut feed = Feed::start(&url, &["--bind", "::1"]);
