@@ -13,6 +13,8 @@ pub(crate) struct Overruns {
     counted: u32,
     /// Those that nobody was told of yet.
     fresh: u64,
+    /// Room for the system's answer.
+    space: Vec<u8>,
 }
 
 impl Overruns {
@@ -20,14 +22,14 @@ impl Overruns {
     pub(crate) fn new(socket: &SockRef<'_>) -> Self {
         // A refusal leaves the count at none.
         let _ = system::enable(socket);
-        Self::default()
+        Self { space: system::space(), ..Self::default() }
     }
 
     /// The socket is about to be read.
     pub(crate) fn before_read(&mut self, socket: &SockRef<'_>) {
         self.reads = self.reads.wrapping_add(1);
         let due = self.reads % READS == 0;
-        if let Some(counted) = due.then(|| system::count(socket)).flatten() {
+        if let Some(counted) = due.then(|| system::count(socket, &mut self.space)).flatten() {
             self.fresh += u64::from(counted.wrapping_sub(self.counted));
             self.counted = counted;
         }
@@ -52,14 +54,18 @@ mod system {
         setsockopt(&**socket, sockopt::RxqOvfl, &1)
     }
 
+    /// Room for one count.
+    pub(super) fn space() -> Vec<u8> {
+        nix::cmsg_space!([u8; 64])
+    }
+
     /// What the datagram that is next says was dropped before it came; `None` if there is none.
-    pub(super) fn count(socket: &SockRef<'_>) -> Option<u32> {
+    pub(super) fn count(socket: &SockRef<'_>, space: &mut [u8]) -> Option<u32> {
         let mut byte = [0];
         let mut slices = [IoSliceMut::new(&mut byte)];
-        let mut space = nix::cmsg_space!([u8; 64]);
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         let message =
-            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags);
+            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut slices, Some(space), flags);
         let message = message.ok()?;
         message.cmsgs().ok()?.find_map(|message| match message {
             ControlMessageOwned::RxqOvfl(count) => Some(count),
@@ -76,7 +82,11 @@ mod system {
         Ok(())
     }
 
-    pub(super) fn count(_: &SockRef<'_>) -> Option<u32> {
+    pub(super) fn space() -> Vec<u8> {
+        Vec::new()
+    }
+
+    pub(super) fn count(_: &SockRef<'_>, _: &mut [u8]) -> Option<u32> {
         None
     }
 }

@@ -6,8 +6,8 @@ use core::time::Duration;
 
 /// After so many changes the next one must be worth twice as much, and comes half as soon. Guess.
 const STEP: u32 = 3;
-/// The most doublings.
-const MAX_DOUBLINGS: u32 = 5;
+/// The most doublings: nothing is worth so much, so that no host changes the tree for ever.
+const MAX_DOUBLINGS: u32 = 10;
 /// A host that has changed nothing for so long is as eager as at first. Guess: by then the tree has
 /// settled, and what happens is new.
 const RECOVERY: Duration = Duration::from_secs(30);
@@ -54,9 +54,9 @@ mod tests {
             zeal.spend(Time::from_millis(5));
         }
         assert_eq!(factors[..7], [1, 1, 1, 2, 2, 2, 4]);
-        assert_eq!(zeal.factor(), 32);
+        assert_eq!(zeal.factor(), 1_024);
         zeal.recover(Time::from_millis(30_004));
-        assert_eq!(zeal.factor(), 32);
+        assert_eq!(zeal.factor(), 1_024);
         zeal.recover(Time::from_millis(30_005));
         assert_eq!(zeal.factor(), 1);
     }

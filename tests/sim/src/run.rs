@@ -378,8 +378,9 @@ impl Run {
                     }
                 }
                 &Notice::Gap { source, from, to, .. } => {
+                    // What was published has no holes; a gap that garbage made may be endless.
                     let numbers =
-                        (from.0..=to.0).filter_map(|seq| self.safety.number(source, Seq(seq)));
+                        (from.0..=to.0).map_while(|seq| self.safety.number(source, Seq(seq)));
                     self.deliveries.gap(to.next().distance(from));
                     self.deliveries.given_up(numbers, host);
                 }
