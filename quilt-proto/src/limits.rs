@@ -15,8 +15,8 @@ pub struct Limits {
     /// How long a message stays in the window after it is whole. Default 30 s.
     pub window_time: Duration,
     /// Messages of one group between each source's oldest that is kept and its newest. Where there
-    /// would be more, the oldest of the source that goes on go, but none has less than an equal
-    /// share. Default 65,536.
+    /// would be more, the oldest of the source that goes on go, and once that has no more than an
+    /// equal share, those of the source that has most. Default 65,536.
     pub window_messages: usize,
     /// Sources of one group; fragments of further ones are dropped. Default 1,024.
     pub sources: usize,

@@ -199,6 +199,7 @@ impl Window {
         let news = stream.note_head(now, held, max_slots);
         self.bytes = self.bytes.saturating_sub(stream.take_freed());
         self.look_at(source);
+        self.make_room();
         news
     }
 
@@ -475,6 +476,13 @@ impl Window {
     }
 
     fn make_room(&mut self) {
+        while self.slots > self.limits.window_messages {
+            let longest = self.streams.iter_mut().max_by_key(|(_, stream)| stream.len());
+            let Some((&source, stream)) = longest else { break };
+            stream.drop_first();
+            self.bytes = self.bytes.saturating_sub(stream.take_freed());
+            self.look_at(source);
+        }
         // Messages that went before their turn are still named.
         if self.order.len() > self.slots.saturating_mul(2) {
             let streams = &self.streams;

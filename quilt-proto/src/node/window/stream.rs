@@ -507,7 +507,7 @@ impl Stream {
     }
 
     /// Drops the oldest message; undelivered, it lies in the gap in front of the base.
-    fn drop_first(&mut self) {
+    pub(super) fn drop_first(&mut self) {
         let Some(slot) = self.slots.pop_front() else { return };
         let lagged = slot.is_whole() || slot.end() == Some(End::Gone(GapCause::Lagged));
         if self.own || !lagged {
