@@ -241,12 +241,6 @@ impl Node {
         self.members.get(&group).and_then(Member::place)
     }
 
-    /// Whether somebody is above this host in a tree of a group: in the wide-area patch or in its
-    /// own.
-    pub fn has_parent(&self, group: GroupId) -> bool {
-        self.members.get(&group).is_some_and(Member::has_parent)
-    }
-
     /// Where the host stands in each of its patches of a group, in the order of their ids.
     pub fn standings(&self, group: GroupId) -> impl Iterator<Item = Standing> {
         self.members.get(&group).into_iter().flat_map(Member::standings)

@@ -418,7 +418,7 @@ impl World {
         if let (Kind::Node(node), true) = (&mut at.machine, at.reads) {
             if let Some(group) = self.watched
                 && self.parents.get(host).copied().flatten().is_none()
-                && node.has_parent(group)
+                && node.standings(group).any(|at| at.parent.is_some())
             {
                 self.parents.resize(self.parents.len().max(host + 1), None);
                 self.parents[host] = Some(self.now);

@@ -96,11 +96,6 @@ impl Member {
         self.notices.push_back(notice);
     }
 
-    /// Whether somebody is above this host in any patch.
-    pub(in crate::node) fn has_parent(&self) -> bool {
-        self.patches.values().any(|patch| patch.parent().is_some())
-    }
-
     /// Who is above this host in the inter-patch patch.
     pub(super) fn parent(&self, env: &Env<'_>) -> Option<Parent> {
         let host = self.patches.get(&PatchId::INTER_PATCH)?.parent()?;
