@@ -420,17 +420,23 @@ fn whoever_wishes_another_delivery_than_the_group_has_is_told_what_it_has() {
     assert_eq!(world.told[2], [Notice::Rejected { cause }]);
 }
 
-#[test]
-fn best_effort_asks_for_nothing_announces_nothing_and_delivers_nothing_twice() {
-    let mut world = world_with(24, &[Site::multicast(8)], Some(Delivery::BestEffort));
+/// A patch of eight that lost a tenth of 200 messages and asked for none, so many milliseconds later.
+fn after_lossy_stream(seed: u64, delivery: Delivery, later: u64) -> World {
+    let mut world = world_with(seed, &[Site::multicast(8)], Some(delivery));
     world.net.set_loss_permille(100);
     world.told.iter_mut().for_each(Vec::clear);
     for _ in 0..200 {
         world.publish(0, 100);
         world.run(5);
     }
-    world.run(4_000);
+    world.run(later);
     assert_eq!(world.sum(Counter::FragmentsPulled), 0);
+    world
+}
+
+#[test]
+fn best_effort_asks_for_nothing_announces_nothing_and_delivers_nothing_twice() {
+    let world = after_lossy_stream(24, Delivery::BestEffort, 4_000);
     for told in &world.told[1..] {
         let mut seqs = messages(told);
         assert_eq!(seqs.len(), told.len(), "{told:?}");
@@ -443,16 +449,8 @@ fn best_effort_asks_for_nothing_announces_nothing_and_delivers_nothing_twice() {
 
 #[test]
 fn an_ordered_group_asks_for_nothing_and_announces_each_hole_soon() {
-    let mut world = world_with(25, &[Site::multicast(8)], Some(Delivery::Ordered));
-    world.net.set_loss_permille(100);
-    world.told.iter_mut().for_each(Vec::clear);
-    for _ in 0..200 {
-        world.publish(0, 100);
-        world.run(5);
-    }
     // The last heads may be lost a few times; then no hole waits for longer than 50 ms.
-    world.run(1_000);
-    assert_eq!(world.sum(Counter::FragmentsPulled), 0);
+    let world = after_lossy_stream(25, Delivery::Ordered, 1_000);
     for told in &world.told[1..] {
         let mut next = 0;
         for notice in told {

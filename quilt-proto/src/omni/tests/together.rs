@@ -20,7 +20,7 @@ fn grown(seed: u64, hosts: u8) -> Net {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn hosts_that_join_at_once_form_one_tree(seed: u64, hosts in 2..=40_u8) {
