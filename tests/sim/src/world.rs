@@ -332,6 +332,8 @@ impl World {
         let at = &mut self.hosts[host];
         match at.life {
             Life::Up => {}
+            // Its system looks after its streams.
+            Life::Paused if matches!(packet.body, Body::Segment { .. }) => {}
             Life::Paused => {
                 if !at.hold(nic, packet) {
                     self.net.count_drop(DropCause::Unheard);

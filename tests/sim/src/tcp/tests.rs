@@ -1,3 +1,4 @@
+use super::sender::{FIRST_WINDOW, MIN_RTO};
 use super::*;
 use crate::queue::Queue;
 use quilt_proto::Rng;
@@ -263,6 +264,36 @@ fn nothing_is_written_by_writing_nothing() {
     assert_eq!(wire.told[DIALLER].last().unwrap().1, Told::Opened);
 }
 
+#[test]
+fn a_reader_that_does_not_read_stops_the_sender_and_loses_nothing() {
+    // The segment that says that there is room again comes, or is lost.
+    for says_in_vain in [false, true] {
+        let mut wire = Wire::new(1);
+        wire.open();
+        wire.run(ROUND_TRIP);
+        let much = 2 * RECEIVE_BUFFER as usize;
+        wire.reads[ACCEPTOR] = false;
+        wire.write(DIALLER, &vec![7; much]);
+        wire.run(Duration::from_secs(100));
+        let kept = RECEIVE_BUFFER - wire.ends[ACCEPTOR].as_ref().unwrap().receiver.room();
+        assert!(kept <= RECEIVE_BUFFER && kept + MSS as u64 > RECEIVE_BUFFER, "{kept}");
+        assert_eq!(wire.told[DIALLER].last().unwrap().1, Told::Opened, "it waits, and for long");
+        let window = wire.window(DIALLER);
+        wire.reads[ACCEPTOR] = true;
+        if says_in_vain {
+            wire.lose = vec![wire.segments];
+        }
+        let start = wire.now;
+        wire.drain(ACCEPTOR);
+        wire.run(Duration::from_secs(100));
+        assert_eq!(wire.received(ACCEPTOR).len(), much);
+        assert!(wire.window(DIALLER) >= window, "no room is not a loss on the way");
+        let took = wire.last_told(ACCEPTOR).since(start);
+        let bound = if says_in_vain { MAX_RTO + ROUND_TRIP * 2 } else { ROUND_TRIP * 2 };
+        assert!(took <= bound, "{took:?}");
+    }
+}
+
 /// The retransmission timeout where every round trip takes the same.
 fn timeout() -> Duration {
     ROUND_TRIP + MIN_RTO
@@ -293,6 +324,8 @@ struct Wire {
     jitter: Duration,
     /// Every third segment comes twice.
     doubles: bool,
+    /// Whether each end's host takes what it is told.
+    reads: [bool; 2],
     rng: Rng,
 }
 
@@ -308,6 +341,7 @@ impl Wire {
             loss: 0.0,
             jitter: Duration::ZERO,
             doubles: false,
+            reads: [true; 2],
             rng: Rng::new(seed),
         }
     }
@@ -376,6 +410,16 @@ impl Wire {
     }
 
     fn drain(&mut self, from: usize) {
+        loop {
+            self.transmit(from);
+            let Some(end) = self.ends[from].as_mut().filter(|_| self.reads[from]) else { return };
+            // Having read, an end may have room to tell of.
+            let Some(told) = end.poll_told() else { return };
+            self.told[from].push((self.now, told));
+        }
+    }
+
+    fn transmit(&mut self, from: usize) {
         let Some(end) = &mut self.ends[from] else { return };
         while let Some(segment) = end.poll_segment() {
             let number = self.segments;
@@ -392,9 +436,6 @@ impl Wire {
                 let at = self.now + ONE_WAY + late;
                 self.under_way.push(at, (1 - from, segment.clone()));
             }
-        }
-        while let Some(told) = end.poll_told() {
-            self.told[from].push((self.now, told));
         }
     }
 
@@ -413,7 +454,7 @@ impl Wire {
     }
 
     fn window(&self, end: usize) -> u64 {
-        self.ends[end].as_ref().unwrap().window
+        self.ends[end].as_ref().unwrap().sender.window
     }
 
     fn retransmitted(&self, end: usize) -> u64 {

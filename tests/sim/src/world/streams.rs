@@ -173,10 +173,8 @@ impl World {
         let now = self.now;
         let Some(state) = self.streams.get(stream, side) else { return };
         state.timer = None;
-        if self.hosts[state.host].life == Life::Up {
-            state.end.on_timer(now);
-            self.pump(stream, side);
-        }
+        state.end.on_timer(now);
+        self.pump(stream, side);
     }
 
     /// Lets the machine write as much as the stream takes; whether it has written everything, so
@@ -207,15 +205,17 @@ impl World {
         }
     }
 
-    /// Sends what an end has to send, and tells its host what there is to tell.
+    /// Sends what an end has to send, and tells its host what there is to tell, unless that is
+    /// paused.
     fn pump(&mut self, stream: StreamId, side: usize) {
         loop {
             let Some(state) = self.streams.get(stream, side) else { return };
+            let reads = self.hosts[state.host].life == Life::Up;
             if let Some(segment) = state.end.poll_segment() {
                 let (nic, from, to) = (state.nic, state.local, state.remote);
                 let body = Body::Segment { stream, from_dialler: side == 0, segment };
                 self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
-            } else if let Some(told) = state.end.poll_told() {
+            } else if reads && let Some(told) = state.end.poll_told() {
                 self.tell(stream, side, told);
             } else {
                 break;
@@ -223,12 +223,11 @@ impl World {
         }
         let Some(state) = self.streams.get(stream, side) else { return };
         if state.end.is_over() {
-            let link = state.link;
-            let host = state.host;
-            if link.is_none() {
-                self.streams.remove(stream, side);
-            } else if let Some(link) = link {
-                self.hosts[host].streams.remove(&link);
+            // Who is paused will be told how it ended.
+            if self.hosts[state.host].life == Life::Up {
+                if let Some(link) = state.link {
+                    self.hosts[state.host].streams.remove(&link);
+                }
                 self.streams.remove(stream, side);
             }
             return;
