@@ -121,7 +121,8 @@ impl Tree {
     fn takes(&self, host: HostId, mode: Mode, plan: u64) -> bool {
         let asked_too = self.search.as_ref().is_some_and(|search| search.pending == Some(host));
         let yields = asked_too && self.me.host > host;
-        (self.room(mode) > 0 || self.has_reserved(host, plan))
+        // A plan from a time when this host still served does not count.
+        (self.room(mode) > 0 || self.serves() && self.has_reserved(host, plan))
             && !self.way().contains(host)
             && !yields
     }

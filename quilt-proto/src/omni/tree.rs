@@ -196,10 +196,15 @@ impl Tree {
         self.degree
     }
 
+    /// Whether this host can have children: who gets no fragments has none to send.
+    pub(super) fn serves(&self) -> bool {
+        let settled_root = matches!(self.place, Place::Top { provisional: false });
+        settled_root || self.mode() == Mode::Full
+    }
+
     /// How many more children of that mode can be taken.
     pub(super) fn room(&self, mode: Mode) -> usize {
-        let settled_root = matches!(self.place, Place::Top { provisional: false });
-        if self.way().is_full() || !(settled_root || self.mode() == Mode::Full) {
+        if self.way().is_full() || !self.serves() {
             return 0;
         }
         self.degree.saturating_sub(self.children_of(mode).count())

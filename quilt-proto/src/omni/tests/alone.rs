@@ -2,7 +2,7 @@
 
 use super::super::frame::Frame;
 use super::super::tree::{Place, Timer, Tree};
-use super::super::values::{Lineage, MAX_PATH, Mode, Offer, Rank, Way};
+use super::super::values::{Lineage, MAX_PATH, Mode, Offer, Plan, Rank, Way};
 use super::{REGION, setup};
 use crate::counters::Fault;
 use crate::protocol::bench::{Bench, contact, host};
@@ -367,6 +367,20 @@ fn a_forwarder_asks_its_parent_for_fragments_and_gives_them_up_again() {
         panic!("{frames:?}")
     };
     assert_eq!(told.grandparent.as_ref().map(|contact| contact.host), Some(host(9)));
+}
+
+#[test]
+fn who_no_longer_gets_fragments_takes_nobody_in_whatever_was_planned() {
+    let members = vec![contact(0), contact(1)];
+    let plan = Plan { nonce: 5, members, parents: vec![0, 0] };
+    for forwards in [true, false] {
+        let mut bench = child(PatchId::INTER_PATCH, &[9], &[]);
+        bench.call(|tree, cx| tree.on_forwarder(cx, forwards));
+        bench.call(|tree, cx| tree.follow(cx, plan.clone(), Duration::from_secs(1)));
+        let planned = Frame::Attach { mode: Mode::Full, contact: contact(1), plan: 5, weight: 1 };
+        let answer = sent(&frame(&mut bench, 1, planned)).remove(0);
+        assert_eq!(matches!(answer, (1, Frame::Accept { .. })), forwards, "{answer:?}");
+    }
 }
 
 #[test]
