@@ -96,6 +96,7 @@ fn all_frames() -> Vec<Frame> {
         held(),
         Frame::Pull(pull()),
         Frame::NotHeld(pull()),
+        Frame::Claim(pull()),
         Frame::Protocol { group, patch: PatchId(9), body: Bytes::from_static(b"body") },
         Frame::Report(Box::new(report(2))),
         Frame::Cookie { group, cookie: 7 },

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use quilt_fuzz::{Driver, Op, address};
 use quilt_proto::euid::Euid;
-use quilt_proto::protocol::Registry;
 use quilt_proto::wire::Nic;
 use quilt_proto::{Config, Group, HostId, Incarnation, Limits, Node};
 
@@ -38,13 +37,6 @@ fuzz_target!(|bytes: &[u8]| {
 fn config() -> Config {
     let limits = Limits { links: 8, sources: 8, window_bytes: 64 << 10, ..Limits::default() };
     let nic = Nic { address: address(1).ip(), euid: Euid::default() };
-    Config {
-        host: HostId([1; 32]),
-        incarnation: Incarnation(1),
-        addresses: [address(1)].into_iter().collect(),
-        nics: [nic].into_iter().collect(),
-        registry: Registry::standard(),
-        limits,
-        publish_bytes_per_second: 12_500_000,
-    }
+    let nics = [nic].into_iter().collect();
+    Config { nics, limits, ..Config::new(HostId([1; 32]), Incarnation(1), address(1)) }
 }

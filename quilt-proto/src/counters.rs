@@ -41,6 +41,10 @@ counters! {
     FragmentsPulled => "fragments_pulled",
     /// Fragments given to others that asked.
     FragmentsServed => "fragments_served",
+    /// Fragments claimed before the other representatives of a region ([`crate::RelaySync`]).
+    FragmentsClaimed => "fragments_claimed",
+    /// Fragments not passed on since a Bloom filter seemed to know them ([`crate::RelayDigest`]).
+    FragmentsMistaken => "fragments_mistaken",
     /// Messages delivered to the application.
     MessagesDelivered => "messages_delivered",
     /// Messages that the application was told of as gaps.

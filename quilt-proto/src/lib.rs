@@ -78,7 +78,7 @@ pub use id::{
     FragmentId, GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Seq, Source,
 };
 pub use limits::Limits;
-pub use node::{Config, Group, Node};
+pub use node::{Config, Group, Node, RelayDigest, RelaySync};
 pub use notice::{
     Body, ChangeCause, EvictCause, GapCause, JoinError, Message, Notice, Place, PublishError,
     RejectCause, Role, Trouble, Unusable,

@@ -12,6 +12,8 @@ mod relay;
 mod repair;
 mod window;
 
+pub use relay::{RelayDigest, RelaySync};
+
 use crate::counters::Counter;
 use crate::euid::Euid;
 use crate::protocol::Registry;
@@ -52,6 +54,11 @@ pub struct Config {
     pub limits: Limits,
     /// The most that this host publishes to one group, in bytes a second. Default 12.5 MB/s.
     pub publish_bytes_per_second: u64,
+    /// How representatives see to it that a message crosses a region's edge once. Default
+    /// [`RelaySync::Ranked`].
+    pub relay_sync: RelaySync,
+    /// How they know what has come before. Default [`RelayDigest::Exact`].
+    pub relay_digest: RelayDigest,
 }
 
 impl Config {
@@ -67,6 +74,8 @@ impl Config {
             registry: Registry::standard(),
             limits: Limits::default(),
             publish_bytes_per_second: 12_500_000,
+            relay_sync: RelaySync::default(),
+            relay_digest: RelayDigest::default(),
         }
     }
 }
@@ -316,7 +325,7 @@ impl Node {
             | Frame::Protocol { group, .. }
             | Frame::Cookie { group, .. }
             | Frame::Refused { group, .. } => *group,
-            Frame::Pull(pull) | Frame::NotHeld(pull) => pull.group,
+            Frame::Pull(pull) | Frame::NotHeld(pull) | Frame::Claim(pull) => pull.group,
             Frame::Orders(orders) => orders.group,
             Frame::SurveyPart(part) => part.group,
             Frame::Hello(hello) => return self.on_introduction(from, &contact(hello)),

@@ -84,6 +84,8 @@ pub enum Frame {
     Pull(Pull),
     /// What was pulled and is not held.
     NotHeld(Pull),
+    /// What came to the sender, a representative of the patch, and is to go across its edge.
+    Claim(Pull),
     /// A protocol's own frame.
     Protocol {
         /// The group.

@@ -69,14 +69,13 @@ impl Options {
     pub fn node(self, address: SocketAddr, seed: u64) -> Node {
         let random = || HostId::random(&mut Rng::new(seed).fork("host id"));
         let nic = Nic { address: address.ip(), euid: self.surroundings };
+        let host = self.host.unwrap_or_else(random);
         let config = Config {
-            host: self.host.unwrap_or_else(random),
-            incarnation: self.incarnation,
-            addresses: [address].into_iter().collect(),
             nics: std::iter::once(nic).chain(self.more_nics).collect(),
             registry: self.registry,
             limits: self.limits,
             publish_bytes_per_second: self.publish_bytes_per_second,
+            ..Config::new(host, self.incarnation, address)
         };
         Node::new(config, seed)
     }

@@ -10,6 +10,7 @@ mod survey;
 use super::bootstrap::{Client, Due};
 use super::links::{Asker, DataRef, From, Links, Need, Urgency};
 use super::patch::{Broken, Patch};
+use super::relay::{Accord, Blooms};
 use super::repair::Repair;
 use super::window::{MAX_MESSAGE_BYTES, Window};
 use super::{Group, Host};
@@ -82,6 +83,9 @@ pub(super) struct Member {
     unmet: BTreeMap<HostId, Time>,
     /// The regions between which and the inter-patch patch this host forwards.
     forwarded: BTreeSet<PatchId>,
+    /// What this host and its fellow representatives agree on, fragment by fragment.
+    accord: Accord,
+    blooms: Blooms,
     /// Through whom all of the inter-patch patch's fragments pass.
     hub: Option<HostId>,
     place: Option<Place>,
@@ -136,6 +140,8 @@ impl Member {
             lost: BTreeMap::new(),
             unmet: BTreeMap::new(),
             forwarded: BTreeSet::new(),
+            accord: Accord::default(),
+            blooms: Blooms::default(),
             hub: None,
             place: None,
             admitted: false,
@@ -191,7 +197,7 @@ impl Member {
             let fragment = crate::FragmentId { source, seq, index };
             self.inject(env, origin, fragment);
             if self.forwarded.contains(&origin) {
-                self.inject(env, PatchId::INTER_PATCH, fragment);
+                self.cross(env, origin, PatchId::INTER_PATCH, fragment);
             }
         }
         self.news(env.now);
@@ -251,6 +257,7 @@ impl Member {
                 self.on_word(env, from, patch, more, sources);
             }
             Frame::Pull(pull) => self.on_pull(env, from, &pull),
+            Frame::Claim(pull) => self.on_claim(env, from, &pull),
             Frame::NotHeld(pull) => {
                 if let From::Host(host) = from {
                     self.repair.on_not_held(host, &pull.wanted);
@@ -396,7 +403,8 @@ impl Member {
         let client = Some(self.client.poll_timeout());
         let window = self.window.next_aging();
         let survey = self.survey.as_ref().map(Inquiry::poll_timeout);
-        [leaving, patches, lost, client, window, self.repair.poll_timeout(), self.put_off, survey]
+        let (repair, accord) = (self.repair.poll_timeout(), self.accord.poll_timeout());
+        [leaving, patches, lost, client, window, repair, accord, self.put_off, survey]
             .into_iter()
             .flatten()
             .min()
@@ -414,6 +422,7 @@ impl Member {
             self.window.age(now);
         }
         self.mend(env);
+        self.cross_what_is_due(env);
         self.look_for_fellows(env);
         if self.put_off.is_some_and(|at| at <= now) {
             let full = self.is_full(env);

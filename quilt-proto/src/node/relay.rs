@@ -1,9 +1,42 @@
 //! Patch to patch: who forwards, and what goes where (paper, section 4.6).
 
+mod accord;
+mod bloom;
+
+pub(super) use accord::{Accord, weight};
+pub(super) use bloom::Blooms;
+
 use crate::{HostId, PatchId};
 use alloc::collections::BTreeSet;
 use core::hash::Hasher;
 use siphasher::sip::SipHasher13;
+
+/// How a region's representatives see to it that a message crosses the region's edge once (paper,
+/// section 4.8). All hosts of a group should have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RelaySync {
+    /// One of them, on whom their ranks decide, forwards; the others stand by until it is gone. The
+    /// default.
+    #[default]
+    Ranked,
+    /// All of them get everything, and agree on each fragment: who has it claims it before the
+    /// others, and after a round trip the claim that ranks first forwards. Costs that round trip.
+    TwoPhase,
+    /// Each forwards what it has not seen yet: k representatives may bring in k copies.
+    Off,
+}
+
+/// How a representative knows that a fragment has come before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RelayDigest {
+    /// By its window, which is exact. The default.
+    #[default]
+    Exact,
+    /// By a Bloom filter for each source beside it, aged with the rate at which the source
+    /// publishes (paper, section 4.8). What it mistakes for a duplicate is not forwarded, and comes
+    /// late: by a repair.
+    Bloom,
+}
 
 /// The patches into which a fragment is injected that is new in `arrived`, by a host that forwards
 /// between the regions `forwarded` and the inter-patch patch.

@@ -34,6 +34,7 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
             .prop_map(|(group, patch, more, sources)| Frame::Held { group, patch, more, sources }),
         pull().prop_map(Frame::Pull),
         pull().prop_map(Frame::NotHeld),
+        pull().prop_map(Frame::Claim),
         (group(), patch(), bytes(MAX_PROTOCOL_BODY_BYTES))
             .prop_map(|(group, patch, body)| Frame::Protocol { group, patch, body }),
         report().prop_map(|report| Frame::Report(Box::new(report))),

@@ -22,6 +22,7 @@ const HELD: u8 = 4;
 const PULL: u8 = 5;
 const NOT_HELD: u8 = 6;
 const PROTOCOL: u8 = 7;
+const CLAIM: u8 = 9;
 const REPORT: u8 = 16;
 const COOKIE: u8 = 17;
 const ORDERS: u8 = 18;
@@ -85,6 +86,7 @@ impl Frame {
             Self::Pull(_) => PULL,
             Self::NotHeld(_) => NOT_HELD,
             Self::Protocol { .. } => PROTOCOL,
+            Self::Claim(_) => CLAIM,
             Self::Report(_) => REPORT,
             Self::Cookie { .. } => COOKIE,
             Self::Orders(_) => ORDERS,
@@ -107,7 +109,7 @@ impl Frame {
                 out.bool(*more);
                 out.list(Held::MAX_SOURCES, sources, |out, held| held.encode(out));
             }
-            Self::Pull(pull) | Self::NotHeld(pull) => pull.encode(out),
+            Self::Pull(pull) | Self::NotHeld(pull) | Self::Claim(pull) => pull.encode(out),
             Self::Protocol { group, patch, body } => {
                 debug_assert!(body.len() <= MAX_PROTOCOL_BODY_BYTES, "{} bytes", body.len());
                 out.group(*group);
@@ -151,6 +153,7 @@ impl Frame {
             },
             PULL => Self::Pull(Pull::decode(from)?),
             NOT_HELD => Self::NotHeld(Pull::decode(from)?),
+            CLAIM => Self::Claim(Pull::decode(from)?),
             PROTOCOL => {
                 let (group, patch, body) = (from.group()?, from.patch()?, from.rest());
                 if body.len() > MAX_PROTOCOL_BODY_BYTES {

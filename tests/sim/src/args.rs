@@ -1,6 +1,7 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use quilt_proto::{RelayDigest, RelaySync};
 use quilt_sim::paper::Request;
 use quilt_sim::population::System;
 use quilt_sim::run::{Kill, Spec};
@@ -84,6 +85,12 @@ pub(crate) struct RunArgs {
     /// Representatives of a region.
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
     k: u8,
+    /// How the representatives see to it that a message crosses a region's edge once.
+    #[arg(long, value_enum, default_value_t = Sync::Ranked)]
+    sync: Sync,
+    /// How they know what has come before.
+    #[arg(long, value_enum, default_value_t = Digest::Exact)]
+    digest: Digest,
     /// Children of a host in a tree; by default 8 between data centres, otherwise 6.
     #[arg(long, value_name = "D", value_parser = clap::value_parser!(u8).range(1..=64))]
     degree: Option<u8>,
@@ -120,6 +127,24 @@ pub(crate) struct RunArgs {
     /// Print nothing but the JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Sync {
+    /// One of them forwards, the others stand by.
+    Ranked,
+    /// They agree on each fragment (the paper's protocol).
+    TwoPhase,
+    /// Each forwards what it has not seen.
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Digest {
+    /// By their windows.
+    Exact,
+    /// By Bloom filters (the paper's way).
+    Bloom,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +191,15 @@ impl RunArgs {
         spec.loss = self.loss;
         spec.cpu = Duration::from_nanos(self.cpu_ns);
         spec.population.representatives = self.k;
+        spec.population.sync = match self.sync {
+            Sync::Ranked => RelaySync::Ranked,
+            Sync::TwoPhase => RelaySync::TwoPhase,
+            Sync::Off => RelaySync::Off,
+        };
+        spec.population.digest = match self.digest {
+            Digest::Exact => RelayDigest::Exact,
+            Digest::Bloom => RelayDigest::Bloom,
+        };
         spec.population.hops = self.hops.into();
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
         Ok(spec)

@@ -6,7 +6,9 @@ use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transp
 use quilt_proto::omni::Omni;
 use quilt_proto::policy::Policy;
 use quilt_proto::protocol::{Plugin, Registry};
-use quilt_proto::{BootstrapConfig, Config, HostId, Incarnation, Limits, ProtocolId, Rng};
+use quilt_proto::{
+    BootstrapConfig, Config, HostId, Incarnation, Limits, ProtocolId, RelayDigest, RelaySync, Rng,
+};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -57,6 +59,10 @@ pub struct Population {
     pub order: Option<Vec<ProtocolId>>,
     /// How many representatives a region has.
     pub representatives: u8,
+    /// How they see to it that a message crosses a region's edge once.
+    pub sync: RelaySync,
+    /// How they know what has come before.
+    pub digest: RelayDigest,
     /// How many children a host has in a tree.
     pub degree: u8,
     /// How many routers of its stack a host knows.
@@ -110,6 +116,7 @@ impl Population {
         config.registry = self.registry();
         config.limits = self.limits.clone();
         config.publish_bytes_per_second = self.publish_bytes_per_second;
+        (config.relay_sync, config.relay_digest) = (self.sync, self.digest);
         config
     }
 

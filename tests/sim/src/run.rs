@@ -16,7 +16,7 @@ use crate::topology::Topology;
 use crate::world::{Came, HostIndex, Told, World};
 use quilt_proto::{
     Bootstrap, Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
-    PublishError, Rng, Seq, Source, Time,
+    PublishError, RelayDigest, RelaySync, Rng, Seq, Source, Time,
 };
 use script::{Prepared, Stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +94,8 @@ impl Spec {
             registry: None,
             order: None,
             representatives: 3,
+            sync: RelaySync::default(),
+            digest: RelayDigest::default(),
             degree,
             hops: 4,
             limits,

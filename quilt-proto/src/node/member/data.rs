@@ -62,7 +62,16 @@ impl Member {
         data: &Data,
     ) {
         let (patch, fragment) = (data.patch, data.fragment);
+        let region = if patch == PatchId::INTER_PATCH { data.origin } else { patch };
+        let left_to_others = self.accord.on_seen((region, fragment), patch);
         match sender {
+            // It came from elsewhere before; in this patch it is new.
+            Some(host) if left_to_others => {
+                let arrival = arrival(data, host);
+                self.call(env, patch, |protocol, lent| {
+                    protocol.on_fragment(lent, arrival, fragment);
+                });
+            }
             Some(host) if !data.solicited => {
                 self.call(env, patch, |protocol, lent| protocol.on_duplicate(lent, host, fragment));
             }
@@ -93,16 +102,16 @@ impl Member {
     fn pass_on(&mut self, env: &mut Env<'_>, sender: Option<HostId>, data: &Data) {
         let fragment = data.fragment;
         if let Some(host) = sender {
-            let arrival =
-                if data.solicited { Arrival::Pulled(host) } else { Arrival::Pushed(host) };
+            let arrival = arrival(data, host);
             self.call(env, data.patch, |protocol, lent| {
                 protocol.on_fragment(lent, arrival, fragment);
             });
         }
         let onward: SmallVec<[PatchId; 2]> =
             relay::onward(data.origin, data.patch, &self.forwarded).collect();
-        for into in onward {
-            self.inject(env, into, fragment);
+        let is_mistaken = !onward.is_empty() && self.is_mistaken(env, fragment);
+        for into in onward.into_iter().filter(|_| !is_mistaken) {
+            self.cross(env, data.patch, into, fragment);
         }
         self.news(env.now);
         self.wake_repair(env);
@@ -303,6 +312,11 @@ impl Member {
             })
             .collect()
     }
+}
+
+/// How a fragment came from a host.
+fn arrival(data: &Data, from: HostId) -> Arrival {
+    if data.solicited { Arrival::Pulled(from) } else { Arrival::Pushed(from) }
 }
 
 /// How a source is met that is heard of for the first time, in this patch. Who was admitted once is

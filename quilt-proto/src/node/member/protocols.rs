@@ -184,6 +184,7 @@ impl Member {
                 }
             }
         }
+        self.say_claims(env);
         self.admit(env);
     }
 

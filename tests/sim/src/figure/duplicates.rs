@@ -5,12 +5,19 @@ use super::{
 };
 use crate::paper::{Fact, Outcome, Request, Watch};
 use crate::plot::Plot;
+use quilt_proto::{RelayDigest, RelaySync};
 
 const TITLE: &str = "Figure 11. DATA CENTER: duplicates, k = 3";
 const PAPER_HOSTS: usize = 1531;
 /// Without `--full`: fewer hosts, and a lower rate.
 const SCALE: usize = 10;
 const PAPER_BPS: f64 = 10e6;
+/// What is compared, and what the paper says of it.
+const WAYS: [(&str, RelaySync, RelayDigest, &str); 3] = [
+    ("Bloom filters only", RelaySync::Off, RelayDigest::Bloom, "about 100"),
+    ("two-phase sync", RelaySync::TwoPhase, RelayDigest::Exact, "1.2"),
+    ("ranked standbys", RelaySync::Ranked, RelayDigest::Exact, "not in it"),
+];
 /// Where the first second with a message is.
 const START: usize = 5;
 
@@ -19,35 +26,30 @@ pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, 
     let hosts = request.hosts.unwrap_or(PAPER_HOSTS / scale);
     let bps = PAPER_BPS / scale as f64;
     let case = Case::quilt("datacenter", 3);
-    let played = play(&case, Some(hosts), request, watch, |spec| churn::set(spec, bps))?;
-    let seconds = |one: &Played| {
-        let all = &one.report.series.duplicates_per_s;
-        all.iter().skip(START).map(|&count| count as f64).collect()
-    };
-    let series = mean_series(&played.iter().map(seconds).collect::<Vec<_>>());
-    let most = series.iter().copied().fold(0.0, f64::max);
-    let percent = mean(&played, |report| Some(report.duplicates.unsolicited_percent));
-    let facts = vec![
-        Fact::new(
-            "duplicates, % of what came first",
-            "1.2 (two-phase), about 100 (Bloom filters only)",
-            percent,
-        )
-        .limit(0),
-        Fact::new("most duplicates in a second", "not in the text", number(most)).limit(0),
-    ];
     let mut notes = vec![runs_note(request), churn::scale_note(hosts, PAPER_HOSTS, scale as f64)];
     notes.push(
-        "Shown is what the core does: one representative forwards, and the others stand by in \
-         their rank. The paper's two-phase sync and Bloom filters do not exist in it. What is \
-         counted are packets that were dropped as duplicates, where the paper counts segments."
+        "Counted are packets that were dropped as duplicates, where the paper counts segments."
             .into(),
     );
-    notes.extend(violations(&case, &played));
-    let lines = vec![line(
-        "Quilt, k = 3, ranked standbys".into(),
-        (0..).map(f64::from).zip(series).collect(),
-    )];
+    let (mut facts, mut lines) = (Vec::new(), Vec::new());
+    for (name, sync, digest, said) in WAYS {
+        let played = play(&case, Some(hosts), request, watch, |spec| {
+            churn::set(spec, bps);
+            (spec.population.sync, spec.population.digest) = (sync, digest);
+        })?;
+        let seconds = |one: &Played| {
+            let all = &one.report.series.duplicates_per_s;
+            all.iter().skip(START).map(|&count| count as f64).collect()
+        };
+        let series = mean_series(&played.iter().map(seconds).collect::<Vec<_>>());
+        let most = series.iter().copied().fold(0.0, f64::max);
+        let percent = mean(&played, |report| Some(report.duplicates.unsolicited_percent));
+        let of = |what: &str| format!("{name}: {what}");
+        facts.push(Fact::new(&of("duplicates, % of what came first"), said, percent).limit(0));
+        facts.push(Fact::new(&of("most in a second"), "not in the text", number(most)).limit(0));
+        notes.extend(violations(&case, &played));
+        lines.push(line(name.into(), (0..).map(f64::from).zip(series).collect()));
+    }
     let plot = Plot {
         title: TITLE.into(),
         command: request.command.clone(),
