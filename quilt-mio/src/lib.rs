@@ -84,4 +84,6 @@ pub use quilt_proto::{
     BootstrapConfig, Counters, Delivery, History, Message, Notice, Place, Priority, PublishError,
     PublishOptions,
 };
-pub use quilt_sockets::{BindError, JoinError, Options, SystemCalls, Url, UrlError};
+pub use quilt_sockets::{
+    BindError, JoinError, Options, SystemCalls, UnknownInterface, Url, UrlError, interface_address,
+};

@@ -52,7 +52,9 @@ pub use quilt_proto::{
     BootstrapConfig, Counters, Delivery, History, Message, Notice, Place, Priority, PublishError,
     PublishOptions,
 };
-pub use quilt_sockets::{BindError, JoinError, Options, SystemCalls, Url, UrlError};
+pub use quilt_sockets::{
+    BindError, JoinError, Options, SystemCalls, UnknownInterface, Url, UrlError, interface_address,
+};
 
 /// The README's example is compiled with the crate's other examples.
 #[cfg(doctest)]

@@ -4,7 +4,7 @@
 //! dial and join a multicast address ([`Listening`], [`dial`], [`Membership`]), and how to move
 //! many packets with few system calls ([`datagrams`], [`StreamReader`], [`StreamWriter`]). All
 //! sockets are non-blocking, and nothing here waits, starts a thread or decides what is sent. What
-//! a host is told before it joins ([`Options`], [`Url`]) and what can go wrong ([`JoinError`],
+//! a host is told before it joins ([`Options`], [`Url`], [`interface_address`]) and what can go wrong ([`JoinError`],
 //! [`BindError`]) is the same for all adapters.
 //!
 //! Applications use an adapter (`quilt-tokio`, `quilt-mio`); this crate is for those who write
@@ -14,6 +14,7 @@ mod calls;
 mod clock;
 mod datagrams;
 mod error;
+mod interface;
 mod listen;
 mod multicast;
 mod options;
@@ -25,6 +26,7 @@ pub use calls::{Calls, SystemCalls};
 pub use clock::{ACCEPT_PAUSE, Clock, FAREWELL};
 pub use datagrams::{DatagramReader, DatagramWriter, datagrams};
 pub use error::{BindError, JoinError, link_error};
+pub use interface::{UnknownInterface, interface_address};
 pub use listen::Listening;
 pub use multicast::Membership;
 pub use options::{Options, seed};

@@ -12,7 +12,9 @@ use std::time::SystemTime;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to listen, by TCP and UDP on one port. Default any port on all IPv4 interfaces; then
-    /// others are told the local address that leads to the bootstrap service.
+    /// others are told the local address that leads to the bootstrap service. IP multicast uses the
+    /// interface that has the address; [`interface_address`](crate::interface_address) finds one by
+    /// its name.
     pub bind: SocketAddr,
     /// What is known of the surroundings of the interface that `bind` names. Default: reachable
     /// by TCP and UDP, all else unknown. `Guess:` nothing senses yet whether a NAT is in the way.

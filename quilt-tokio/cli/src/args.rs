@@ -4,8 +4,8 @@ use crate::text::Failure;
 use clap::{Parser, Subcommand};
 use quilt_tokio::proto::euid::{RouterId, RouterStack};
 use quilt_tokio::proto::protocol::Registry;
-use quilt_tokio::{Delivery, History, Options, Url};
-use std::net::{IpAddr, SocketAddr};
+use quilt_tokio::{Delivery, History, Options, Url, interface_address};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -69,9 +69,10 @@ pub(crate) struct BootstrapArgs {
 /// How a host takes part.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct HostArgs {
-    /// The local address to use; by default the one that leads to the bootstrap service.
-    #[arg(long, value_name = "IP")]
-    pub(crate) bind: Option<IpAddr>,
+    /// The interface to use, by its name or by a local address; by default the one that leads to the
+    /// bootstrap service.
+    #[arg(long, value_name = "IP|NAME")]
+    pub(crate) bind: Option<String>,
     /// The routers from this host outwards, by any names, separated by commas; `+ipmc` marks one
     /// that forwards IP multicast. Unknown if not given.
     #[arg(long, value_name = "NAME[+ipmc],..")]
@@ -173,8 +174,9 @@ impl HostArgs {
     /// The adapter's options.
     pub(crate) fn options(&self, create: bool) -> Result<Options, Failure> {
         let mut options = Options { create, delivery: self.delivery, ..Options::default() };
-        if let Some(ip) = self.bind {
-            options.bind = (ip, 0).into();
+        if let Some(interface) = &self.bind {
+            let ip = interface_address(interface);
+            options.bind = (ip.map_err(|error| Failure::unknown_interface(&error))?, 0).into();
         }
         if let Some(Routers(stack)) = &self.routers {
             options.surroundings.topology = stack.clone();

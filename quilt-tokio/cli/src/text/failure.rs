@@ -3,7 +3,7 @@
 use super::Line;
 use quilt_tokio::proto::policy::PolicyError;
 use quilt_tokio::proto::{EvictCause, LinkError, RejectCause, wire};
-use quilt_tokio::{BindError, JoinError, PublishError, Url, UrlError};
+use quilt_tokio::{BindError, JoinError, PublishError, UnknownInterface, Url, UrlError};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -61,6 +61,12 @@ impl Failure {
     pub(crate) fn unknown_protocol(name: &str) -> Self {
         let why = format!("there is no protocol {name:?}");
         Self::new("cannot use these protocols", why, "choose from: --protocols ipmc,donet,omni")
+    }
+
+    pub(crate) fn unknown_interface(error: &UnknownInterface) -> Self {
+        let first = error.known.iter().find(|(_, address)| !address.is_loopback());
+        let first = first.or(error.known.first()).map_or("127.0.0.1", |(name, _)| name);
+        Self::new("cannot use this interface", error, format!("choose one, as in --bind {first}"))
     }
 
     pub(crate) fn chunk_size(bytes: usize) -> Self {
@@ -235,7 +241,7 @@ mod tests {
 
     #[test]
     fn every_failure_is_one_line_of_what_why_and_cure() {
-        let at = ([127, 0, 0, 1], 7400).into();
+        let at = SocketAddr::from(([127, 0, 0, 1], 7400));
         let policy = PolicyError { line: 3, fault: PolicyFault::EmptyOrder };
         let taken = BindError { address: at, source: ErrorKind::AddrInUse.into() };
         for (failure, text) in [
@@ -248,6 +254,15 @@ mod tests {
                 Failure::bind(&taken).to_string(),
                 "cannot listen on 127.0.0.1:7400: the address is taken; end the program that has \
                  it, or take a free port with --listen 127.0.0.1:0",
+            ),
+            (
+                Failure::unknown_interface(&UnknownInterface {
+                    name: "eth7".into(),
+                    known: vec![("lo".into(), at.ip()), ("eth0".into(), [10, 0, 0, 2].into())],
+                })
+                .to_string(),
+                "cannot use this interface: no interface is called \"eth7\"; there are lo \
+                 (127.0.0.1), eth0 (10.0.0.2); choose one, as in --bind eth0",
             ),
             (
                 rejected(RejectCause::BootstrapSilent { at }),

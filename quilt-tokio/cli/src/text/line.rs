@@ -177,7 +177,7 @@ fn trouble_cure(trouble: &Trouble) -> String {
             format!("start it again with: quilt bootstrap --listen {at}")
         }
         Trouble::ProtocolUnusable { .. } => {
-            "the next protocol takes over; another interface can be tried with --bind IP".into()
+            "the next protocol takes over; another interface can be tried with --bind NAME".into()
         }
         Trouble::ForeignVersion { .. } => "see: quilt --version".into(),
         Trouble::UnknownProtocol { protocol } => {
