@@ -1,6 +1,7 @@
 //! Recent messages by id: kept once, whatever protocol brought them; exact seen-sets; what is
 //! missing; what was given up; and what the application gets next.
 
+mod seqs;
 mod slot;
 mod stream;
 

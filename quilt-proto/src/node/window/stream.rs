@@ -1,5 +1,6 @@
 //! One source's messages, in order.
 
+use super::seqs::Seqs;
 use super::slot::{End, Slot};
 use super::{Kept, LATE_WAIT, REPAIR_DEADLINE, body};
 use crate::wire::{Data, Held, Range, Wanted};
@@ -41,8 +42,10 @@ pub(super) struct Stream {
     recalled: Seq,
     /// The latest message that is a mark.
     mark: Option<Seq>,
-    /// How many slots are neither whole nor ended.
-    holed: usize,
+    /// The messages that are neither whole nor ended.
+    holed: Seqs,
+    /// Those that have ended and of which there is nothing to tell any more.
+    ended: Seqs,
     touched: Time,
     /// Bytes of messages that were dropped since this was last taken.
     freed: usize,
@@ -83,7 +86,8 @@ impl Stream {
             front: GapCause::WindowFull,
             recalled: Seq(0),
             mark: None,
-            holed: 0,
+            holed: Seqs::default(),
+            ended: Seqs::default(),
             touched: Time::ZERO,
             freed: 0,
             counted: 0,
@@ -115,8 +119,8 @@ impl Stream {
         self.place_first(from);
         while self.base > from && self.cursor == self.base && self.slots.len() < max_slots {
             self.slots.push_front(Slot::missing(now));
-            self.holed = self.holed.saturating_add(1);
             self.base = Seq(self.base.0.saturating_sub(1));
+            self.holed.insert(self.base);
             self.cursor = self.base;
             self.begun = true;
         }
@@ -161,9 +165,7 @@ impl Stream {
 
     /// Whether something is missing that others are to be asked for.
     pub(super) fn has_wants(&self) -> bool {
-        let slots = self.slots.iter().zip((self.base.0..).map(Seq));
-        let mut wanted = slots.take_while(|&(_, seq)| self.is_wanted(seq));
-        self.holed > 0 && wanted.any(|(slot, _)| slot.is_holed())
+        self.holed.first().is_some_and(|seq| self.is_wanted(seq))
     }
 
     /// Nothing of it is missing, and nothing waits for the application.
@@ -226,7 +228,7 @@ impl Stream {
         let (kept, bytes) = slot.keep(now, data);
         let (whole, mark) = (slot.is_whole() && kept == Kept::New, slot.is_mark());
         if whole {
-            self.holed = self.holed.saturating_sub(1);
+            self.holed.remove(seq);
             self.arrive(seq);
         }
         if mark {
@@ -253,24 +255,19 @@ impl Stream {
     /// What is held here, if the source was introduced.
     pub(super) fn held(&self, incarnation: Incarnation) -> Option<Held> {
         let host = self.host.filter(|_| self.placed)?;
-        let low = self.slots.iter().position(Slot::tells).unwrap_or(self.slots.len());
-        let low = Seq(self.base.0.saturating_add(low as u64));
         let next = self.head();
+        let ended = self.ended.ranges(self.base).next().filter(|range| range.from == self.base);
+        let low = ended.map_or(self.base, |range| range.to);
         let mut missing: SmallVec<[Range; 2]> = SmallVec::new();
-        if self.holed > 0 || self.slots.iter().any(|slot| slot.end().is_some()) {
-            for seq in (low.0..next.0).map(Seq) {
-                if self.slot(seq).is_some_and(|slot| slot.is_whole() || slot.is_expired()) {
-                    continue;
+        for range in self.missing(low) {
+            let full = missing.len() >= Held::MAX_MISSING;
+            match missing.last_mut() {
+                Some(last) if last.to == range.from => last.to = range.to,
+                Some(last) if full => {
+                    last.to = next;
+                    break;
                 }
-                let full = missing.len() >= Held::MAX_MISSING;
-                match missing.last_mut() {
-                    Some(last) if last.to == seq => last.to = seq.next(),
-                    Some(last) if full => {
-                        last.to = next;
-                        break;
-                    }
-                    _ => missing.push(Range { from: seq, to: seq.next() }),
-                }
+                _ => missing.push(range),
             }
         }
         let is_here = |&seq: &Seq| low <= seq && self.slot(seq).is_some_and(Slot::tells);
@@ -278,8 +275,19 @@ impl Stream {
         Some(Held { host, incarnation, low, next, mark, missing })
     }
 
+    /// What is not here from `low` on, in order; ranges may touch.
+    fn missing(&self, low: Seq) -> impl Iterator<Item = Range> {
+        let (mut holed, mut ended) =
+            (self.holed.ranges(low).peekable(), self.ended.ranges(low).peekable());
+        core::iter::from_fn(move || match (holed.peek(), ended.peek()) {
+            (Some(hole), Some(end)) if end.from < hole.from => ended.next(),
+            (Some(_), _) => holed.next(),
+            (None, _) => ended.next(),
+        })
+    }
+
     pub(super) fn is_holed(&self) -> bool {
-        self.holed > 0
+        !self.holed.is_empty()
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -314,16 +322,8 @@ impl Stream {
     ) -> bool {
         let from = if self.keeps_order() { from.max(self.cursor) } else { from };
         let from = from.max(self.base);
-        let Some(at) = self.index(from) else { return true };
-        let mut left = self.holed;
-        for (slot, seq) in self.slots.range(at..).zip((from.0..).map(Seq)) {
-            if left == 0 || !self.is_wanted(seq) {
-                break;
-            }
-            if !slot.is_holed() {
-                continue;
-            }
-            left = left.saturating_sub(1);
+        for seq in self.holed.iter(from).take_while(|&seq| self.is_wanted(seq)) {
+            let Some(slot) = self.slot(seq) else { continue };
             for (index, last) in slot.holes(now, grace) {
                 let first = FragmentId { source, seq, index };
                 if !visit(Wanted { first, last }) {
@@ -338,10 +338,9 @@ impl Stream {
     pub(super) fn late(&self, now: Time) -> impl Iterator<Item = Seq> {
         let is_late = move |slot: &Slot| {
             let still = now.since(slot.touched());
-            slot.is_holed() && (LATE_WAIT..LATE_WAIT.saturating_mul(2)).contains(&still)
+            (LATE_WAIT..LATE_WAIT.saturating_mul(2)).contains(&still)
         };
-        let slots = self.slots.iter().zip((self.base.0..).map(Seq));
-        slots.filter(move |(slot, _)| is_late(slot)).map(|(_, seq)| seq)
+        self.holed.iter(self.base).filter(move |&seq| self.slot(seq).is_some_and(is_late))
     }
 
     /// Turns holes that are too old, unless obtainable, and those past their deadline into gaps; the
@@ -349,10 +348,10 @@ impl Stream {
     pub(super) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Seq) -> bool) -> usize {
         let mut bytes = 0_usize;
         let (delivery, recalled) = (self.delivery, self.recalled);
-        for (slot, seq) in self.slots.iter_mut().zip((self.base.0..).map(Seq)) {
-            if !slot.is_holed() {
-                continue;
-            }
+        let mut from = self.base;
+        while let Some(seq) = self.holed.next(from) {
+            from = seq.next();
+            let Some(slot) = self.index(seq).and_then(|at| self.slots.get_mut(at)) else { break };
             let still = now.since(slot.touched());
             let wanted = delivery == Delivery::Reliable || seq < recalled;
             let (patience, cause) = match delivery {
@@ -367,8 +366,7 @@ impl Stream {
             };
             let silent = delivery == Delivery::BestEffort && cause != GapCause::Expired;
             let end = if silent { End::Forgotten } else { End::Gone(cause) };
-            bytes = bytes.saturating_add(slot.close(end));
-            self.holed = self.holed.saturating_sub(1);
+            bytes = bytes.saturating_add(self.close(seq, end));
         }
         self.trim();
         bytes
@@ -378,7 +376,19 @@ impl Stream {
     fn expire(&mut self, now: Time, data: &Data) -> usize {
         let slot = self.index(data.fragment.seq).and_then(|at| self.slots.get_mut(at));
         let Some(bytes) = slot.and_then(|slot| slot.expire(now, data)) else { return 0 };
-        self.holed = self.holed.saturating_sub(1);
+        self.holed.remove(data.fragment.seq);
+        bytes
+    }
+
+    /// Ends a message, if it is known; the bytes freed.
+    fn close(&mut self, seq: Seq, end: End) -> usize {
+        let Some(slot) = self.index(seq).and_then(|at| self.slots.get_mut(at)) else { return 0 };
+        let bytes = slot.close(end);
+        let tells = slot.tells();
+        self.holed.remove(seq);
+        if !tells {
+            self.ended.insert(seq);
+        }
         bytes
     }
 
@@ -451,14 +461,14 @@ impl Stream {
         if !self.keeps_order() {
             return None;
         }
-        let at = self.index(self.cursor)?;
-        Some(self.slots.get_mut(at)?.close(End::Gone(GapCause::SourceReset)))
+        self.index(self.cursor)?;
+        Some(self.close(self.cursor, End::Gone(GapCause::SourceReset)))
     }
 
     /// Lets a delivered message go; returns the bytes freed.
     pub(super) fn forget(&mut self, seq: Seq) -> usize {
-        let slot = self.index(seq).and_then(|at| self.slots.get_mut(at));
-        let bytes = slot.filter(|slot| slot.tells()).map_or(0, |slot| slot.close(End::Forgotten));
+        let tells = self.slot(seq).is_some_and(Slot::tells);
+        let bytes = if tells { self.close(seq, End::Forgotten) } else { 0 };
         self.trim();
         bytes
     }
@@ -468,17 +478,12 @@ impl Stream {
         if self.is_done(seq) {
             return self.forget(seq);
         }
-        let Some(slot) = self.index(seq).and_then(|at| self.slots.get_mut(at)) else { return 0 };
-        let cause = if slot.is_whole() {
-            GapCause::Lagged
-        } else {
-            self.holed = self.holed.saturating_sub(1);
-            GapCause::WindowFull
-        };
+        let Some(slot) = self.slot(seq) else { return 0 };
+        let cause = if slot.is_whole() { GapCause::Lagged } else { GapCause::WindowFull };
         if self.delivery != Delivery::BestEffort {
-            return slot.close(End::Gone(cause));
+            return self.close(seq, End::Gone(cause));
         }
-        let bytes = slot.close(End::Forgotten);
+        let bytes = self.close(seq, End::Forgotten);
         self.lagged = self.lagged.saturating_add(u64::from(cause == GapCause::Lagged));
         self.trim();
         bytes
@@ -501,8 +506,8 @@ impl Stream {
                 self.drop_first();
             }
             self.begun = true;
+            self.holed.insert(self.head());
             self.slots.push_back(Slot::missing(now));
-            self.holed = self.holed.saturating_add(1);
         }
     }
 
@@ -518,7 +523,13 @@ impl Stream {
             self.front = GapCause::Lagged;
         }
         self.freed = self.freed.saturating_add(slot.bytes());
-        self.holed = self.holed.saturating_sub(usize::from(slot.is_holed()));
+        self.pass_base();
+    }
+
+    /// The first message is known no more.
+    fn pass_base(&mut self) {
+        self.holed.remove(self.base);
+        self.ended.remove(self.base);
         self.base = self.base.next();
     }
 
@@ -536,7 +547,7 @@ impl Stream {
             && self.slots.front().is_some_and(|slot| !slot.tells())
         {
             self.slots.pop_front();
-            self.base = self.base.next();
+            self.pass_base();
         }
     }
 }
