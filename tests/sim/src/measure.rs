@@ -96,6 +96,26 @@ impl Deliveries {
         })
     }
 
+    /// The latency of every delivery to the hosts in `whose` that was later than its way and 1 ms,
+    /// and that did not come together with the message before it: where one host publishes, what
+    /// was repaired, without what only waited in order behind it. `way` is how long a message of
+    /// one host takes to another.
+    pub fn late(&self, whose: &[bool], way: impl Fn(usize, usize) -> Duration) -> Vec<Duration> {
+        let mut late = Vec::new();
+        for host in (0..self.hosts).filter(|&host| whose[host]) {
+            let mut before = None;
+            for (&(published, by), hosts) in self.published.iter().zip(&self.delivered) {
+                let took = hosts[host].map(|at| at.since(published));
+                let alone = hosts[host] != before;
+                before = hosts[host];
+                late.extend(
+                    took.filter(|took| alone && *took > way(by, host) + Duration::from_millis(1)),
+                );
+            }
+        }
+        late
+    }
+
     /// When each message of another host was published, and how long it took to a host; `None` if
     /// it did not come.
     pub fn of_host(&self, host: usize) -> impl Iterator<Item = (Time, Option<Duration>)> {
@@ -190,5 +210,16 @@ mod tests {
         assert_eq!(latencies, [(0, 1, Duration::from_millis(5))]);
         assert_eq!((deliveries.expected(&whose), deliveries.expected(&[true; 3])), (2, 2));
         assert_eq!(deliveries.reached(&whose), [(5.0, 1)]);
+    }
+
+    #[test]
+    fn late_is_what_was_repaired_and_not_what_waited_behind_it() {
+        let mut deliveries = Deliveries::new(2);
+        for (number, (at, came)) in (0..).zip([(10, 11), (20, 28), (24, 28), (30, 31)]) {
+            deliveries.publish(Time::from_millis(at), 0);
+            deliveries.deliver(number, 1, Time::from_millis(came));
+        }
+        let late = deliveries.late(&[false, true], |_, _| Duration::from_millis(1));
+        assert_eq!(late, [Duration::from_millis(8)]);
     }
 }

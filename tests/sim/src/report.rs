@@ -63,6 +63,9 @@ pub struct Delivery {
     pub gapped: u64,
     #[serde(flatten)]
     pub latency: Quantiles,
+    pub late: u64,
+    pub late_p50_ms: f64,
+    pub late_p99_ms: f64,
     pub limit_p50_ms: f64,
     pub limit_p90_ms: f64,
     pub limit_p99_ms: f64,
@@ -224,11 +227,18 @@ fn delivery(run: &Run) -> Delivery {
     let stretch_mean = ratio(latency.iter().sum(), limit.iter().sum());
     let delivered = latency.len() as u64;
     let (limit, limit_relay) = (Quantiles::of(limit), Quantiles::of(limit_relay));
+    let late = run.deliveries.late(&alive, |by, host| topology.one_way(by, host));
+    let late: Vec<f64> = late.into_iter().map(ms).collect();
+    let late_deliveries = late.len() as u64;
+    let late = Quantiles::of(late);
     Delivery {
         expected: run.deliveries.expected(&alive),
         delivered,
         gapped: run.deliveries.gapped(),
         latency: Quantiles::of(latency),
+        late: late_deliveries,
+        late_p50_ms: late.p50_ms,
+        late_p99_ms: late.p99_ms,
         limit_p50_ms: limit.p50_ms,
         limit_p90_ms: limit.p90_ms,
         limit_p99_ms: limit.p99_ms,

@@ -7,6 +7,7 @@ use crate::topology::{Shape, SiteLatency, Topology};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, de};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A scenario as its file has it (JSON).
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -31,6 +32,9 @@ pub struct Scenario {
     /// The share of packets that is lost throughout. Default none.
     #[serde(default, deserialize_with = "share")]
     pub loss: f64,
+    /// Nanoseconds that a packet costs its receiver's processor. Default none.
+    #[serde(default)]
+    pub cpu_ns: u64,
     /// What happens.
     #[serde(default)]
     pub script: Script,
@@ -115,6 +119,7 @@ impl Scenario {
         let mut spec = Spec::new(&self.scenario, topology, self.system);
         spec.seed = seed;
         spec.loss = self.loss;
+        spec.cpu = Duration::from_nanos(self.cpu_ns);
         spec.population.representatives = self.k.unwrap_or(spec.population.representatives);
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
         spec.script = self.script;
