@@ -160,6 +160,18 @@ impl World {
         self.host_of[at] = host;
     }
 
+    /// A datagram of another program, from a host's interface and a port that is not the core's.
+    pub fn stray(&mut self, place: usize, to: SocketAddr, bytes: Bytes) {
+        let from = SocketAddr::new(self.address(place).ip(), 9);
+        let packet = Packet { from, to, ttl: DEFAULT_TTL, body: Body::Datagram(bytes) };
+        self.send(NicId(place as u32), packet);
+    }
+
+    /// The multicast addresses that a host has joined.
+    pub fn memberships(&self, host: HostIndex) -> Vec<SocketAddr> {
+        self.hosts[host.0].memberships.values().map(|&(address, _)| address).collect()
+    }
+
     /// Calls a node as its application, and carries out what follows.
     ///
     /// # Panics

@@ -2,13 +2,16 @@
 
 mod lab;
 
+use bytes::Bytes;
 use lab::{Lab, lan};
 use quilt_proto::{
-    Config, Counter, Limits, Node, Notice, ProtocolId, Source, Time, Trouble, Unusable,
+    Config, Counter, GroupId, Limits, Node, Notice, ProtocolId, Source, Time, Trouble, Unusable,
 };
+use quilt_sim::check;
 use quilt_sim::host::{Kind, Life};
 use quilt_sim::net::NicId;
 use quilt_sim::world::HostIndex;
+use std::time::Duration;
 
 fn lossy(share: u64) -> Lab {
     let mut lab = Lab::new(lan(16));
@@ -57,6 +60,75 @@ fn bursts_of_ten_milliseconds_a_second_are_filled() {
     lab.run(300);
     lab.all_got_all();
     assert_eq!(lab.gapped, 0);
+}
+
+/// Of 100,000 packets a second some look like Quilt's of another version, or of another suite, and
+/// some like a fragment that ends early.
+#[test]
+fn a_foreign_application_on_the_address_is_counted_and_disturbs_nobody() {
+    let mut lab = Lab::new(lan(4));
+    lab.join();
+    lab.world.set_cpu(Duration::from_micros(2));
+    let address = lab.world.memberships(HostIndex(1))[0];
+    let strays: [&'static [u8]; 4] =
+        [b"another protocol's greeting", &[7; 1_200], &[1, 9, 0, 0, 0, 0, 0, 0], &[1, 0, 0, 0]];
+    let before: u64 = dropped(&lab);
+    for _ in 0..50 {
+        for stray in strays.iter().cycle().take(1_000) {
+            lab.world.stray(3, address, Bytes::from_static(stray));
+        }
+        lab.publish(1);
+    }
+    assert!((1..4).all(|host| lab.got(host) == 50), "they come in time all the same");
+    assert_eq!(lab.gapped, 0);
+    // The sender's own interface hears them as well.
+    assert_eq!(dropped(&lab) - before, 50_000 * 4);
+    assert!((0..4).all(|host| told_unusable(&lab, host).is_none()));
+}
+
+fn dropped(lab: &Lab) -> u64 {
+    let counters = [
+        Counter::DroppedVersion,
+        Counter::DroppedSuite,
+        Counter::DroppedTruncated,
+        Counter::DroppedMalformed,
+        Counter::DroppedStranger,
+    ];
+    counters.into_iter().map(|counter| lab.sum(counter)).sum()
+}
+
+/// Nothing tells a payload of which a bit was turned over; what else comes of it is bounded.
+#[test]
+fn packets_spoiled_behind_their_checksum_cost_what_was_in_them() {
+    let mut lab = Lab::new(lan(6));
+    lab.join();
+    let faults = &mut lab.world.net().faults;
+    (faults.corruption, faults.unnoticed) = (10_000, 1_000_000);
+    let group = GroupId::named("lab");
+    let mut seqs = Vec::new();
+    for number in 0..300 {
+        let body = Bytes::from(check::body(number, 500));
+        seqs.push(
+            lab.world.call(HostIndex(0), |node, now| node.publish(now, group, body)).unwrap(),
+        );
+        lab.world.run_for(Duration::from_millis(10));
+    }
+    let faults = &mut lab.world.net().faults;
+    (faults.corruption, faults.unnoticed) = (0, 0);
+    lab.world.run_for(Duration::from_secs(8));
+    let (mut came, mut gone) = ([0; 6], 0);
+    for told in lab.world.take_told() {
+        match told.notice {
+            Notice::Message(message) if message.source == lab.source => came[told.host.0] += 1,
+            Notice::Gap { source, from, to, .. } if source == lab.source => {
+                gone += seqs.iter().filter(|seq| (from..=to).contains(*seq)).count();
+            }
+            _ => {}
+        }
+    }
+    let all: usize = came.iter().sum();
+    assert_eq!(all + gone, 5 * 300, "{came:?}, and {gone} in gaps");
+    assert!(gone <= 15, "{came:?}, and {gone} in gaps");
 }
 
 /// When a host was told that IPMC does not work on it.
