@@ -7,7 +7,12 @@ mod file;
 
 pub use file::{Place, Scenario, ScenarioError};
 
+use crate::topology::{Dependence, Nat};
 use serde::Deserialize;
+use std::time::Duration;
+
+/// How long a NAT keeps a mapping by UDP that nobody inside uses: as short as common ones are.
+const NAT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What happens in a run beyond what its [`Spec`](crate::run::Spec) says in one word. By default
 /// nothing does: one source publishes, and all others join at once.
@@ -72,6 +77,42 @@ pub struct Environment {
     /// They stand together behind a firewall that lets nothing in but answers, and no UDP at all.
     #[serde(default)]
     pub firewall: bool,
+    /// They stand together behind a NAT.
+    #[serde(default)]
+    pub nat: Option<NatKind>,
+}
+
+/// A NAT, by its customary name, in the terms of RFC 4787: on what its mappings depend, and whom it
+/// lets in to one. It forgets a mapping by UDP that nobody inside has used for 30 s.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum NatKind {
+    /// On nothing, and anybody.
+    FullCone,
+    /// On nothing, and the hosts that were sent something.
+    Restricted,
+    /// On nothing, and the ports that were sent something.
+    PortRestricted,
+    /// On the other end's address and port, and that end.
+    Symmetric,
+}
+
+impl NatKind {
+    /// What it does.
+    pub fn nat(self) -> Nat {
+        let (free, address, port) = (
+            Dependence::EndpointIndependent,
+            Dependence::AddressDependent,
+            Dependence::AddressAndPortDependent,
+        );
+        let (mapping, filtering) = match self {
+            Self::FullCone => (free, free),
+            Self::Restricted => (free, address),
+            Self::PortRestricted => (free, port),
+            Self::Symmetric => (port, port),
+        };
+        Nat { mapping, filtering, timeout: NAT_TIMEOUT }
+    }
 }
 
 /// One stream of messages.

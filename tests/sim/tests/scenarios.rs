@@ -120,3 +120,21 @@ fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
     let why = Scenario::load(Path::new("/nowhere/x.json"), None).unwrap_err().to_string();
     assert!(why.starts_with("/nowhere/x.json: "), "{why}");
 }
+
+#[test]
+fn hosts_behind_a_nat_of_any_kind_get_everything() {
+    for kind in ["full-cone", "restricted", "port-restricted", "symmetric"] {
+        let inside = r#"{"hosts": [3, 4, 5]}"#;
+        let script = format!(r#"{{"environment": [{{"who": {inside}, "nat": "{kind}"}}]}}"#);
+        let topology = r#"{"internet": 20}"#;
+        let text = format!(r#"{{"scenario": "mine", "topology": {topology}, "script": {script}}}"#);
+        let report = play(&file(&format!("nat-{kind}.json"), &text), None);
+        assert_eq!(report.violations, Vec::<String>::new(), "{kind}");
+        assert_eq!(report.delivery.delivered, report.delivery.expected, "{kind}");
+        assert_eq!(report.delivery.expected, 100 * 19, "{kind}");
+    }
+    let text = r#"{"scenario": "mine", "topology": {"lan": 5},
+        "script": {"environment": [{"who": "others", "nat": "square"}]}}"#;
+    let error = Scenario::load(&file("nat-square.json", text), None).unwrap_err().to_string();
+    assert!(error.contains("square") && error.contains("symmetric"), "{error}");
+}

@@ -3,7 +3,7 @@
 use super::{OTHERS_JOIN, PUBLISHING, Run, Spec};
 use crate::host::{Clock, Kind, Life};
 use crate::net::{Burst, NicId, SwitchFault};
-use crate::scenario::{Draw, Fault, What, Who, Workload};
+use crate::scenario::{Draw, Fault, NatKind, What, Who, Workload};
 use crate::topology::{Firewall, Gateway, Topology};
 use quilt_proto::{Config, HostId, Incarnation, Node, Rng, Time};
 use std::collections::BTreeSet;
@@ -81,11 +81,11 @@ impl Prepared {
         let script = spec.script.clone();
         for (number, one) in script.environment.iter().enumerate() {
             let hosts = chosen(&one.who, &spec.topology, source, &mut rng);
-            if one.firewall {
-                let firewall = Some(Firewall { blocks_udp: true });
-                let name = format!("firewall-{number}");
+            if one.firewall || one.nat.is_some() {
+                let firewall = one.firewall.then_some(Firewall { blocks_udp: true });
+                let (name, nat) = (format!("gateway-{number}"), one.nat.map(NatKind::nat));
                 let gateway = spec.topology.gateways.len();
-                spec.topology.gateways.push(Gateway { name, nat: None, firewall });
+                spec.topology.gateways.push(Gateway { name, nat, firewall });
                 hosts.iter().for_each(|&host| spec.topology.hosts[host].gateway = Some(gateway));
             }
             let clock = Clock { fast_ppm: one.clock_ppm };
