@@ -84,6 +84,11 @@ pub(super) fn make(
                 said.complete_ms,
                 mean(&played, |report| report.build.complete_ms),
             ),
+            fact(
+                "ms from the joins until the last host has a parent",
+                "not in the text",
+                mean(&played, |report| Some(report.series.tree_messages_per_ms.len() as f64)),
+            ),
             fact("most messages in a ms", said.peak, super::number(peak)),
             fact(
                 "messages until the tree is complete",
