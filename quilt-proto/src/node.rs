@@ -24,6 +24,7 @@ use crate::{
     LinkId, Machine, Notice, PatchId, Place, PublishError, PublishOptions, Rng, Seq, Standing,
     Time, Transmit, Usage,
 };
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -117,7 +118,7 @@ struct Host {
 pub struct Node {
     host: Host,
     links: Links,
-    members: BTreeMap<GroupId, Member>,
+    members: BTreeMap<GroupId, Box<Member>>,
     /// When each membership wants to be called next.
     deadlines: BTreeSet<(Time, GroupId)>,
     scheduled: BTreeMap<GroupId, Time>,
@@ -166,7 +167,7 @@ impl Node {
             return Err(JoinError::TooManyGroups { max });
         }
         self.now = self.now.max(now);
-        self.members.insert(id, Member::new(self.now, id, &group, &self.host));
+        self.members.insert(id, Box::new(Member::new(self.now, id, &group, &self.host)));
         self.with(id, |member, env| member.on_timeout(env));
         Ok(id)
     }
@@ -222,13 +223,13 @@ impl Node {
     pub fn poll_notice(&mut self) -> Option<(GroupId, Notice)> {
         while let Some(&group) = self.noticed.first() {
             let member = self.members.get_mut(&group);
-            let notice = member.and_then(Member::poll_notice);
+            let notice = member.and_then(|member| member.poll_notice());
             if let Some(notice) = notice {
                 self.count(&notice);
                 return Some((group, notice));
             }
             self.noticed.remove(&group);
-            if self.members.get(&group).is_some_and(Member::is_over) {
+            if self.members.get(&group).is_some_and(|member| member.is_over()) {
                 self.members.remove(&group);
             }
         }
@@ -242,17 +243,17 @@ impl Node {
 
     /// Whether the host waits to be admitted to a group.
     pub fn is_joining(&self, group: GroupId) -> bool {
-        self.members.get(&group).is_some_and(Member::is_joining)
+        self.members.get(&group).is_some_and(|member| member.is_joining())
     }
 
     /// Where the host stands in a group; `None` before it is admitted and after it is out.
     pub fn place(&self, group: GroupId) -> Option<&Place> {
-        self.members.get(&group).and_then(Member::place)
+        self.members.get(&group).and_then(|member| member.place())
     }
 
     /// Where the host stands in each of its patches of a group, in the order of their ids.
     pub fn standings(&self, group: GroupId) -> impl Iterator<Item = Standing> {
-        self.members.get(&group).into_iter().flat_map(Member::standings)
+        self.members.get(&group).into_iter().flat_map(|member| member.standings())
     }
 
     /// How much it has of what its limits bound. Looks at every link and every patch.
@@ -459,7 +460,7 @@ impl Machine for Node {
 
 /// Where queued fragments and words are fetched from when they are sent.
 struct Shelf<'a> {
-    members: &'a BTreeMap<GroupId, Member>,
+    members: &'a BTreeMap<GroupId, Box<Member>>,
     now: Time,
 }
 
