@@ -168,6 +168,11 @@ impl Slot {
         }
     }
 
+    /// When its deadline passes; [`Time::MAX`] without one.
+    pub(super) fn over(&self) -> Time {
+        self.over
+    }
+
     /// Whether its deadline has passed.
     pub(super) fn is_over(&self, now: Time) -> bool {
         self.over <= now

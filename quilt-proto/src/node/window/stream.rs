@@ -44,6 +44,8 @@ pub(super) struct Stream {
     mark: Option<Seq>,
     /// The messages that are neither whole nor ended.
     holed: Seqs,
+    /// Before this none of them is given up.
+    give_up_at: Time,
     /// Those that have ended and of which there is nothing to tell any more.
     ended: Seqs,
     touched: Time,
@@ -87,6 +89,7 @@ impl Stream {
             recalled: Seq(0),
             mark: None,
             holed: Seqs::default(),
+            give_up_at: Time::MAX,
             ended: Seqs::default(),
             touched: Time::ZERO,
             freed: 0,
@@ -120,7 +123,7 @@ impl Stream {
         while self.base > from && self.cursor == self.base && self.slots.len() < max_slots {
             self.slots.push_front(Slot::missing(now));
             self.base = Seq(self.base.0.saturating_sub(1));
-            self.holed.insert(self.base);
+            self.lacks(now, self.base);
             self.cursor = self.base;
             self.begun = true;
         }
@@ -227,6 +230,7 @@ impl Stream {
         };
         let (kept, bytes) = slot.keep(now, data);
         let (whole, mark) = (slot.is_whole() && kept == Kept::New, slot.is_mark());
+        self.give_up_at = self.give_up_at.min(slot.over());
         if whole {
             self.holed.remove(seq);
             self.arrive(seq);
@@ -347,6 +351,10 @@ impl Stream {
     /// bytes freed.
     pub(super) fn give_up(&mut self, now: Time, mut obtainable: impl FnMut(Seq) -> bool) -> usize {
         let mut bytes = 0_usize;
+        if now < self.give_up_at {
+            return bytes;
+        }
+        self.give_up_at = Time::MAX;
         let (delivery, recalled) = (self.delivery, self.recalled);
         let mut from = self.base;
         while let Some(seq) = self.holed.next(from) {
@@ -361,7 +369,11 @@ impl Stream {
             let waits = wanted && still < HOPELESS;
             let cause = match slot.is_over(now) {
                 true => GapCause::Expired,
-                false if still < patience || (waits && obtainable(seq)) => continue,
+                false if still < patience || (waits && obtainable(seq)) => {
+                    let at = (slot.touched() + patience).min(slot.over());
+                    self.give_up_at = self.give_up_at.min(at);
+                    continue;
+                }
                 false => cause,
             };
             let silent = delivery == Delivery::BestEffort && cause != GapCause::Expired;
@@ -378,6 +390,13 @@ impl Stream {
         let Some(bytes) = slot.and_then(|slot| slot.expire(now, data)) else { return 0 };
         self.holed.remove(data.fragment.seq);
         bytes
+    }
+
+    /// A message is known, and nothing of it here.
+    fn lacks(&mut self, now: Time, seq: Seq) {
+        self.holed.insert(seq);
+        let soonest = if self.delivery == Delivery::Ordered { LATE_WAIT } else { REPAIR_DEADLINE };
+        self.give_up_at = self.give_up_at.min(now + soonest);
     }
 
     /// Ends a message, if it is known; the bytes freed.
@@ -506,7 +525,7 @@ impl Stream {
                 self.drop_first();
             }
             self.begun = true;
-            self.holed.insert(self.head());
+            self.lacks(now, self.head());
             self.slots.push_back(Slot::missing(now));
         }
     }
