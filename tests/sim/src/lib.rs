@@ -46,4 +46,5 @@ pub mod table;
 pub mod tcp;
 pub mod topology;
 pub mod traffic;
+pub mod tree;
 pub mod world;

@@ -4,6 +4,7 @@ use crate::check::{self, Invariant, Violation};
 use crate::measure::{Quantiles, ms, quantile};
 use crate::net::DropCause;
 use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
+use crate::tree::Sample;
 use quilt_proto::wire::{FRAGMENT_BYTES, Scope};
 use quilt_proto::{Counter, PatchView, Time};
 use serde::Serialize;
@@ -98,8 +99,16 @@ pub struct TrafficReport {
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the keys are documented in the package's README")]
 pub struct Recovery {
+    pub attached: Attached,
     pub full_rate_after_ms: FullRate,
     pub delivered_ratio_per_second: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the keys are documented in the package's README")]
+pub struct Attached {
+    pub half_after_ms: Option<f64>,
+    pub whole_after_ms: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -116,6 +125,7 @@ pub struct Series {
     pub duplicates_per_s: Vec<u64>,
     pub control_messages_per_s: Vec<u64>,
     pub receivers_reached: Vec<(f64, u64)>,
+    pub tree: Vec<Sample>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -312,7 +322,8 @@ fn recovery(run: &Run) -> Option<Recovery> {
     let worst = full_rate.last().copied().filter(|_| all_recovered);
     let median = (!full_rate.is_empty()).then(|| quantile(&full_rate, 0.5));
     let full_rate_after_ms = FullRate { median, worst };
-    Some(Recovery { full_rate_after_ms, delivered_ratio_per_second: ratio_per_second(run) })
+    let delivered_ratio_per_second = ratio_per_second(run);
+    Some(Recovery { attached: run.attached, full_rate_after_ms, delivered_ratio_per_second })
 }
 
 /// Which part of what was published in each second has come to the survivors within a second.
@@ -346,6 +357,7 @@ fn series(run: &Run) -> Series {
             .map(|second| second.iter().map(|&count| u64::from(count)).sum())
             .collect(),
         receivers_reached: run.deliveries.reached(&run.alive()),
+        tree: run.tree.clone(),
     }
 }
 

@@ -10,9 +10,10 @@ use crate::check::{self, Invariant, Safety, Violations};
 use crate::host::Life;
 use crate::measure::Deliveries;
 use crate::population::{Population, System};
-use crate::report::{self, Report};
+use crate::report::{self, Attached, Report};
 use crate::scenario::Script;
 use crate::topology::Topology;
+use crate::tree::Sample;
 use crate::world::{Came, HostIndex, Told, World};
 use quilt_proto::{
     Bootstrap, Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
@@ -146,6 +147,9 @@ pub struct Run {
     safety: Safety,
     liveness: Liveness,
     forest: Forest,
+    /// How the tree was, and how it healed.
+    pub(crate) tree: Vec<Sample>,
+    pub(crate) attached: Attached,
     violations: Violations,
     /// Which host has which id.
     names: BTreeMap<HostId, usize>,
@@ -192,6 +196,8 @@ impl Run {
             safety: Safety::default(),
             liveness: Liveness::default(),
             forest: Forest::default(),
+            tree: Vec::new(),
+            attached: Attached::default(),
             violations: Violations::default(),
             names: ids.iter().copied().zip(0..).collect(),
             next_places: Time::ZERO,

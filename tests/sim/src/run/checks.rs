@@ -1,14 +1,19 @@
 //! What of a run is checked while it goes on, and at its end.
 
-use super::{JOIN_TIME, Run};
+use super::{JOIN_TIME, OTHERS_JOIN, Run};
 use crate::check::liveness::{Place, one_tree};
 use crate::check::{Circumstances, Invariant, Violations, bounds};
 use crate::host::Life;
+use crate::measure::ms;
+use crate::tree::{self, Shape};
 use quilt_proto::Time;
 use std::time::Duration;
 
 /// How often is looked at who stands where.
 const PLACES: Duration = Duration::from_millis(200);
+/// How often that is after hosts died, until those that live are one tree again, and for how long.
+const PLACES_AFTER_DEATHS: Duration = Duration::from_millis(10);
+const MOST_AFTER_DEATHS: Duration = Duration::from_secs(4);
 /// How often is looked at how much hosts have.
 const SIZES: Duration = Duration::from_secs(1);
 
@@ -24,8 +29,11 @@ impl Run {
     pub(super) fn watch(&mut self) {
         let now = self.world.now();
         if now >= self.next_places {
-            self.next_places = now + PLACES;
             self.watch_places(now);
+            let healing = self.killed_at.is_some_and(|at| {
+                now.since(at) < MOST_AFTER_DEATHS && self.attached.whole_after_ms.is_none()
+            });
+            self.next_places = now + if healing { PLACES_AFTER_DEATHS } else { PLACES };
         }
         if now >= self.next_sizes {
             self.next_sizes = now + SIZES;
@@ -68,12 +76,31 @@ impl Run {
                 places.push(Place { host, patch: at.patch, protocol: at.protocol, parent });
             }
         }
+        self.watch_tree(now, &places);
         let edges = places.iter().filter_map(|at| Some((at.patch, at.host, at.parent?)));
         self.forest.look(now, edges, &mut self.violations);
         if self.liveness.awaits_tree(now) {
             let live = (0..self.hosts.len()).filter(|&host| self.up(host));
             let whole = one_tree(live.collect::<Vec<_>>(), &places);
             self.liveness.tree(now, whole);
+        }
+    }
+
+    /// Takes note of how good the tree is, and after deaths of how many are in it again.
+    fn watch_tree(&mut self, now: Time, places: &[Place]) {
+        let parents = tree::parents(places);
+        if parents.len() < 2 || now < OTHERS_JOIN {
+            return;
+        }
+        let shape = Shape::of(&self.spec.topology, &parents);
+        self.tree.push(shape.sample(now));
+        let Some(killed_at) = self.killed_at else { return };
+        let (after, attached) = (ms(now.since(killed_at)), shape.attached());
+        if attached * 2 >= parents.len() {
+            self.attached.half_after_ms.get_or_insert(after);
+        }
+        if attached == parents.len() {
+            self.attached.whole_after_ms.get_or_insert(after);
         }
     }
 

@@ -246,6 +246,7 @@ impl Run {
             self.killed[host] = true;
         }
         self.killed_at.get_or_insert(self.world.now());
+        self.next_places = self.world.now();
     }
 
     /// Starts a dead host again, in its next life.
