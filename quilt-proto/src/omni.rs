@@ -10,8 +10,9 @@
 //! the clients in and below it. A host that finds a parent with room and less latency moves there
 //! (`join`). And a host arranges those below it anew (`reshape`): it takes up to nine hosts, a
 //! family, with the distances between them, finds the arrangement that costs least (`plan`), and
-//! has it carried out from the top down (`follow`); hosts from elsewhere that would gain much are
-//! let in (`guests`). Every step leaves a tree behind, whatever is lost or crosses it: a new parent
+//! has it carried out from the top down (`follow`). A host from elsewhere that would gain much below
+//! one without room takes the place of one of its children, which goes below it, where that is worth
+//! more than it costs (`displace`). Every step leaves a tree behind, whatever is lost or crosses it: a new parent
 //! is joined before the old one is left. With every change a host's zeal for the next one falls
 //! (`zeal`), and a tree in which nothing improves is left alone.
 //!
@@ -30,11 +31,11 @@
 //! of random swaps, and one tree is shared by all sources.
 
 mod candidates;
+mod displace;
 mod draft;
 mod family;
 mod follow;
 mod frame;
-mod guests;
 mod heal;
 mod join;
 mod links;

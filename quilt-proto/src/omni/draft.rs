@@ -13,10 +13,8 @@ const GAIN: u64 = 200;
 pub(super) struct Draft {
     /// What each member says; `None` if it did not answer.
     pub(super) facts: Vec<Option<Facts>>,
-    /// The place of each member's parent in the family; `None` for the top and for guests.
+    /// The place of each member's parent in the family; `None` for the top.
     pub(super) parents: Vec<Option<usize>>,
-    /// The latency of each guest where it is, from the top, in nanoseconds; `None` for others.
-    pub(super) outside: Vec<Option<u64>>,
 }
 
 impl Draft {
@@ -31,10 +29,6 @@ impl Draft {
 
     fn parent(&self, place: usize) -> Option<usize> {
         *self.parents.get(place)?
-    }
-
-    fn outside(&self, place: usize) -> Option<u64> {
-        *self.outside.get(place)?
     }
 
     /// How long a fragment takes between two members, in nanoseconds, if either has measured it.
@@ -59,29 +53,9 @@ impl Draft {
     /// among these; `None` if there is no better plan. It has to be worth so many times as much as
     /// at first.
     pub(super) fn better(&self, factor: u32) -> Option<(Vec<usize>, Vec<usize>)> {
-        let mut members = self.ready();
-        loop {
-            let family = self.family(&members);
-            let (parents, cost) = family.best()?;
-            let latencies = family.latencies(&parents);
-            let outside =
-                |place: usize| members.get(place).and_then(|&member| self.outside(member));
-            let is_worse = |place: &usize| {
-                let inside = latencies.get(*place).copied().unwrap_or(u64::MAX);
-                outside(*place).is_some_and(|outside| outside <= inside)
-            };
-            let worse: Vec<usize> = (1..members.len()).filter(is_worse).collect();
-            if worse.is_empty() {
-                return self.gains(&members, cost, factor).then_some((members, parents));
-            }
-            // Whoever is better off where it is stays there.
-            let mut place = 0_usize;
-            members.retain(|_| {
-                let keep = !worse.contains(&place);
-                place = place.saturating_add(1);
-                keep
-            });
-        }
+        let members = self.ready();
+        let (parents, cost) = self.family(&members).best()?;
+        self.gains(&members, cost, factor).then_some((members, parents))
     }
 
     /// Whether an arrangement of that cost is enough of a gain.
@@ -93,19 +67,12 @@ impl Draft {
 
     /// What it costs as it is; `None` if it must not stay so.
     fn cost_now(&self, members: &[usize]) -> Option<u64> {
-        let (kin, guests): (Vec<usize>, Vec<usize>) =
-            members.iter().partition(|&&member| self.outside(member).is_none());
-        let place = |of: usize| kin.iter().position(|&member| member == of);
-        let parents: Option<Vec<usize>> = kin
+        let place = |of: usize| members.iter().position(|&member| member == of);
+        let parents: Option<Vec<usize>> = members
             .iter()
             .map(|&member| if member == 0 { Some(0) } else { place(self.parent(member)?) })
             .collect();
-        let inside = self.family(&kin).cost(&parents?)?;
-        let apart = guests.iter().filter_map(|&guest| {
-            let weight = u64::from(self.facts(guest)?.weight);
-            Some(self.outside(guest)?.saturating_mul(weight))
-        });
-        Some(apart.fold(inside, u64::saturating_add))
+        self.family(members).cost(&parents?)
     }
 
     /// The top, and whoever waits for a plan below somebody who does too.
@@ -114,7 +81,7 @@ impl Draft {
         for member in 1..self.len() {
             let waits = self.facts(member).is_some_and(|facts| facts.ready);
             let placed = self.parent(member).is_some_and(|parent| ready.contains(&parent));
-            if waits && (placed || self.outside(member).is_some()) {
+            if waits && placed {
                 ready.push(member);
             }
         }

@@ -113,6 +113,7 @@ impl Tree {
         }
         self.family_changed(cx);
         self.tell_children_soon(cx);
+        self.look_at_plan(cx);
         self.step(cx);
     }
 
@@ -161,6 +162,8 @@ impl Tree {
         self.attempts = 0;
         self.lost = None;
         self.told = None;
+        self.told_at = Time::ZERO;
+        cx.stop_timer(Timer::Status);
         self.status_soon(cx);
         cx.stop_timer(Timer::Settle);
         cx.stop_timer(Timer::Seek);
@@ -222,6 +225,7 @@ impl Tree {
             self.let_go(cx, from);
             self.family_changed(cx);
             self.tell_children_soon(cx);
+            self.look_at_plan(cx);
         } else if self.former == Some(from) {
             self.leave_former(cx);
         } else if self.is_parent(from) {

@@ -24,21 +24,31 @@ const FOLLOW: Duration = Duration::from_millis(1_500);
 /// A plan that a host takes part in.
 #[derive(Debug)]
 pub(super) struct Held {
-    nonce: u64,
+    pub(super) nonce: u64,
     /// The plan, once it is told.
-    plan: Option<Plan>,
+    pub(super) plan: Option<Plan>,
+    /// Whether one of the plan's members comes between this host and a child of it.
+    pub(super) displaces: bool,
 }
 
 impl Tree {
+    /// Gives up the plan that this host makes.
+    pub(super) fn end_plan(&mut self, cx: &mut Cx<'_>) {
+        if self.planning.take().is_some() {
+            cx.stop_timer(Timer::Plan);
+            self.plan_soon(cx);
+        }
+    }
+
     /// Takes part in a plan, and in no other until it is over.
     pub(super) fn hold(&mut self, cx: &mut Cx<'_>, nonce: u64, wait: Duration) {
-        self.held = Some(Held { nonce, plan: None });
+        self.held = Some(Held { nonce, plan: None, displaces: false });
         cx.set_timer(Timer::Hold, cx.now() + wait);
     }
 
     /// Sees to it that the members are where a plan has them, from this one down.
     pub(super) fn follow(&mut self, cx: &mut Cx<'_>, plan: Plan, wait: Duration) {
-        self.held = Some(Held { nonce: plan.nonce, plan: Some(plan) });
+        self.held = Some(Held { nonce: plan.nonce, plan: Some(plan), displaces: false });
         cx.set_timer(Timer::Hold, cx.now() + wait);
         self.invite_children(cx);
     }
@@ -49,12 +59,12 @@ impl Tree {
         let plan = self.held.take().and_then(|held| held.plan);
         let children = || self.children_of(Mode::Full).map(|(host, _)| host);
         let excess = children().count().saturating_sub(self.degree());
-        // Whoever came by the plan has its place; whoever did not go by it, or weighs least, goes.
+        // Whoever is in the plan, and weighs least, goes: the others have no part in it.
         let mut order: Vec<(bool, u32, HostId)> = Vec::new();
         for host in children().filter(|_| excess > 0) {
             let weight = self.children.get(&host).map_or(0, |child| child.sketch.weight);
-            let here = plan.as_ref().and_then(|plan| plan.parent_of(host)) == Some(self.me.host);
-            order.push((here, weight, host));
+            let apart = plan.as_ref().and_then(|plan| plan.place(host)).is_none();
+            order.push((apart, weight, host));
         }
         order.sort_unstable();
         for (_, _, host) in order.into_iter().take(excess) {
@@ -62,6 +72,19 @@ impl Tree {
             cx.send(host, &Frame::Detach);
             self.let_go(cx, host);
             self.family_changed(cx);
+        }
+    }
+
+    /// Lets go of a plan as soon as everybody around this host is where the plan has them.
+    pub(super) fn look_at_plan(&mut self, cx: &mut Cx<'_>) {
+        let me = self.me.host;
+        let Some(plan) = self.held.as_ref().and_then(|held| held.plan.as_ref()) else { return };
+        let above = plan.parent_of(me).is_none_or(|parent| self.is_parent(parent));
+        let here = plan.children_of(me).all(|child| self.children.contains_key(&child.host));
+        let strays =
+            |&host: &HostId| plan.place(host).is_some() && plan.parent_of(host) != Some(me);
+        if above && here && !self.children.keys().any(strays) {
+            self.let_loose(cx);
         }
     }
 
@@ -86,11 +109,11 @@ impl Tree {
         };
         let free = self.held.as_ref().is_none_or(|held| held.nonce == nonce && held.plan.is_none());
         let moving = self.search.as_ref().is_some_and(|search| search.pending.is_some());
-        let known = self.way().contains(from) || self.petitioned == Some(from);
+        let known = self.way().contains(from);
         let known = known && self.planning.is_none();
         let ready = free && known && !moving && !self.is_in_need();
         if ready {
-            self.end_search(cx);
+            self.end_search_in_vain(cx);
             let wait = Duration::from_millis(u64::from(wait_ms)).min(HOLD);
             self.hold(cx, nonce, wait);
             self.measure_members(cx, place, members);
@@ -137,27 +160,36 @@ impl Tree {
         }
     }
 
-    /// The parent that the plan has for this host, which is in its place, invites it.
+    /// The parent that the plan has for this host, which is in its place, invites it; or its parent
+    /// sends it there.
     pub(super) fn on_invite(&mut self, cx: &mut Cx<'_>, from: HostId, plan: Plan) {
         let nonce = plan.nonce;
-        let held = self.held.as_mut().filter(|held| held.nonce == nonce && held.plan.is_none());
-        let Some(held) = held.filter(|_| plan.parent_of(self.me.host) == Some(from)) else {
+        let Some(above) = plan.parent_of(self.me.host) else { return };
+        let waited = self.held.as_ref().is_some_and(|h| h.nonce == nonce && h.plan.is_none());
+        let sent = above != from && self.is_parent(from) && !self.is_moving();
+        if !(sent || waited && above == from) {
+            return;
+        }
+        let Some(inviter) = plan.members.iter().find(|member| member.host == above).cloned() else {
             return;
         };
-        let inviter = plan.members.iter().find(|member| member.host == from).cloned();
-        held.plan = Some(plan);
+        self.end_plan(cx);
+        self.held = Some(Held { nonce, plan: Some(plan), displaces: false });
         // Time for those below to come, and for those who go to go.
         cx.set_timer(Timer::Hold, cx.now() + FOLLOW);
-        if self.is_parent(from) {
-            return self.invite_children(cx);
+        if self.is_parent(above) {
+            self.invite_children(cx);
+            return self.look_at_plan(cx);
         }
-        if let Some(inviter) = inviter.filter(|_| cx.peers().get(from).is_none()) {
+        // Whoever was sent is about as far from where it goes as from where it is.
+        let here = self.parent().map(|parent| parent.rtt).filter(|_| sent).unwrap_or_default();
+        if cx.peers().get(above).is_none() {
             cx.learn(inviter);
         }
-        let rtt = cx.peers().get(from).and_then(|peer| peer.rtt).unwrap_or_default();
+        let rtt = cx.peers().get(above).and_then(|peer| peer.rtt).unwrap_or(here);
         self.end_search(cx);
-        self.search = Some(Search::invited(nonce, from, rtt));
-        self.attach_to(cx, from);
+        self.search = Some(Search::invited(nonce, above, rtt));
+        self.attach_to(cx, above);
     }
 
     /// This host is where the plan has it: its children of the plan come next.

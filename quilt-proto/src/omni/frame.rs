@@ -4,7 +4,6 @@ use super::values::*;
 use crate::protocol::Body;
 use crate::wire::{Contact, DecodeError, Reader, Writer};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +29,8 @@ pub(super) enum Frame {
     Gather { nonce: u64, wait_ms: u16, members: Vec<Contact> },
     /// The answer.
     Facts(Facts),
-    /// You have no room for me, but I would rather be here than where I am, so far from the root.
-    Petition { contact: Contact, latency: Duration, gain: Duration, weight: u32 },
+    /// Take me in instead of that child of yours, which comes to me.
+    Displace(Displacement),
     /// Become my child, or stay it, and go on with the plan below you.
     Invite(Plan),
 }
@@ -51,7 +50,8 @@ impl Body for Frame {
                 put_way(out, &offer.way);
                 out.u8(offer.room_full);
                 out.u8(offer.room_digests);
-                put_contacts(out, &offer.others);
+                out.u32(offer.weight);
+                put_others(out, &offer.others);
             }
             Self::Attach { mode, contact, plan, weight } => {
                 out.u8(3);
@@ -67,7 +67,7 @@ impl Body for Frame {
             }
             Self::Refuse { others } => {
                 out.u8(5);
-                put_contacts(out, others);
+                put_others(out, others);
             }
             Self::Path(lineage) => {
                 out.u8(6);
@@ -88,12 +88,9 @@ impl Body for Frame {
                 out.u8(10);
                 put_facts(out, facts);
             }
-            Self::Petition { contact, latency, gain, weight } => {
+            Self::Displace(displacement) => {
                 out.u8(12);
-                out.contact(contact);
-                out.u64(nanos(*latency));
-                out.u64(nanos(*gain));
-                out.u32(*weight);
+                put_displacement(out, displacement);
             }
             Self::Invite(plan) => {
                 out.u8(11);
@@ -115,7 +112,8 @@ impl Body for Frame {
                     way: take_way(from)?,
                     room_full: from.u8()?,
                     room_digests: from.u8()?,
-                    others: take_contacts(from)?,
+                    weight: from.u32()?,
+                    others: take_others(from)?,
                 },
             },
             3 => Self::Attach {
@@ -125,7 +123,7 @@ impl Body for Frame {
                 weight: from.u32()?,
             },
             4 => Self::Accept { mode: take_mode(from)?, lineage: take_lineage(from)? },
-            5 => Self::Refuse { others: take_contacts(from)? },
+            5 => Self::Refuse { others: take_others(from)? },
             6 => Self::Path(take_lineage(from)?),
             7 => Self::Detach,
             8 => Self::Status(take_sketch(from)?),
@@ -136,12 +134,7 @@ impl Body for Frame {
             },
             10 => Self::Facts(take_facts(from)?),
             11 => Self::Invite(take_plan(from)?),
-            12 => Self::Petition {
-                contact: from.contact()?,
-                latency: Duration::from_nanos(from.u64()?),
-                gain: Duration::from_nanos(from.u64()?),
-                weight: from.u32()?,
-            },
+            12 => Self::Displace(take_displacement(from)?),
             kind => return Err(DecodeError::UnknownKind(kind)),
         })
     }

@@ -32,6 +32,9 @@ const SCOUT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 const IMPROVE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(500));
 /// After so many searches for a better parent in vain a host is content. Guess.
 const CONTENT: u32 = 7;
+/// The same where the parent is near, and the way to it long: finding a better one is the parent's
+/// work, which brings along all that is below it. Guess: enough to find a better place nearby.
+const NEAR_CONTENT: u32 = 3;
 /// A better parent saves so much of the latency, as a part of it, and no less than the other figure:
 /// less is noise. Guess.
 const GAIN: (u32, Duration) = (64, Duration::from_micros(30));
@@ -44,7 +47,7 @@ impl Tree {
             return;
         }
         if self.held.is_some() && !self.is_in_need() {
-            return self.seek_later(cx);
+            return self.put_off_search(cx);
         }
         cx.stop_timer(Timer::Seek);
         cx.set_timer(Timer::Search, cx.now() + UDP_PATIENCE);
@@ -103,11 +106,11 @@ impl Tree {
     }
 
     /// Whether a way from the root of that latency is worth a move.
-    fn gains(&self, latency: Duration) -> bool {
+    pub(super) fn gains(&self, latency: Duration) -> bool {
         gains(latency, self.way().latency, self.move_zeal.factor())
     }
 
-    fn best(&self, cx: &Cx<'_>) -> Option<HostId> {
+    pub(super) fn best(&self, cx: &Cx<'_>) -> Option<HostId> {
         self.search.as_ref()?.best(|host, offer, rtt| self.admits(cx, host, offer, rtt))
     }
 
@@ -118,14 +121,14 @@ impl Tree {
         cx.took(from, rtt);
         self.heir_is_alive(cx, from);
         let had_one = self.best(cx).is_some();
-        let others = offer.others.clone();
+        let (others, level) = (offer.others.clone(), offer.way.path.len());
         let latency = offer.way.latency.saturating_add(half(rtt));
         let rival = Some(&offer.way.root).filter(|_| self.is_rival(&offer)).cloned();
         if let Some(search) = &mut self.search {
             search.offered(from, offer, rtt);
         }
         match self.best(cx) {
-            Some(_) if !had_one && !self.is_pending() => {
+            Some(_) if !had_one && !self.is_pending() && self.is_in_need() => {
                 let gather = rtt.saturating_add(half(rtt)).clamp(GATHER.0, GATHER.1);
                 cx.set_timer(Timer::Search, (since + gather).max(cx.now() + GATHER.0));
             }
@@ -133,16 +136,26 @@ impl Tree {
             None if self.is_in_need() => {
                 others.iter().for_each(|other| self.ask_contact(cx, other));
             }
-            // It would be a better parent than the one that there is, if it had room.
-            None if self.gains(latency) => {
-                others.iter().take(2).for_each(|other| self.ask_contact(cx, other));
-            }
             None => {}
+        }
+        let opens = !self.is_in_need() && self.is_worth_opening(cx, latency);
+        if opens && self.search.as_mut().is_some_and(|search| search.open(level)) {
+            others.iter().for_each(|other| self.ask_contact(cx, other));
         }
         if let Some(root) = rival {
             self.ask_contact(cx, &root);
         }
         self.step(cx);
+    }
+
+    /// Whether a host below which this one would be so far from the root is nearer than the best
+    /// parent that there is, so that it is worth to ask its children: none of these is nearer than
+    /// it where the way over a third host is never shorter.
+    fn is_worth_opening(&self, cx: &Cx<'_>, latency: Duration) -> bool {
+        let best =
+            self.best(cx).zip(self.search.as_ref()).map(|(host, search)| search.latency(host));
+        let best = best.unwrap_or_else(|| self.way().latency);
+        gains(latency, best, self.move_zeal.factor())
     }
 
     /// Whether the offer comes out of a settled tree that has to join this root's: asking its root
@@ -196,20 +209,27 @@ impl Tree {
 
     /// Asks the best host to be the parent, or ends the search.
     fn decide(&mut self, cx: &mut Cx<'_>) {
+        if let Some(host) = self.displace(cx) {
+            return self.attach_to(cx, host);
+        }
         let Some(host) = self.best(cx) else { return self.give_up(cx) };
         if let Some(search) = &mut self.search {
             search.pending = Some(host);
-            let latency = search.latency(host);
-            self.petition(cx, latency);
         }
         self.attach_to(cx, host);
     }
 
-    pub(super) fn attach_to(&self, cx: &mut Cx<'_>, host: HostId) {
-        let Some(search) = &self.search else { return };
-        let (mode, contact) = (self.mode_at_first(), self.me.clone());
+    pub(super) fn attach_to(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        let weight = self.weight();
+        let mode_at_first = self.mode_at_first();
+        let Some(search) = &mut self.search else { return };
+        search.attach_sent = cx.now();
+        let (mode, contact) = (mode_at_first, self.me.clone());
         // Only the search that a plan began is named as the plan.
-        let frame = Frame::Attach { mode, contact, plan: search.nonce, weight: self.weight() };
+        let frame = match &search.displacement {
+            Some(wish) => Frame::Displace(wish.clone()),
+            None => Frame::Attach { mode, contact, plan: search.nonce, weight },
+        };
         let patience = if search.needs(host) {
             cx.send(host, &frame);
             PATIENCE
@@ -266,17 +286,18 @@ impl Tree {
             cx.answer(&Frame::Detach);
             return self.decide(cx);
         }
-        let parent = Parent { host: from, mode, rtt: search.rtt(from), lineage };
+        let rtt = search.accepted(from, cx.now());
+        let parent = Parent { host: from, mode, rtt, lineage };
         self.move_under(cx, parent);
         self.end_search(cx);
         self.invite_children(cx);
+        self.look_at_plan(cx);
         self.move_zeal.spend(cx.now());
         self.seek_later(cx);
     }
 
     /// Ends a search without a parent, and plans the next one.
     fn give_up(&mut self, cx: &mut Cx<'_>) {
-        self.petition(cx, self.way().latency);
         let search = self.search.as_ref();
         let nobody = search.is_some_and(Search::is_empty);
         let full_tree = search.and_then(|search| search.best(|_, o, _| o.way.rank() < self.rank()));
@@ -315,7 +336,7 @@ impl Tree {
     /// Whether a better parent was looked for often enough; more often where the last link is a good
     /// part of the way.
     fn is_content(&self) -> bool {
-        let times = if self.is_far_out() { CONTENT.saturating_mul(2) } else { CONTENT };
+        let times = if self.is_far_out() { CONTENT.saturating_mul(2) } else { NEAR_CONTENT };
         !self.is_in_need() && self.attempts >= times
     }
 
@@ -323,8 +344,14 @@ impl Tree {
     pub(super) fn end_search_in_vain(&mut self, cx: &mut Cx<'_>) {
         if self.search.is_some() {
             self.end_search(cx);
-            self.seek_later(cx);
+            self.put_off_search(cx);
         }
+    }
+
+    /// Searches after the pause before, since something came between.
+    fn put_off_search(&mut self, cx: &mut Cx<'_>) {
+        self.attempts = self.attempts.saturating_sub(1);
+        self.seek_later(cx);
     }
 
     /// Ends the search and gives up the links that only it needed.

@@ -82,22 +82,6 @@ impl Family {
         fits.then_some(cost)
     }
 
-    /// How far each member is from the top in an arrangement that is one.
-    pub(super) fn latencies(&self, parents: &[usize]) -> Vec<u64> {
-        let mut latencies = vec![0_u64; self.len()];
-        // As often as there are members, all that is known moves one level down.
-        for _ in 1..self.len() {
-            for (member, &parent) in parents.iter().enumerate().skip(1) {
-                let above = latencies.get(parent).copied().unwrap_or(0);
-                let delay = self.delay(parent, member).unwrap_or(0);
-                if let Some(latency) = latencies.get_mut(member) {
-                    *latency = above.saturating_add(delay);
-                }
-            }
-        }
-        latencies
-    }
-
     /// The arrangement that costs least, as the parent of each member, and its cost. `None` if
     /// there is none, or the family is too large.
     pub(super) fn best(&self) -> Option<(Vec<usize>, u64)> {

@@ -15,7 +15,6 @@ use super::tree::{Cx, Place, Timer, Tree};
 use super::values::{Below, Facts, Mode, Plan, slim};
 use crate::HostId;
 use crate::wire::Contact;
-use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -43,8 +42,6 @@ pub(super) struct Planning {
     members: Vec<Below>,
     facts: Vec<Option<Facts>>,
     rounds: u32,
-    /// How far hosts from elsewhere, which would like to come in, are from the root.
-    guests: BTreeMap<HostId, Duration>,
     /// Whether all below this host are in the family.
     whole: bool,
 }
@@ -82,29 +79,29 @@ impl Tree {
         self.conclude(cx);
     }
 
-    fn start_plan(&mut self, cx: &mut Cx<'_>) {
-        let settled = match &self.place {
+    /// Whether this host has its place in a settled tree, and may change what is below it.
+    pub(super) fn is_settled(&self) -> bool {
+        match &self.place {
             Place::Top { provisional } => !provisional,
             Place::Under(parent) => !parent.lineage.way.provisional && parent.mode == Mode::Full,
-        };
+        }
+    }
+
+    fn start_plan(&mut self, cx: &mut Cx<'_>) {
         let below = self.below();
-        if !settled || below.len().saturating_add(self.guests.len()) < 2 {
+        if !self.is_settled() || below.len() < 2 {
             return;
         }
         if self.held.is_some() || self.is_moving() {
             return cx.set_timer_within(Timer::Plan, CHANGED.0, CHANGED.1);
         }
         self.end_search_in_vain(cx);
-        let guests = self.invited_guests();
-        let room = MAX_FAMILY.saturating_sub(1).saturating_sub(guests.len());
-        let whole = below.len() <= room && self.guests.is_empty();
-        let mut members = choose(cx, below, room);
-        let named = guests.iter().map(|(contact, _)| contact);
-        members.extend(named.map(|c| Below { contact: c.clone(), above: None, weight: 1 }));
-        let guests = guests.into_iter().map(|(contact, latency)| (contact.host, latency)).collect();
+        let room = MAX_FAMILY.saturating_sub(1);
+        let whole = below.len() <= room;
+        let members = choose(cx, below, room);
         let facts = vec![None; members.len()];
         let nonce = cx.rng().next_u64().max(1);
-        self.planning = Some(Planning { nonce, members, facts, guests, rounds: 0, whole });
+        self.planning = Some(Planning { nonce, members, facts, rounds: 0, whole });
         self.gather(cx);
     }
 
@@ -158,21 +155,14 @@ impl Tree {
     fn draft(&self, cx: &Cx<'_>, planning: &Planning) -> Draft {
         let contacts = planning.contacts(&self.me);
         let own = self.facts(cx, planning.nonce, true, &contacts);
-        let here = self.way().latency;
-        let (mut facts, mut parents, mut outside) = (vec![Some(own)], vec![None], vec![None]);
-        for (member, said) in planning.members.iter().zip(&planning.facts) {
-            let parent = said.as_ref().and_then(|facts| {
+        let (mut facts, mut parents) = (vec![Some(own)], vec![None]);
+        for said in &planning.facts {
+            parents.push(said.as_ref().and_then(|facts| {
                 contacts.iter().position(|contact| contact.host.tag() == facts.parent)
-            });
-            let guest = planning.guests.get(&member.contact.host);
-            let apart = guest.map(|latency| latency.saturating_sub(here).as_nanos());
-            let apart = apart.and_then(|nanos| u64::try_from(nanos).ok());
-            // A guest that has come in meanwhile is none any more.
-            outside.push(apart.filter(|_| parent.is_none()));
-            parents.push(parent);
+            }));
             facts.push(said.clone());
         }
-        Draft { facts, parents, outside }
+        Draft { facts, parents }
     }
 
     /// Enough is known, or will not be: is there a better arrangement?

@@ -1,6 +1,7 @@
 //! The hosts that were asked to be the parent, and which of them is the best.
 
-use super::values::{Offer, half};
+use super::values::{Displacement, Offer, half};
+use crate::wire::Contact;
 use crate::{HostId, Time};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,10 @@ use core::time::Duration;
 
 /// The most hosts that one search asks. Guess: the first eight, and six full ones' children.
 const MAX_ASKED: usize = 32;
+
+/// On each level of the tree, the children of so many hosts are asked. Guess: four levels are as deep
+/// as a search gets.
+const MOST_OPENED: usize = 2;
 
 /// A search for a parent, or for a better one.
 #[derive(Debug)]
@@ -20,6 +25,12 @@ pub(super) struct Search {
     streams: BTreeSet<HostId>,
     /// Who is asked to take this host in, and has not answered.
     pub(super) pending: Option<HostId>,
+    /// When that was asked for.
+    pub(super) attach_sent: Time,
+    /// How many hosts' children were asked, by how far these hosts are down the tree.
+    opened: BTreeMap<usize, usize>,
+    /// What it is asked for, if that is the place of one of its children.
+    pub(super) displacement: Option<Displacement>,
 }
 
 #[derive(Debug)]
@@ -38,18 +49,42 @@ enum Asked {
 
 impl Search {
     pub(super) fn new(nonce: u64) -> Self {
-        Self { nonce, asked: BTreeMap::new(), streams: BTreeSet::new(), pending: None }
+        Self {
+            nonce,
+            asked: BTreeMap::new(),
+            streams: BTreeSet::new(),
+            pending: None,
+            attach_sent: Time::ZERO,
+            opened: BTreeMap::new(),
+            displacement: None,
+        }
     }
 
     /// A search that is over but for the answer of `host`, which has invited this one.
     pub(super) fn invited(nonce: u64, host: HostId, rtt: Duration) -> Self {
         let asked = BTreeMap::from([(host, Asked::Invited(rtt))]);
-        Self { nonce, asked, streams: BTreeSet::new(), pending: Some(host) }
+        Self {
+            nonce,
+            asked,
+            streams: BTreeSet::new(),
+            pending: Some(host),
+            attach_sent: Time::ZERO,
+            opened: BTreeMap::new(),
+            displacement: None,
+        }
     }
 
     /// Whether one more host can be asked, and that is `host`.
     pub(super) fn may_ask(&self, host: HostId) -> bool {
         self.asked.len() < MAX_ASKED && !self.asked.contains_key(&host)
+    }
+
+    /// Whether the children of a host that is so far down the tree may be asked, so that the search
+    /// comes to where there is room before it has asked too many; notes it.
+    pub(super) fn open(&mut self, level: usize) -> bool {
+        let opened = self.opened.entry(level).or_default();
+        *opened = opened.saturating_add(1);
+        *opened <= MOST_OPENED
     }
 
     /// Notes that `host` was asked.
@@ -90,6 +125,15 @@ impl Search {
         }
     }
 
+    /// The round trip to `host`, which has just taken this host in: what its invitation said of it
+    /// is a guess.
+    pub(super) fn accepted(&self, host: HostId, now: Time) -> Duration {
+        match self.asked.get(&host) {
+            Some(Asked::Offered(_, rtt)) => *rtt,
+            _ => now.since(self.attach_sent),
+        }
+    }
+
     /// How far this host would be from the root below `host`.
     pub(super) fn latency(&self, host: HostId) -> Duration {
         match self.asked.get(&host) {
@@ -117,7 +161,10 @@ impl Search {
         if let Some(asked) = self.asked.get_mut(&host) {
             *asked = how;
         }
-        self.pending = self.pending.filter(|&pending| pending != host);
+        if self.pending == Some(host) {
+            self.pending = None;
+            self.displacement = None;
+        }
     }
 
     /// Whether the search needs the link to `host`.
@@ -141,19 +188,43 @@ impl Search {
         self.asked.is_empty()
     }
 
-    /// Of those that have no room, or too little, the one below which this host would be nearest to
-    /// the root, and that latency.
-    pub(super) fn best_full(
+    /// The full host between which and one of its children `me`, so far from the root, would best
+    /// be, if all three have been asked or done so; and how much that is worth, as weight times
+    /// nanoseconds. `admits` says who can be parent, `yields` who can give way.
+    pub(super) fn best_displacement(
         &self,
+        me: (&Contact, Duration, u32),
         admits: impl Fn(HostId, &Offer) -> bool,
-    ) -> Option<(Duration, HostId)> {
-        let offers = self.asked.iter().filter_map(|(&host, asked)| match asked {
-            Asked::Offered(offer, rtt) if admits(host, offer) => {
-                Some((offer.way.latency.saturating_add(half(*rtt)), host))
+        yields: impl Fn(HostId) -> bool,
+    ) -> Option<(u128, HostId, Displacement)> {
+        let (contact, now, weight) = me;
+        let offered = || {
+            self.asked.iter().filter_map(|(&host, asked)| match asked {
+                Asked::Offered(offer, rtt) => Some((host, offer, half(*rtt))),
+                _ => None,
+            })
+        };
+        let mut best: Option<(u128, HostId, Displacement)> = None;
+        for (child, of_child, apart) in offered().filter(|&(child, ..)| yields(child)) {
+            let Some(&above) = of_child.way.path.iter().rev().nth(1) else { continue };
+            let parent =
+                offered().find(|(host, offer, _)| host.tag() == above && admits(*host, offer));
+            let Some((parent, of_parent, far)) = parent else { continue };
+            let latency = of_parent.way.latency.saturating_add(far);
+            let wish = Displacement {
+                nonce: self.nonce,
+                contact: contact.clone(),
+                weight,
+                gain: now.saturating_sub(latency),
+                child,
+                loss: latency.saturating_add(apart).saturating_sub(of_child.way.latency),
+            };
+            let worth = wish.worth(of_child.weight);
+            if worth > best.as_ref().map_or(0, |(worth, ..)| *worth) {
+                best = Some((worth, parent, wish));
             }
-            _ => None,
-        });
-        offers.min()
+        }
+        best
     }
 
     /// Everybody whose link it needs.
@@ -188,7 +259,7 @@ mod tests {
                 latency: Duration::from_millis(latency),
                 ..Way::top(&contact(n), provisional)
             };
-            let offer = Offer { way, room_full: 1, room_digests: 1, others: Vec::new() };
+            let offer = Offer { way, room_full: 1, room_digests: 1, weight: 1, others: Vec::new() };
             search.ask(host(n), Time::ZERO);
             search.offered(host(n), offer, Duration::from_millis(rtt));
         }

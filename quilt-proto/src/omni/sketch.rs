@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::tree::{Cx, Timer, Tree};
-use super::values::{Below, MAX_BELOW, MAX_CONTACTS, MAX_SPARE, Mode, Sketch, bare, slim};
+use super::values::{Below, MAX_BELOW, MAX_OTHERS, MAX_SPARE, Mode, Sketch, slim};
 use crate::HostId;
 use crate::wire::Contact;
 use alloc::vec::Vec;
@@ -60,24 +60,23 @@ impl Tree {
         self.children.values().flat_map(|child| child.sketch.spare.iter().cloned()).collect()
     }
 
-    /// Who may have room if this host has none: hosts below it that have, or its children; or its
+    /// Who may have room if this host has none: its children, then hosts below it that have; or its
     /// parent and the other children there.
     pub(super) fn others(&self, cx: &mut Cx<'_>) -> Vec<Contact> {
-        let mut others = self.spare_below();
-        if others.is_empty() {
-            let children = self.children_of(Mode::Full);
-            others = children.map(|(_, contact)| contact.clone()).collect();
-        }
+        let mut others: Vec<Contact> =
+            self.children_of(Mode::Full).map(|(_, contact)| slim(contact)).collect();
         cx.rng().shuffle(&mut others);
+        others.truncate(MAX_OTHERS.saturating_sub(MAX_SPARE));
+        let mut spare = self.spare_below();
+        cx.rng().shuffle(&mut spare);
         let parent = self.parent().and_then(|parent| cx.peers().get(parent.host));
-        let parent = parent.map(|peer| bare(&peer.contact));
+        let parent = parent.map(|peer| slim(&peer.contact));
         let siblings = self.parent().map_or(&[][..], |parent| &parent.lineage.heirs);
+        others.extend(spare);
+        others.extend(parent);
+        others.extend(siblings.iter().map(slim));
+        others.truncate(MAX_OTHERS);
         others
-            .into_iter()
-            .chain(parent)
-            .chain(siblings.iter().cloned())
-            .take(MAX_CONTACTS)
-            .collect()
     }
 
     /// Something below this host is another than before.
@@ -119,5 +118,6 @@ impl Tree {
             self.plan_soon(cx);
         }
         self.status_soon(cx);
+        self.send_displaced(cx, from);
     }
 }

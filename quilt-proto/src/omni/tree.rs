@@ -2,7 +2,6 @@
 
 use super::follow::Held;
 use super::frame::Frame;
-use super::guests::Guest;
 use super::heal::Lost;
 use super::links::UNREACHED;
 use super::reshape::Planning;
@@ -79,10 +78,6 @@ pub(super) struct Tree {
     pub(super) planning: Option<Planning>,
     /// The plan that it takes part in.
     pub(super) held: Option<Held>,
-    /// Hosts from elsewhere that would like to be below this one.
-    pub(super) guests: BTreeMap<HostId, Guest>,
-    /// Whom this host asked for a place that there was no room for.
-    pub(super) petitioned: Option<HostId>,
     /// Its zeal to move, and to arrange others.
     pub(super) move_zeal: Zeal,
     pub(super) plan_zeal: Zeal,
@@ -145,8 +140,6 @@ impl Tree {
             former: None,
             planning: None,
             held: None,
-            guests: BTreeMap::new(),
-            petitioned: None,
             move_zeal: Zeal::default(),
             plan_zeal: Zeal::default(),
             calm: 0,
@@ -221,6 +214,7 @@ impl Tree {
             way: self.way(),
             room_full: room(Mode::Full),
             room_digests: room(Mode::Digests),
+            weight: self.weight(),
             others: self.others(cx),
         };
         cx.answer(&Frame::ProbeReply { nonce, offer });
@@ -264,9 +258,7 @@ impl Protocol for Tree {
                 self.on_gather(cx, from, nonce, wait_ms, &members);
             }
             Frame::Facts(facts) => self.on_facts(cx, from, facts),
-            Frame::Petition { contact, latency, gain, weight } => {
-                self.on_petition(cx, from, Guest { contact, latency, gain, weight });
-            }
+            Frame::Displace(displacement) => self.on_displace(cx, from, displacement),
             Frame::Invite(plan) => self.on_invite(cx, from, plan),
         }
     }
@@ -281,7 +273,7 @@ impl Protocol for Tree {
             | Frame::Refuse { .. }
             | Frame::Gather { .. }
             | Frame::Facts(_)
-            | Frame::Petition { .. }
+            | Frame::Displace(_)
             | Frame::Invite(_) => self.on_frame(cx, from, frame),
             Frame::Detach if !cx.peers().get(from).is_some_and(|peer| peer.linked) => {
                 self.on_detach(cx, from);

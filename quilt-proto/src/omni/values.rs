@@ -15,6 +15,10 @@ pub(super) const MAX_PATH: usize = 32;
 /// The most contacts in one list: four bare ones, with the way, fit a frame.
 pub(super) const MAX_CONTACTS: usize = 4;
 
+/// The most hosts that one names to another that looks for a parent. Guess: a host's children at the
+/// usual degree and some more; slim ones fit a frame.
+pub(super) const MAX_OTHERS: usize = 8;
+
 /// The most hosts below another one that it tells of. Guess: a family's members but its top, and
 /// they fit a frame.
 pub(super) const MAX_BELOW: usize = MAX_FAMILY - 1;
@@ -74,7 +78,9 @@ pub(super) struct Offer {
     pub(super) room_full: u8,
     /// How many more children it takes for digests only.
     pub(super) room_digests: u8,
-    /// Others, to be tried if there is no room; at most [`MAX_CONTACTS`].
+    /// How many clients there are in and below the host.
+    pub(super) weight: u32,
+    /// Others, to be tried if there is no room, slim: its children first; at most [`MAX_OTHERS`].
     pub(super) others: Vec<Contact>,
 }
 
@@ -178,6 +184,34 @@ pub(super) struct Facts {
     pub(super) rtts: Vec<u32>,
 }
 
+/// A host that would rather stand between a full host and one of its children.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Displacement {
+    /// Names the plan that follows.
+    pub(super) nonce: u64,
+    /// The host, slim.
+    pub(super) contact: Contact,
+    /// How many clients there are in and below it.
+    pub(super) weight: u32,
+    /// How much nearer to the root it would be.
+    pub(super) gain: Duration,
+    /// The child that would give way.
+    pub(super) child: HostId,
+    /// How much farther from the root that would be.
+    pub(super) loss: Duration,
+}
+
+impl Displacement {
+    /// How much it is worth, as weight times nanoseconds, where so many clients are in and below the
+    /// child; 0 if it is hardly worth it.
+    pub(super) fn worth(&self, weight: u32) -> u128 {
+        let worth = |span: Duration, weight: u32| span.as_nanos().saturating_mul(weight.into());
+        let (gain, loss) = (worth(self.gain, self.weight), worth(self.loss, weight));
+        // What is measured has noise.
+        gain.saturating_sub(gain >> 3).saturating_sub(loss)
+    }
+}
+
 /// A family as it shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -228,6 +262,14 @@ pub(super) fn put_contacts(out: &mut Writer<'_>, contacts: &[Contact]) {
 
 pub(super) fn take_contacts(from: &mut Reader<'_>) -> Result<Vec<Contact>, DecodeError> {
     from.list(MAX_CONTACTS, Reader::contact)
+}
+
+pub(super) fn put_others(out: &mut Writer<'_>, others: &[Contact]) {
+    out.list(MAX_OTHERS, others, |out, contact| out.contact(contact));
+}
+
+pub(super) fn take_others(from: &mut Reader<'_>) -> Result<Vec<Contact>, DecodeError> {
+    from.list(MAX_OTHERS, Reader::contact)
 }
 
 pub(super) fn put_way(out: &mut Writer<'_>, way: &Way) {
@@ -313,6 +355,26 @@ pub(super) fn put_members(out: &mut Writer<'_>, members: &[Contact]) {
 
 pub(super) fn take_members(from: &mut Reader<'_>) -> Result<Vec<Contact>, DecodeError> {
     from.list(MAX_FAMILY, Reader::contact)
+}
+
+pub(super) fn put_displacement(out: &mut Writer<'_>, displacement: &Displacement) {
+    out.u64(displacement.nonce);
+    out.contact(&displacement.contact);
+    out.u32(displacement.weight);
+    out.u64(nanos(displacement.gain));
+    out.host(displacement.child);
+    out.u64(nanos(displacement.loss));
+}
+
+pub(super) fn take_displacement(from: &mut Reader<'_>) -> Result<Displacement, DecodeError> {
+    Ok(Displacement {
+        nonce: from.u64()?,
+        contact: from.contact()?,
+        weight: from.u32()?,
+        gain: Duration::from_nanos(from.u64()?),
+        child: from.host()?,
+        loss: Duration::from_nanos(from.u64()?),
+    })
 }
 
 pub(super) fn put_plan(out: &mut Writer<'_>, plan: &Plan) {

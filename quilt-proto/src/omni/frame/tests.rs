@@ -10,6 +10,7 @@ use crate::{HostId, HostTag};
 use alloc::vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -28,6 +29,10 @@ fn contact() -> impl Strategy<Value = Contact> {
 
 fn contacts() -> impl Strategy<Value = Vec<Contact>> {
     vec(contact(), 0..=MAX_CONTACTS)
+}
+
+fn others() -> impl Strategy<Value = Vec<Contact>> {
+    vec(contact().prop_map(|contact| slim(&contact)), 0..=MAX_OTHERS)
 }
 
 fn mode() -> impl Strategy<Value = Mode> {
@@ -49,8 +54,14 @@ fn lineage() -> impl Strategy<Value = Lineage> {
 fn frame() -> impl Strategy<Value = Frame> {
     let rank = (any::<bool>(), any::<[u8; 32]>())
         .prop_map(|(provisional, root)| Rank { provisional, root: HostId(root) });
-    let offer = (way(), any::<u8>(), any::<u8>(), contacts()).prop_map(
-        |(way, room_full, room_digests, others)| Offer { way, room_full, room_digests, others },
+    let offer = (way(), any::<u8>(), any::<u8>(), any::<u32>(), others()).prop_map(
+        |(way, room_full, room_digests, weight, others)| Offer {
+            way,
+            room_full,
+            room_digests,
+            weight,
+            others,
+        },
     );
     prop_oneof![
         (any::<u64>(), rank).prop_map(|(nonce, rank)| Frame::Probe { nonce, rank }),
@@ -59,16 +70,19 @@ fn frame() -> impl Strategy<Value = Frame> {
             |(mode, contact, plan, weight)| Frame::Attach { mode, contact, plan, weight }
         ),
         (mode(), lineage()).prop_map(|(mode, lineage)| Frame::Accept { mode, lineage }),
-        contacts().prop_map(|others| Frame::Refuse { others }),
+        others().prop_map(|others| Frame::Refuse { others }),
         lineage().prop_map(Frame::Path),
         Just(Frame::Detach),
         sketch().prop_map(Frame::Status),
         (any::<u64>(), any::<u16>(), vec(contact().prop_map(|c| slim(&c)), 0..=MAX_FAMILY))
             .prop_map(|(nonce, wait_ms, members)| Frame::Gather { nonce, wait_ms, members }),
-        (contact(), any::<u64>(), any::<u32>()).prop_map(|(contact, nanos, weight)| {
-            let latency = Duration::from_nanos(nanos);
-            Frame::Petition { contact, latency, gain: latency, weight }
-        }),
+        (contact(), any::<u64>(), any::<u32>(), any::<[u8; 32]>()).prop_map(
+            |(contact, nanos, weight, child)| {
+                let (gain, loss) = (Duration::from_nanos(nanos), Duration::from_nanos(nanos / 2));
+                let child = HostId(child);
+                Frame::Displace(Displacement { nonce: nanos, contact, weight, gain, child, loss })
+            }
+        ),
         facts().prop_map(Frame::Facts),
         plan().prop_map(Frame::Invite),
     ]

@@ -2,7 +2,7 @@
 
 use super::super::frame::Frame;
 use super::super::tree::{Place, Timer, Tree};
-use super::super::values::{Lineage, MAX_PATH, Mode, Offer, Plan, Rank, Way};
+use super::super::values::{Displacement, Lineage, MAX_PATH, Mode, Offer, Plan, Rank, Sketch, Way};
 use super::{REGION, setup};
 use crate::counters::Fault;
 use crate::protocol::bench::{Bench, contact, host};
@@ -55,7 +55,7 @@ fn way(path: &[u8]) -> Way {
 
 fn offer(path: &[u8], room: u8, others: &[u8]) -> Offer {
     let others = others.iter().map(|&n| contact(n)).collect();
-    Offer { way: way(path), room_full: room, room_digests: room, others }
+    Offer { way: way(path), room_full: room, room_digests: room, weight: 1, others }
 }
 
 fn lineage(path: &[u8], heirs: &[u8]) -> Lineage {
@@ -188,6 +188,51 @@ fn a_full_host_points_to_others_which_are_asked_next() {
     assert_eq!(attached(&reply(&mut bench, 6, offer(&[1, 6], 1, &[]))), [6]);
     let effects = frame(&mut bench, 6, Frame::Refuse { others: vec![contact(7)] });
     assert_eq!(probed(&effects), [7]);
+}
+
+/// Host 2 would rather stand between this root and its child 1; so much is gained and lost.
+fn displace(gain: u64, loss: u64) -> Frame {
+    Frame::Displace(Displacement {
+        nonce: 7,
+        contact: contact(2),
+        weight: 3,
+        gain: Duration::from_millis(gain),
+        child: host(1),
+        loss: Duration::from_millis(loss),
+    })
+}
+
+#[test]
+fn a_full_host_takes_in_whoever_is_worth_more_and_sends_the_child_there_once_it_has_come() {
+    let mut bench = root(&[1, 3]);
+    let effects = frame(&mut bench, 2, displace(10, 1));
+    assert!(matches!(sent(&effects)[..], [(2, Frame::Accept { .. })]), "{effects:?}");
+    assert_eq!(bench.protocol.children.len(), 3, "for now");
+    let effects = frame(&mut bench, 2, Frame::Status(Sketch { weight: 3, ..Sketch::default() }));
+    let [(1, Frame::Invite(plan))] = &sent(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!((plan.parent_of(host(1)), plan.parent_of(host(2))), (Some(host(2)), Some(host(0))));
+    frame(&mut bench, 1, Frame::Detach);
+    assert!(bench.protocol.held.is_none(), "the next may come");
+    assert_eq!(bench.protocol.children.len(), 2);
+}
+
+#[test]
+fn a_displacement_that_costs_more_than_it_brings_is_refused() {
+    let mut bench = root(&[1, 3]);
+    let effects = frame(&mut bench, 2, displace(1, 10));
+    assert!(matches!(sent(&effects)[..], [(2, Frame::Refuse { .. })]), "{effects:?}");
+    assert!(bench.protocol.held.is_none());
+    assert_eq!(bench.protocol.children.len(), 2);
+}
+
+#[test]
+fn a_displacement_that_does_not_come_about_leaves_no_more_children_than_the_degree() {
+    let mut bench = root(&[1, 3]);
+    frame(&mut bench, 2, displace(10, 1));
+    bench.now = Time::from_millis(5_000);
+    bench.call(|tree, cx| tree.on_timer(cx, Timer::Hold));
+    assert_eq!(bench.protocol.children.len(), 2);
+    assert!(bench.protocol.children.contains_key(&host(3)), "it had no part in it");
 }
 
 #[test]
