@@ -297,6 +297,13 @@ impl Node {
                         self.with(group, |member, env| member.on_down(env, host, need, cause));
                     }
                 }
+                Inbound::Silent { host, needs } => {
+                    for need in needs {
+                        if let Need::Patch(group, patch) = need {
+                            self.with(group, |member, env| member.on_silent(env, host, patch));
+                        }
+                    }
+                }
                 Inbound::Multicast { link, joined } => {
                     for group in self.members.keys().copied().collect::<Vec<_>>() {
                         self.with(group, |member, env| member.on_multicast(env, link, joined));

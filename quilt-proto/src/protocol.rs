@@ -100,6 +100,12 @@ pub trait Protocol: Send + 'static {
         let _ = (cx, host, rtt);
     }
 
+    /// Two beats in a row of `host`, to which there is a link, have not come. It may be dead: a link
+    /// is given up only later, since beats can be late. It is said once in each silence.
+    fn on_silent(&mut self, cx: &mut Cx<'_, Self::Timer>, host: HostId) {
+        let _ = (cx, host);
+    }
+
     /// A fragment is new in the window; pass it on.
     fn on_fragment(&mut self, cx: &mut Cx<'_, Self::Timer>, arrival: Arrival, fragment: FragmentId);
 

@@ -58,6 +58,8 @@ pub(super) enum Inbound {
     Up(HostId),
     /// There is no stream to the host any more, or none could be opened; for whom that matters.
     Down { host: HostId, needs: BTreeSet<Need>, cause: LinkError },
+    /// The host has missed two beats; for whom that matters.
+    Silent { host: HostId, needs: BTreeSet<Need> },
     /// A multicast address is joined, or cannot be.
     Multicast { link: LinkId, joined: Result<(), LinkError> },
     /// A host said something of a patch by datagram; it may be answered there.
@@ -224,6 +226,11 @@ impl Links {
                             self.drop_link(link, cause);
                         }
                         continue;
+                    }
+                    let silent = stream.host().filter(|_| stream.falls_silent(now));
+                    if let Some(host) = silent.filter(|&host| self.hosts.link(host) == Some(link)) {
+                        let needs = self.hosts.needs(host);
+                        self.inbox.push_back(Inbound::Silent { host, needs });
                     }
                     self.look(link);
                 }

@@ -22,10 +22,6 @@ const SIBLINGS_DELAY: Duration = Duration::from_millis(100);
 const GHOST: Duration = Duration::from_secs(3);
 /// A former parent is left after this at the latest. Guess: longer than any way.
 const OVERLAP: Duration = Duration::from_secs(1);
-/// A parent that says nothing for so long has forgotten this child; links notice dead hosts much
-/// earlier. Guess: five frames in a row are not lost on a live link.
-const PARENT_SILENCE: Duration = Duration::from_secs(5);
-
 impl Tree {
     /// What a child is told: where its parent stands, and who would inherit from it, hosts with
     /// fragments first.
@@ -145,7 +141,7 @@ impl Tree {
         let moved = !lineage.way.is_along(&parent.lineage.way);
         parent.lineage = lineage;
         parent.rtt = cx.peers().get(from).and_then(|peer| peer.rtt).unwrap_or(parent.rtt);
-        cx.set_timer(Timer::Silence, cx.now() + PARENT_SILENCE);
+        self.await_path(cx);
         if moved {
             self.tell_children(cx);
         }
@@ -167,7 +163,7 @@ impl Tree {
         self.status_soon(cx);
         cx.stop_timer(Timer::Settle);
         cx.stop_timer(Timer::Seek);
-        cx.set_timer(Timer::Silence, cx.now() + PARENT_SILENCE);
+        self.await_path(cx);
         match mode {
             Mode::Full => self.tell_children(cx),
             Mode::Digests => self.shed_children(cx),

@@ -1,7 +1,7 @@
 //! How a tree goes on without a host that it lost.
 
 use super::frame::Frame;
-use super::links::SENT_AWAY;
+use super::links::{SENT_AWAY, UNREACHED};
 use super::tree::{Cx, Parent, Place, Timer, Tree};
 use super::values::Way;
 use crate::{HostId, HostTag, Time};
@@ -17,6 +17,17 @@ const HEIR_WAIT: Duration = Duration::from_millis(500);
 /// For how long hosts are avoided whose path leads over the parent that was lost: they may not
 /// know yet that it is. Guess: twice what a link needs to notice.
 const MOURNING: Duration = Duration::from_secs(1);
+
+/// A parent that has not told the path for so long is asked whether it lives. Guess: two paths are
+/// missing.
+const PATH_MISSED: Duration = Duration::from_millis(2_200);
+/// If it lives but still tells none after this, it has forgotten this child.
+const FORGOTTEN: Duration = Duration::from_millis(2_800);
+/// How often a silent parent is asked, and how far apart: one datagram may be lost.
+const PINGS: u32 = 3;
+const PING_PAUSE: Duration = Duration::from_millis(20);
+/// How long it has for an answer at least, beside one and a half round trips. Guess.
+const LEAST_VERDICT: Duration = Duration::from_millis(30);
 
 /// A parent that was lost.
 #[derive(Debug)]
@@ -65,6 +76,7 @@ impl Tree {
             return;
         };
         cx.stop_timer(Timer::Silence);
+        cx.stop_timer(Timer::Verdict);
         self.end_search(cx);
         self.attempts = 0;
         let lost = Lost::new(&parent, self.me.host, cx.now());
@@ -95,6 +107,53 @@ impl Tree {
         let known = cx.peers().iter().map(|(host, _)| host).filter(|&host| host != parent.host);
         relatives.extend(known.filter(|&host| lineage.way.contains(host)));
         relatives
+    }
+
+    /// The parent told the path: it will be missed again in a while.
+    pub(super) fn await_path(&mut self, cx: &mut Cx<'_>) {
+        if let Place::Under(parent) = &mut self.place {
+            parent.missed = false;
+        }
+        cx.stop_timer(Timer::Verdict);
+        cx.set_timer(Timer::Silence, cx.now() + PATH_MISSED);
+    }
+
+    /// The parent has not told the path for a while.
+    pub(super) fn on_silence(&mut self, cx: &mut Cx<'_>) {
+        let Place::Under(parent) = &mut self.place else { return };
+        if core::mem::replace(&mut parent.missed, true) {
+            return self.cut(cx);
+        }
+        cx.set_timer(Timer::Silence, cx.now() + FORGOTTEN);
+        self.suspect(cx);
+    }
+
+    /// The parent may be dead. It is asked by datagram, which no queue and no repetition delays;
+    /// where datagrams do not pass, only the link can tell.
+    pub(super) fn suspect(&mut self, cx: &mut Cx<'_>) {
+        let Place::Under(parent) = &mut self.place else { return };
+        if parent.datagrams && !cx.is_set(Timer::Verdict) {
+            parent.pings = 0;
+            self.on_verdict(cx);
+        }
+    }
+
+    /// The parent has not answered yet: it is asked once more, or counts as dead.
+    pub(super) fn on_verdict(&mut self, cx: &mut Cx<'_>) {
+        let Place::Under(parent) = &mut self.place else { return };
+        let (host, rtt) = (parent.host, parent.rtt);
+        if parent.pings >= PINGS {
+            // It may be that only datagrams do not pass any more.
+            cx.send(host, &Frame::Detach);
+            self.shun(cx, host, UNREACHED);
+            self.orphaned(cx);
+            return self.let_go(cx, host);
+        }
+        parent.pings = parent.pings.saturating_add(1);
+        let last = parent.pings >= PINGS;
+        let answer = rtt.saturating_mul(3).checked_div(2).unwrap_or(rtt).max(LEAST_VERDICT);
+        cx.measure(host);
+        cx.set_timer(Timer::Verdict, cx.now() + if last { answer } else { PING_PAUSE });
     }
 
     /// Gives up a parent that has forgotten this host, or that is below it, and looks for another.

@@ -287,7 +287,9 @@ impl Tree {
             return self.decide(cx);
         }
         let rtt = search.accepted(from, cx.now());
-        let parent = Parent { host: from, mode, rtt, lineage };
+        let datagrams = !search.needs(from);
+        let (pings, missed) = (0, false);
+        let parent = Parent { host: from, mode, rtt, lineage, datagrams, pings, missed };
         self.move_under(cx, parent);
         self.end_search(cx);
         self.invite_children(cx);

@@ -37,6 +37,8 @@ pub(super) enum Timer {
     Path,
     /// The parent has said nothing for too long.
     Silence,
+    /// A parent that is silent has to answer.
+    Verdict,
     /// The parent is due to be told what is below.
     Status,
     /// The next plan, or the next step of one.
@@ -107,6 +109,12 @@ pub(super) struct Parent {
     pub(super) rtt: Duration,
     /// What it last told.
     pub(super) lineage: Lineage,
+    /// Whether datagrams pass between the two.
+    pub(super) datagrams: bool,
+    /// How often it was asked by datagram whether it lives, since it was heard last.
+    pub(super) pings: u32,
+    /// Whether its path was missed.
+    pub(super) missed: bool,
 }
 
 #[derive(Debug)]
@@ -284,6 +292,18 @@ impl Protocol for Tree {
         }
     }
 
+    fn on_measured(&mut self, cx: &mut Cx<'_>, host: HostId, _: Duration) {
+        if self.is_parent(host) {
+            cx.stop_timer(Timer::Verdict);
+        }
+    }
+
+    fn on_silent(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        if self.is_parent(host) {
+            self.suspect(cx);
+        }
+    }
+
     fn on_fragment(&mut self, cx: &mut Cx<'_>, arrival: Arrival, fragment: FragmentId) {
         // What a leaf has pulled, the tree has already.
         let own = arrival == Arrival::Injected;
@@ -303,7 +323,8 @@ impl Protocol for Tree {
             }
             Timer::Settle => self.settle(cx),
             Timer::Path => self.tell_children(cx),
-            Timer::Silence => self.cut(cx),
+            Timer::Silence => self.on_silence(cx),
+            Timer::Verdict => self.on_verdict(cx),
             Timer::Status => self.tell_parent(cx),
             Timer::Plan => self.on_plan(cx),
             Timer::Hold => self.let_loose(cx),

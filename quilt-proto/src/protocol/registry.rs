@@ -81,6 +81,7 @@ pub(crate) trait ErasedProtocol: Send {
         body: &Bytes,
     ) -> Result<(), DecodeError>;
     fn on_measured(&mut self, lent: Lent<'_>, host: HostId, rtt: Duration);
+    fn on_silent(&mut self, lent: Lent<'_>, host: HostId);
     fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId);
     fn on_duplicate(&mut self, lent: Lent<'_>, from: HostId, fragment: FragmentId);
     fn on_missed(&mut self, lent: Lent<'_>, host: HostId);
@@ -148,6 +149,10 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn on_measured(&mut self, lent: Lent<'_>, host: HostId, rtt: Duration) {
         self.call(lent, |protocol, cx| protocol.on_measured(cx, host, rtt));
+    }
+
+    fn on_silent(&mut self, lent: Lent<'_>, host: HostId) {
+        self.call(lent, |protocol, cx| protocol.on_silent(cx, host));
     }
 
     fn on_fragment(&mut self, lent: Lent<'_>, arrival: Arrival, fragment: FragmentId) {

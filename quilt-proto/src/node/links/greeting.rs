@@ -17,6 +17,9 @@ impl Links {
                 }
                 Ok(frame) => {
                     let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
+                    if matches!(frame, Frame::Data(_)) {
+                        stream.brings_data();
+                    }
                     match stream.speaker() {
                         Some(from) => self.inbox.push_back(Inbound::Frame { from, frame }),
                         None => self.counters.bump(Counter::DroppedUnexpected),

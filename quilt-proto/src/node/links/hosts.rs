@@ -45,6 +45,10 @@ impl Hosts {
         self.tidy(host);
     }
 
+    pub(super) fn needs(&self, host: HostId) -> BTreeSet<Need> {
+        self.0.get(&host).map(|entry| entry.needs.clone()).unwrap_or_default()
+    }
+
     /// Drops all needs, and returns them.
     pub(super) fn forget_needs(&mut self, host: HostId) -> BTreeSet<Need> {
         let needs = self.0.get_mut(&host).map(|entry| core::mem::take(&mut entry.needs));

@@ -15,6 +15,9 @@ const MAX_BEAT: Duration = Duration::from_secs(5);
 /// So much later than three announced beats, the other side is dead. Guess: a host of a loaded
 /// machine may not run for that long.
 const GRACE: Duration = Duration::from_secs(1);
+/// So much later than two announced beats and a half of a round trip, the other side is silent.
+/// Guess: less than a beat, more than what delays differ by where nothing is lost.
+const SLACK: Duration = Duration::from_millis(20);
 /// A longer round trip is no measurement: by then a stream counts as dead.
 const MAX_RTT: Duration = Duration::from_secs(4);
 
@@ -29,6 +32,8 @@ pub(super) struct Liveness {
     /// The other side's last stamp, and when it came.
     stamp: Option<(u64, Time)>,
     rtt: Option<Duration>,
+    /// Whether the silence of the other side was noticed.
+    silent: bool,
 }
 
 impl Liveness {
@@ -41,11 +46,27 @@ impl Liveness {
             announced: IDLE_BEAT,
             stamp: None,
             rtt: None,
+            silent: false,
         }
     }
 
     pub(super) fn heard(&mut self, now: Time) {
         self.heard = now;
+        self.silent = false;
+    }
+
+    /// When two beats of the other side are missing; `None` if that was noticed.
+    pub(super) fn silent_at(&self) -> Option<Time> {
+        let way = self.rtt.unwrap_or_default().checked_div(2).unwrap_or_default();
+        let beats = self.announced.saturating_mul(2).saturating_add(way).saturating_add(SLACK);
+        (!self.silent).then_some(self.heard + beats)
+    }
+
+    /// Whether two beats of the other side are missing; says so once in a silence.
+    pub(super) fn falls_silent(&mut self, now: Time) -> bool {
+        let falls = self.silent_at().is_some_and(|at| at <= now);
+        self.silent |= falls;
+        falls
     }
 
     pub(super) fn sent(&mut self, now: Time) {
@@ -55,6 +76,12 @@ impl Liveness {
     pub(super) fn carries_data(&mut self, now: Time) {
         self.carried = Some(now);
         self.beat = LIVE_BEAT;
+    }
+
+    /// Data came: from now on the other side beats quickly, and its data stand for beats, so that
+    /// none may come that says so.
+    pub(super) fn brings_data(&mut self) {
+        self.announced = self.announced.min(LIVE_BEAT);
     }
 
     pub(super) fn rtt(&self) -> Option<Duration> {
@@ -140,6 +167,29 @@ mod tests {
         assert_eq!(silences, [1_000, 2_000, 4_000, 5_000]);
         liveness.carries_data(now);
         assert_eq!(liveness.beat(now, true).next_ms, 100);
+    }
+
+    #[test]
+    fn two_missed_beats_are_noticed_once_until_something_is_heard() {
+        let mut liveness = Liveness::new(Time::ZERO);
+        let beat = Beat { stamp: 1, echo: 0, held: 0, next_ms: 100, needed: true };
+        liveness.on_beat(Time::ZERO, beat);
+        assert_eq!(liveness.silent_at(), Some(Time::from_millis(220)));
+        assert!(!liveness.falls_silent(Time::from_millis(219)));
+        assert!(liveness.falls_silent(Time::from_millis(220)));
+        assert!(!liveness.falls_silent(Time::from_millis(300)) && liveness.silent_at().is_none());
+        liveness.heard(Time::from_millis(400));
+        assert!(liveness.falls_silent(Time::from_millis(620)));
+    }
+
+    #[test]
+    fn data_announce_quick_beats() {
+        let mut liveness = Liveness::new(Time::ZERO);
+        let beat = Beat { stamp: 1, echo: 0, held: 0, next_ms: 5_000, needed: true };
+        liveness.on_beat(Time::ZERO, beat);
+        liveness.brings_data();
+        assert_eq!(liveness.silent_at(), Some(Time::from_millis(220)));
+        assert_eq!(liveness.dead_at(), Time::from_millis(1_300));
     }
 
     #[test]

@@ -242,6 +242,10 @@ impl Stream {
         self.liveness.carries_data(now);
     }
 
+    pub(super) fn brings_data(&mut self) {
+        self.liveness.brings_data();
+    }
+
     /// Whether somebody here needs it. The other side is told when that changes.
     pub(super) fn set_needed(&mut self, now: Time, needed: bool) {
         if self.needed != needed {
@@ -319,9 +323,15 @@ impl Stream {
         None
     }
 
+    /// Whether two beats of the other side are missing, which is said once in a silence.
+    pub(super) fn falls_silent(&mut self, now: Time) -> bool {
+        self.beats() && self.liveness.falls_silent(now)
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let beats = self.beats().then(|| self.liveness.beat_due().min(self.liveness.dead_at()));
-        [self.closes, self.patience, beats].into_iter().flatten().min()
+        let silent = self.liveness.silent_at().filter(|_| self.beats());
+        [self.closes, self.patience, beats, silent].into_iter().flatten().min()
     }
 
     fn beats(&self) -> bool {

@@ -246,6 +246,12 @@ impl Member {
         self.settle(env);
     }
 
+    /// A host that a patch needs has missed two beats.
+    pub(in crate::node) fn on_silent(&mut self, env: &mut Env<'_>, host: HostId, id: PatchId) {
+        self.call(env, id, |protocol, lent| protocol.on_silent(lent, host));
+        self.settle(env);
+    }
+
     /// Who sent a frame of a patch. A host that is not among its members yet becomes one.
     pub(super) fn sender(&mut self, env: &mut Env<'_>, from: From, id: PatchId) -> Option<HostId> {
         let me = env.host.config.host;

@@ -1,7 +1,7 @@
 //! One host: one event, and the exact effects.
 
 use super::super::frame::Frame;
-use super::super::tree::{Place, Timer, Tree};
+use super::super::tree::{Cx, Place, Timer, Tree};
 use super::super::values::{Displacement, Lineage, MAX_PATH, Mode, Offer, Plan, Rank, Sketch, Way};
 use super::{REGION, setup};
 use crate::counters::Fault;
@@ -454,13 +454,44 @@ fn whoever_attaches_under_another_name_misbehaves() {
     assert_eq!(frame(&mut bench, 1, attach(2)), fault);
 }
 
-#[test]
-fn a_silent_parent_is_left() {
+/// The child of host 9, of which nothing is heard any more, and which has nothing else to do.
+fn waiting() -> Bench<Tree> {
     let mut bench = child(REGION, &[8, 9], &[]);
     bench.timers.stop(Timer::Seek);
     bench.timers.stop(Timer::Status);
+    bench
+}
+
+#[test]
+fn a_parent_that_misses_beats_is_asked_three_times_and_left_if_it_does_not_answer() {
+    let mut bench = waiting();
+    let silent = |tree: &mut Tree, cx: &mut Cx<'_>| tree.on_silent(cx, host(9));
+    assert_eq!(bench.call(silent), [Effect::Measure(host(9))]);
+    assert_eq!(bench.fire().unwrap(), [Effect::Measure(host(9))]);
+    assert_eq!(bench.fire().unwrap(), [Effect::Measure(host(9))]);
+    assert_eq!(bench.now, Time::from_millis(40));
     assert!(sent(&bench.fire().unwrap()).contains(&(9, Frame::Detach)));
-    assert_eq!(bench.now, Time::ZERO + Duration::from_secs(5));
+    assert_eq!(bench.now, Time::from_millis(70));
+    assert!(bench.protocol.parent().is_none());
+}
+
+#[test]
+fn a_parent_that_misses_beats_but_answers_is_kept() {
+    let mut bench = waiting();
+    bench.call(|tree, cx| tree.on_silent(cx, host(9)));
+    bench.call(|tree, cx| tree.on_measured(cx, host(9), Duration::from_millis(5)));
+    assert_eq!(bench.timers.deadline(Timer::Verdict), None);
+    assert!(bench.protocol.is_parent(host(9)));
+}
+
+#[test]
+fn a_parent_that_lives_but_does_not_tell_the_path_is_left() {
+    let mut bench = waiting();
+    assert_eq!(bench.fire().unwrap(), [Effect::Measure(host(9))]);
+    assert_eq!(bench.now, Time::from_millis(2_200));
+    bench.call(|tree, cx| tree.on_measured(cx, host(9), Duration::from_millis(5)));
+    assert!(sent(&bench.fire().unwrap()).contains(&(9, Frame::Detach)));
+    assert_eq!(bench.now, Time::from_millis(5_000));
 }
 
 #[test]
