@@ -44,7 +44,8 @@ pub(super) struct Lost {
 impl Lost {
     fn new(parent: &Parent, me: HostId, now: Time) -> Self {
         let lineage = &parent.lineage;
-        let was_root = lineage.way.root.host == parent.host;
+        // From a root that was looking for another tree to join nobody inherits: it has found one.
+        let was_root = !lineage.way.provisional && lineage.way.root.host == parent.host;
         let heirs = lineage.heirs.iter().map(|contact| contact.host).filter(|_| was_root);
         let heirs: Vec<HostId> = heirs.collect();
         Self {

@@ -357,6 +357,16 @@ fn the_first_heir_becomes_root_at_once_and_tells_its_children() {
 }
 
 #[test]
+fn nobody_inherits_from_a_root_that_was_looking_for_another_tree() {
+    let mut bench = child(REGION, &[9], &[0, 1]);
+    let found = lineage(&[9], &[0, 1]);
+    let looking = Lineage { way: Way { provisional: true, ..found.way }, ..found };
+    frame(&mut bench, 9, Frame::Path(looking));
+    frame(&mut bench, 9, Frame::Detach);
+    assert!(matches!(bench.protocol.place, Place::Top { provisional: true }));
+}
+
+#[test]
 fn the_second_heir_follows_once_the_first_is_dead() {
     let mut bench = child(REGION, &[9], &[4, 0]);
     let effects = bench.call(|tree, cx| tree.on_disconnected(cx, host(9), LinkError::Reset));
