@@ -49,14 +49,15 @@ pub struct Ipmc {
     /// The hop limit of what is sent: how many routers it may pass, and one. Default 1, which
     /// stays on the local network.
     pub ttl: u8,
-    /// Ceiling of what one host sends by multicast, in bytes a second. Default 100 MB/s, a little less
-    /// than a gigabit link carries; what receivers lose slows it down below that.
+    /// Ceiling of what one host sends by multicast, in bytes a second; what receivers lose slows it
+    /// down below that. Default 25 MB/s: above it receivers that share a core lose much now and then
+    /// (docs/benchmarks.md).
     pub bytes_per_second: u64,
 }
 
 impl Default for Ipmc {
     fn default() -> Self {
-        Self { ttl: 1, bytes_per_second: 100_000_000 }
+        Self { ttl: 1, bytes_per_second: 25_000_000 }
     }
 }
 

@@ -22,8 +22,8 @@ const RELIEF: u64 = 8;
 const SETTLING: Duration = Duration::from_millis(100);
 /// After the first report it is looked at this soon, so that others have said the same.
 pub(super) const REACTION: Duration = Duration::from_millis(5);
-/// The rate never falls below this part of the ceiling. Guess: 64.
-const FLOOR: u64 = 64;
+/// The rate never falls below this part of the ceiling. Guess: 16.
+const FLOOR: u64 = 16;
 /// Nobody is nearer than this: a shorter round trip says more of the measuring than of the network.
 const MIN_RTT: Duration = Duration::from_micros(100);
 /// One, in the fractions that are reckoned with.

@@ -94,7 +94,7 @@ fn starting_joins_the_address_of_the_parameters() {
         address: address(GroupId::named("g"), PatchId(1)),
         interface: IpAddr::from([127, 0, 0, 1]),
         ttl: 1,
-        bytes_per_second: 100_000_000,
+        bytes_per_second: 25_000_000,
     };
     assert_eq!(effects, [join]);
 }
@@ -400,7 +400,7 @@ fn a_storm_of_requests_gets_a_quarter_of_the_rate_at_most() {
             |effect: &&Effect| matches!(effect, Effect::Repair(..) | Effect::MulticastRepair(_));
         given += effects.iter().filter(is_repair).count();
     }
-    assert!((1_000..=100_000_000 / 4 / 1_200 + 32).contains(&given), "{given} in a second");
+    assert!((1_000..=25_000_000 / 4 / 1_200 + 32).contains(&given), "{given} in a second");
 }
 
 #[test]
