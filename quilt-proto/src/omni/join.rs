@@ -287,6 +287,7 @@ impl Tree {
             return self.decide(cx);
         }
         let rtt = search.accepted(from, cx.now());
+        cx.took(from, rtt);
         let datagrams = !search.needs(from);
         let (pings, missed) = (0, false);
         let parent = Parent { host: from, mode, rtt, lineage, datagrams, pings, missed };

@@ -161,7 +161,9 @@ fn the_nearest_to_the_root_with_room_becomes_parent_and_only_that_is_dialled() {
     bench.now = Time::from_millis(100);
     assert_eq!(attached(&reply(&mut bench, 3, offer(&[1, 3], 1, &[]))), [2]);
     let accept = Frame::Accept { mode: Mode::Full, lineage: lineage(&[1, 2], &[0]) };
-    assert_eq!(frame(&mut bench, 2, accept), [Effect::Need(host(2))]);
+    // What the question took is told at once: whoever asks this host counts with it.
+    let took = Effect::Took(host(2), Duration::from_millis(4));
+    assert_eq!(frame(&mut bench, 2, accept), [took, Effect::Need(host(2))]);
     assert_eq!(bench.protocol.neighbours()[..], [host(2)]);
     assert_eq!(bench.protocol.way().path, way(&[1, 2, 0]).path);
     assert_eq!(bench.protocol.way().latency, Duration::from_millis(3));
