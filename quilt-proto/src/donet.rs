@@ -17,6 +17,7 @@ mod choice;
 mod frame;
 #[cfg(test)]
 mod harness;
+mod inflow;
 mod mesh;
 mod partner;
 mod rule;
@@ -26,9 +27,11 @@ mod tests;
 pub use frame::{Frame, Known};
 pub use rule::DonetRule;
 
-use crate::ProtocolId;
 use crate::protocol::{Instance, Plugin, Setup};
 use crate::rule::Rule;
+use crate::wire::Reader;
+use crate::{GroupId, PatchId, ProtocolId};
+use bytes::Bytes;
 use mesh::Mesh;
 
 /// The plug-in and its settings.
@@ -39,11 +42,43 @@ pub struct Donet {
     /// The most partners a host has, those that came to it included; at least `partners`, at most
     /// 16. Further ones are refused. Default 8.
     pub max_partners: usize,
+    /// How fragments travel in the patches that are created with these settings. Default
+    /// [`Travel::Push`].
+    pub travel: Travel,
+}
+
+/// How fragments travel along the mesh. The bootstrap service's choice when it creates a patch
+/// holds for all its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Travel {
+    /// A fresh fragment is pushed at once, and what the push missed is asked for.
+    #[default]
+    Push,
+    /// Nothing is pushed: once in so many milliseconds a host tells its partners what it holds, and
+    /// asks for what it lacks, as in CoolStreaming.
+    Pull(u16),
+}
+
+impl Travel {
+    /// As a patch's parameters have it: nothing for a push.
+    fn encode(self) -> Bytes {
+        match self {
+            Self::Push => Bytes::new(),
+            Self::Pull(cycle_ms) => Bytes::copy_from_slice(&cycle_ms.to_be_bytes()),
+        }
+    }
+
+    fn decode(parameters: &Bytes) -> Self {
+        match Reader::new(parameters).u16() {
+            Ok(cycle_ms) if cycle_ms > 0 => Self::Pull(cycle_ms),
+            _ => Self::Push,
+        }
+    }
 }
 
 impl Default for Donet {
     fn default() -> Self {
-        Self { partners: 4, max_partners: 8 }
+        Self { partners: 4, max_partners: 8, travel: Travel::Push }
     }
 }
 
@@ -58,6 +93,10 @@ impl Plugin for Donet {
 
     fn rule(&self) -> &dyn Rule {
         &DonetRule
+    }
+
+    fn parameters(&self, _: GroupId, _: PatchId) -> Bytes {
+        self.travel.encode()
     }
 
     fn start(&self, setup: &Setup) -> Instance {

@@ -62,6 +62,20 @@ impl Arrival {
     }
 }
 
+/// How the neighbours of a host learn what it holds, and how soon what is missing is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// Words go out 20 ms after news, at least 100 ms apart. The default.
+    #[default]
+    Prompt,
+    /// Words go along with what is sent to a neighbour anyway, at least 250 ms apart; of its own
+    /// each neighbour gets one a second at most. A fragment that could not be sent to a neighbour
+    /// for 400 ms is not pushed there any more: it is left to be asked for, of whoever has room.
+    Along,
+    /// Words go out, and what is missing is asked for, once in so long and not in between.
+    Cycle(Duration),
+}
+
 /// A protocol that runs in one patch: a state machine that sees its patch and nothing else.
 ///
 /// The container keeps, repairs and delivers messages for every protocol alike. What is left to a
@@ -192,6 +206,11 @@ pub trait Protocol: Send + 'static {
     /// Whether this host's word on what it holds goes out by multicast.
     fn announces(&self) -> bool {
         false
+    }
+
+    /// How neighbours are told what is held here, the same as long as the protocol runs.
+    fn telling(&self) -> Telling {
+        Telling::Prompt
     }
 
     /// This host leaves the patch; say goodbye.

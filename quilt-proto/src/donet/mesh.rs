@@ -1,11 +1,12 @@
 //! The mesh as one host sees it: its partners, and what passes between it and them.
 
-use super::Donet;
 use super::cache::Cache;
 use super::frame::{Frame, Known};
+use super::inflow::Inflow;
 use super::partner::Partner;
+use super::{Donet, Travel};
 use crate::counters::Fault;
-use crate::protocol::{Arrival, Cx as Context, Protocol, Setup};
+use crate::protocol::{Arrival, Cx as Context, Protocol, Setup, Telling};
 use crate::wire::Contact;
 use crate::{FragmentId, HostId, HostTag, LinkError, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -35,10 +36,13 @@ pub(super) struct Mesh {
     /// How many partners to look for.
     pub(super) target: usize,
     pub(super) max_partners: usize,
+    travel: Travel,
     pub(super) partners: BTreeMap<HostId, Partner>,
     /// Who was asked to be a partner, and whether it was picked at random.
     pub(super) asked: BTreeMap<HostId, bool>,
     pub(super) cache: Cache,
+    /// Which sources are pushed to this host.
+    inflow: Inflow,
     /// A request was refused since this host last had a partner.
     pub(super) refused: bool,
     /// Fragments came since the last refinement.
@@ -61,9 +65,11 @@ impl Mesh {
             contact: setup.contact.clone(),
             target: settings.partners.clamp(1, max_partners),
             max_partners,
+            travel: Travel::decode(&setup.parameters),
             partners: BTreeMap::new(),
             asked: BTreeMap::new(),
             cache: Cache::default(),
+            inflow: Inflow::default(),
             refused: false,
             busy: false,
             refine_pause: Self::REFINE,
@@ -296,15 +302,23 @@ impl Protocol for Mesh {
 
     fn on_fragment(&mut self, cx: &mut Cx<'_>, arrival: Arrival, fragment: FragmentId) {
         self.busy = true;
+        if self.travel != Travel::Push {
+            return;
+        }
         match arrival {
             Arrival::Injected => {}
             Arrival::Pushed(from) => {
+                self.inflow.pushed(cx.now(), fragment.source);
                 if let Some(partner) = self.partners.get_mut(&from) {
                     partner.pushed(cx.now());
                 }
             }
-            // Nobody pushed it.
-            Arrival::Pulled(from) => self.graft(cx, from),
+            // Nobody pushed it. Where others of the source are pushed, the link is only too slow for
+            // all of them, and another one would bring most of them twice.
+            Arrival::Pulled(from) if !self.inflow.flows(cx.now(), fragment.source) => {
+                self.graft(cx, from);
+            }
+            Arrival::Pulled(_) => {}
         }
         let from = arrival.from();
         for (&host, partner) in &self.partners {
@@ -314,7 +328,10 @@ impl Protocol for Mesh {
         }
     }
 
-    fn on_duplicate(&mut self, cx: &mut Cx<'_>, from: HostId, _: FragmentId) {
+    fn on_duplicate(&mut self, cx: &mut Cx<'_>, from: HostId, fragment: FragmentId) {
+        if !self.inflow.prunes(cx.now(), fragment.source) {
+            return;
+        }
         // The last one that pushes is kept, whatever it brings.
         let others = self.partners.iter().any(|(&host, other)| host != from && other.is_eager());
         let Some(partner) = self.partners.get_mut(&from).filter(|_| others) else { return };
@@ -347,6 +364,13 @@ impl Protocol for Mesh {
         if self.drop_host(cx, host) {
             self.failed(cx, host);
             self.mend(cx);
+        }
+    }
+
+    fn telling(&self) -> Telling {
+        match self.travel {
+            Travel::Push => Telling::Along,
+            Travel::Pull(cycle_ms) => Telling::Cycle(Duration::from_millis(cycle_ms.into())),
         }
     }
 

@@ -16,7 +16,7 @@ use super::window::{MAX_MESSAGE_BYTES, Window};
 use super::{Group, Host};
 use crate::bootstrap::{MEMBER_REPORT, REPRESENTATIVE_REPORT};
 use crate::counters::{Counter, Fault};
-use crate::protocol::{Arrival, Effect, ErasedProtocol, Lent};
+use crate::protocol::{Arrival, Effect, ErasedProtocol, Lent, Telling};
 use crate::wire::{Contact, Data, Frame, Pull, Report, Scope};
 use crate::{
     Delivery, GroupId, History, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError,
@@ -41,6 +41,10 @@ const LEAVE_QUIET: Duration = Duration::from_millis(500);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 /// How often a leaving member looks whether all is quiet.
 const LEAVE_TICK: Duration = Duration::from_millis(50);
+/// There a fragment that could not be sent to a neighbour for so long is left to be asked for.
+const PUSH_TIME: Duration = Duration::from_millis(100);
+/// Where words go along with other things, a neighbour gets one of its own no more often than so.
+const WORD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The application is told of full receive buffers at most once in this time.
 const OVERRUN_PAUSE: Duration = Duration::from_secs(10);
@@ -462,8 +466,13 @@ impl Member {
             }
             if patch.take_word(now, holds_nothing) {
                 let (multicast, announces) = (patch.multicast, patch.announces());
+                let along = patch.telling() == Telling::Along;
                 for host in patch.neighbours() {
-                    env.links.send_word(host, self.id, id);
+                    if along {
+                        env.links.offer_word(host, WORD_PAUSE, self.id, id);
+                    } else {
+                        env.links.send_word(host, self.id, id);
+                    }
                 }
                 if let Some(link) = multicast.filter(|_| announces) {
                     env.links.send_word_on(link, self.id, id);

@@ -2,7 +2,9 @@
 
 use super::Host;
 use super::links::Links;
-use crate::protocol::{Effect, ErasedProtocol, Holdings, Lent, Peer, Peers, Setup, Timers};
+use crate::protocol::{
+    Effect, ErasedProtocol, Holdings, Lent, Peer, Peers, Setup, Telling, Timers,
+};
 use crate::wire::{Assignment, Contact, Membership, Scope};
 use crate::{
     History, HostId, HostTag, LinkId, PatchId, ProtocolId, Rng, Role, Standing, Time, Unusable,
@@ -19,6 +21,8 @@ use smallvec::SmallVec;
 const WORD_DELAY: Duration = Duration::from_millis(20);
 /// Words of one patch lie at least so far apart while there is news.
 const WORD_SPACING: Duration = Duration::from_millis(100);
+/// The same where words go along with other things.
+const OFFER_SPACING: Duration = Duration::from_millis(250);
 /// Without news words come ever more rarely, at last once in this time.
 const MAX_WORD_INTERVAL: Duration = Duration::from_secs(10);
 /// A host that no member told of the sources' heads by then counts as admitted all the same.
@@ -49,6 +53,8 @@ pub(super) struct Patch {
     pub(super) forwards: bool,
     instance: Box<dyn ErasedProtocol>,
     rng: Rng,
+    /// Where in its cycles the protocol is, if it works in cycles: hosts are not in step.
+    phase: u64,
     /// Until when the first word of a member is waited for; `None` once it came.
     first_word: Option<Time>,
     word_due: Option<Time>,
@@ -93,6 +99,7 @@ impl Patch {
             forwards: false,
             instance,
             rng: host.rng.fork("patch"),
+            phase: host.config.host.tag().0,
             first_word: None,
             word_due: None,
             word_interval: WORD_DELAY,
@@ -135,6 +142,21 @@ impl Patch {
     /// Where this host stands in the patch.
     pub(super) fn standing(&self) -> Standing {
         Standing { patch: self.id, protocol: self.protocol, parent: self.parent() }
+    }
+
+    pub(super) fn telling(&self) -> Telling {
+        self.instance.telling()
+    }
+
+    /// The first time after `now` at which the protocol, if it works in cycles, tells and asks.
+    pub(super) fn next_cycle(&self, now: Time) -> Option<Time> {
+        let Telling::Cycle(cycle) = self.telling() else { return None };
+        let cycle = cycle.as_nanos().max(1);
+        let past = u128::from(now.as_nanos()).checked_rem(cycle)?;
+        let phase = u128::from(self.phase).checked_rem(cycle)?;
+        let left = cycle.saturating_add(phase).saturating_sub(past).checked_rem(cycle)?;
+        let left = u64::try_from(if left == 0 { cycle } else { left }).ok()?;
+        Some(now + Duration::from_nanos(left))
     }
 
     pub(super) fn announces(&self) -> bool {
@@ -247,7 +269,11 @@ impl Patch {
 
     /// There is news to tell.
     pub(super) fn news(&mut self, now: Time) {
-        let due = (now + WORD_DELAY).max(self.last_word + WORD_SPACING);
+        let due = match self.telling() {
+            Telling::Prompt => (now + WORD_DELAY).max(self.last_word + WORD_SPACING),
+            Telling::Along => (now + WORD_DELAY).max(self.last_word + OFFER_SPACING),
+            Telling::Cycle(_) => self.next_cycle(now).unwrap_or(now + WORD_DELAY),
+        };
         self.word_due = Some(self.word_due.map_or(due, |at| at.min(due)));
         self.word_interval = WORD_DELAY;
     }
@@ -264,7 +290,8 @@ impl Patch {
         }
         self.last_word = now;
         self.word_interval = self.word_interval.saturating_mul(2).min(MAX_WORD_INTERVAL);
-        self.word_due = (!holds_nothing).then(|| now + self.word_interval);
+        let next = self.next_cycle(now).unwrap_or(now + self.word_interval);
+        self.word_due = (!holds_nothing).then_some(next);
         true
     }
 

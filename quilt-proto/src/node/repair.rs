@@ -1,5 +1,8 @@
 //! Filling holes: who said that he holds what, who was asked for what, and who is asked next.
 
+mod schedule;
+mod word;
+
 use super::links::Links;
 use super::window::Window;
 use crate::counters::Counter;
@@ -8,11 +11,14 @@ use crate::{FragmentId, GroupId, HostId, Limits, PatchId, Seq, Source, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
+use schedule::{MAX_SUPPLIERS, Supplier, Want};
+use smallvec::SmallVec;
+use word::Word;
 
 /// How often holes are looked through while there are any.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 /// A hole younger than this may be filled by what is under way. How long that takes is learned: the
-/// time grows by half with each fragment that came unasked after all, and shrinks by a sixteenth
+/// time grows by half with each fragment that came unasked after all, and shrinks by one part in 32
 /// with each that did not.
 const MIN_GRACE: Duration = Duration::from_millis(20);
 const MAX_GRACE: Duration = Duration::from_secs(1);
@@ -52,21 +58,10 @@ pub(super) struct Repair {
     turn: Option<(Source, Seq)>,
 }
 
-/// A host's latest word on what it holds.
-#[derive(Debug)]
-struct Word {
-    patch: PatchId,
-    sources: BTreeMap<Source, Held>,
-    /// What it turned out not to hold after all.
-    denied: BTreeSet<(Source, Seq)>,
-    asked: usize,
-    /// How often in a row it did not answer in time.
-    late: u32,
-}
-
 #[derive(Debug)]
 struct Ask {
     of: HostId,
+    at: Time,
     until: Time,
 }
 
@@ -104,35 +99,40 @@ impl Repair {
         }
         let word = self.words.entry(host).or_insert_with(|| Word::new(patch));
         word.patch = patch;
-        for held in sources {
-            let source = Source { host: held.host.tag(), incarnation: held.incarnation };
-            word.denied.retain(|(denied, _)| *denied != source);
-            let outlived =
-                |life: &Source| life.host == source.host && life.incarnation < source.incarnation;
-            word.sources.retain(|life, _| !outlived(life));
-            if word.sources.len() < limits.sources || word.sources.contains_key(&source) {
-                word.sources.insert(source, held);
-            }
-        }
+        word.say(sources, limits);
     }
 
     /// A neighbour has not what it was asked for.
     pub(super) fn on_not_held(&mut self, host: HostId, wanted: &[Wanted]) {
         for wanted in wanted {
             let FragmentId { source, seq, .. } = wanted.first;
-            self.answered(host, wanted.first, true);
-            let word = self.words.get_mut(&host).filter(|word| word.denied.len() < MAX_ASKED);
-            if let Some(word) = word {
-                word.denied.insert((source, seq));
+            let of_it = (wanted.first, FragmentId { index: wanted.last, ..wanted.first });
+            let asked = self.asked.range(of_it.0..=of_it.1).filter(|(_, ask)| ask.of == host);
+            let asked: SmallVec<[FragmentId; 8]> = asked.map(|(&fragment, _)| fragment).collect();
+            let Some(word) = self.words.get_mut(&host) else { continue };
+            word.asked = word.asked.saturating_sub(asked.len());
+            word.deny(source, seq);
+            for fragment in asked {
+                self.asked.remove(&fragment);
             }
         }
     }
 
     /// A fragment came from `host`, asked for or not: nobody need be asked for it any more.
-    pub(super) fn answered(&mut self, host: HostId, fragment: FragmentId, solicited: bool) {
+    pub(super) fn came(
+        &mut self,
+        now: Time,
+        host: HostId,
+        rtt: Option<Duration>,
+        fragment: FragmentId,
+        solicited: bool,
+    ) {
+        if let Some(word) = self.words.get_mut(&host) {
+            word.came(fragment);
+        }
         let Some(ask) = self.asked.remove(&fragment) else { return };
         let grace = if solicited {
-            self.grace.saturating_sub(self.grace.checked_div(16).unwrap_or_default())
+            self.grace.saturating_sub(self.grace.checked_div(32).unwrap_or_default())
         } else {
             self.grace.saturating_mul(3).checked_div(2).unwrap_or_default()
         };
@@ -140,7 +140,7 @@ impl Repair {
         if let Some(word) = self.words.get_mut(&ask.of) {
             word.asked = word.asked.saturating_sub(1);
             if ask.of == host {
-                word.late = 0;
+                word.answer(now, ask.at, rtt.unwrap_or_default());
             }
         }
     }
@@ -155,14 +155,18 @@ impl Repair {
     /// and it has not denied it.
     pub(super) fn may_hold(&self, host: HostId, source: Source, seq: Seq) -> bool {
         self.words.get(&host).is_none_or(|word| {
-            let silent = !word.sources.contains_key(&source);
-            word.claims(source, seq) || (silent && !word.denied.contains(&(source, seq)))
+            word.claims(source, seq) || (!word.knows(source) && !word.denies(source, seq))
         })
     }
 
-    /// There may be holes: look through them soon.
-    pub(super) fn wake(&mut self, now: Time) {
-        self.next.get_or_insert(now + TICK);
+    /// There may be holes: look through them at `at`, if not before.
+    pub(super) fn wake(&mut self, at: Time) {
+        self.next.get_or_insert(at);
+    }
+
+    /// Holes are looked through again at `at`, not before.
+    pub(super) fn put_off(&mut self, at: Time) {
+        self.next = self.next.map(|next| next.max(at));
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
@@ -207,18 +211,22 @@ impl Repair {
         self.next = Some(now + TICK);
         self.forget_unanswered(now);
         let grace = self.grace.max(least_age);
-        let mut requests: BTreeMap<(HostId, PatchId), Vec<Wanted>> = BTreeMap::new();
+        let mut round = Round::new(&self.words, links);
         let mut looked = 0_usize;
         window.holes(now, grace, self.turn.take(), |hole| {
             looked = looked.saturating_add(1);
-            if looked > MAX_LOOKED {
+            if looked > MAX_LOOKED || round.wants.len() >= MAX_LOOKED {
                 self.turn = Some((hole.first.source, hole.first.seq));
                 return false;
             }
-            self.plan(now, hole, links, neighbours, &mut requests);
-            self.asked.len() < MAX_ASKED
+            let left = window.left(now, hole.first.source, hole.first.seq);
+            if !round.gather(hole, left, &self.words, &self.asked) {
+                self.guess(now, hole, links, neighbours, &mut round.requests);
+            }
+            true
         });
-        for ((host, patch), wanted) in requests {
+        self.assign(now, &mut round, links);
+        for ((host, patch), wanted) in round.requests {
             for wanted in wanted.chunks(Pull::MAX_WANTED) {
                 let fragments = wanted.iter().map(fragments).fold(0, u64::saturating_add);
                 links.counters.add(Counter::FragmentsPulled, fragments);
@@ -227,66 +235,35 @@ impl Repair {
         }
     }
 
-    /// Decides whom to ask for which part of a hole.
-    fn plan(
+    /// Asks for what somebody holds.
+    fn assign(&mut self, now: Time, round: &mut Round, links: &Links) {
+        let Round { hosts, suppliers, wants, names, requests } = round;
+        let most = MAX_ASKED.saturating_sub(self.asked.len());
+        schedule::assign(wants, suppliers, most, |at, of| {
+            let (Some(&hole), Some(&(host, patch))) = (names.get(at), hosts.get(of)) else {
+                return;
+            };
+            let until = now + patience(host, &self.words, links);
+            self.asked.insert(hole.first, Ask { of: host, at: now, until });
+            if let Some(word) = self.words.get_mut(&host) {
+                word.asked = word.asked.saturating_add(1);
+            }
+            add(requests.entry((host, patch)).or_default(), hole);
+        });
+    }
+
+    /// Of what nobody says that he holds, any neighbour is asked now and then.
+    fn guess(
         &mut self,
         now: Time,
         hole: Wanted,
         links: &Links,
         neighbours: &BTreeMap<HostId, PatchId>,
-        requests: &mut BTreeMap<(HostId, PatchId), Vec<Wanted>>,
+        requests: &mut Requests,
     ) {
-        let whole = hole.last == u16::MAX;
-        let last = if whole { hole.first.index } else { hole.last };
-        let mut index = hole.first.index;
-        while index <= last && self.asked.len() < MAX_ASKED {
-            let first = FragmentId { index, ..hole.first };
-            if self.asked.contains_key(&first) {
-                index = index.saturating_add(1);
-                continue;
-            }
-            let Some((host, patch)) = self.supplier(now, first, links, neighbours) else { return };
-            let rtt = links.rtt(host).unwrap_or_default();
-            let late = self.words.get(&host).map_or(0, |word| word.late.min(MAX_DOUBLINGS));
-            let patience = rtt.saturating_mul(4).clamp(MIN_PATIENCE, MAX_PATIENCE);
-            let until = now + patience.saturating_mul(1_u32.wrapping_shl(late));
-            let room = self.words.get(&host).map_or(1, Word::room).max(1);
-            let mut end = index;
-            let mut taken = 0_u16;
-            while end <= last && taken < MAX_SERVED && usize::from(taken) < room {
-                let fragment = FragmentId { index: end, ..hole.first };
-                if self.asked.contains_key(&fragment) {
-                    break;
-                }
-                self.asked.insert(fragment, Ask { of: host, until });
-                taken = taken.saturating_add(1);
-                end = end.saturating_add(1);
-            }
-            if let Some(word) = self.words.get_mut(&host) {
-                word.asked = word.asked.saturating_add(usize::from(taken));
-            }
-            let to = if whole { u16::MAX } else { end.saturating_sub(1) };
-            requests.entry((host, patch)).or_default().push(Wanted { first, last: to });
-            index = end;
-        }
-    }
-
-    /// Who is asked for a fragment: of those who said that they have it, and have room, the one
-    /// that answers best and was asked for least; failing that, now and then, any neighbour.
-    fn supplier(
-        &mut self,
-        now: Time,
-        fragment: FragmentId,
-        links: &Links,
-        neighbours: &BTreeMap<HostId, PatchId>,
-    ) -> Option<(HostId, PatchId)> {
-        let FragmentId { source, seq, .. } = fragment;
-        let claims = |(host, word): &(&HostId, &Word)| {
-            word.claims(source, seq) && word.room() > 0 && links.is_up(**host)
-        };
-        let best = self.words.iter().filter(claims).min_by_key(|(_, word)| (word.late, word.asked));
-        if let Some((&host, word)) = best {
-            return Some((host, word.patch));
+        let FragmentId { source, seq, .. } = hole.first;
+        if self.asked.contains_key(&hole.first) || self.asked.len() >= MAX_ASKED {
+            return;
         }
         let guess = self.guesses.entry((source, seq)).or_insert(Guess {
             pause: GUESS_PAUSE,
@@ -294,17 +271,23 @@ impl Repair {
             round: 0,
         });
         if guess.next > now {
-            return None;
+            return;
         }
-        let denies = |host: &HostId| {
-            self.words.get(host).is_some_and(|word| word.denied.contains(&(source, seq)))
-        };
+        let denies = |host: &HostId| self.words.get(host).is_some_and(|w| w.denies(source, seq));
         let able = neighbours.iter().filter(|&(host, _)| links.is_up(*host) && !denies(host));
         let able: Vec<(HostId, PatchId)> = able.map(|(&host, &patch)| (host, patch)).collect();
         guess.pause = guess.pause.saturating_mul(2).min(MAX_GUESS_PAUSE);
         guess.next = now + guess.pause;
         guess.round = guess.round.saturating_add(1);
-        able.get(guess.round.checked_rem(able.len())?).copied()
+        let turn = guess.round.checked_rem(able.len());
+        let Some(&(host, patch)) = turn.and_then(|turn| able.get(turn)) else { return };
+        let until = now + patience(host, &self.words, links);
+        self.asked.insert(hole.first, Ask { of: host, at: now, until });
+        if let Some(word) = self.words.get_mut(&host) {
+            word.asked = word.asked.saturating_add(1);
+        }
+        let last = if hole.last == u16::MAX { u16::MAX } else { hole.first.index };
+        requests.entry((host, patch)).or_default().push(Wanted { last, ..hole });
     }
 
     fn forget_unanswered(&mut self, now: Time) {
@@ -329,74 +312,94 @@ impl Repair {
     }
 }
 
+type Requests = BTreeMap<(HostId, PatchId), Vec<Wanted>>;
+
+/// What is asked for in one go, and of whom it may be.
+struct Round {
+    hosts: Vec<(HostId, PatchId)>,
+    suppliers: Vec<Supplier>,
+    wants: Vec<Want>,
+    /// What each of `wants` is.
+    names: Vec<Wanted>,
+    requests: Requests,
+}
+
+impl Round {
+    /// All who have said what they hold, and have room.
+    fn new(words: &BTreeMap<HostId, Word>, links: &Links) -> Self {
+        let able = |(host, word): &(&HostId, &Word)| word.room() > 0 && links.is_up(**host);
+        let (mut hosts, mut suppliers) = (Vec::new(), Vec::new());
+        for (&host, word) in words.iter().filter(able).take(MAX_SUPPLIERS) {
+            hosts.push((host, word.patch));
+            let rtt = links.rtt(host).unwrap_or_default();
+            let Word { pace, asked, late, .. } = *word;
+            suppliers.push(Supplier { rtt, pace, asked, most: MAX_ASKED_OF_ONE, late });
+        }
+        let (wants, names, requests) = (Vec::new(), Vec::new(), Requests::new());
+        Self { hosts, suppliers, wants, names, requests }
+    }
+
+    /// Takes in the fragments of a hole that nobody is asked for; false if nobody has them.
+    fn gather(
+        &mut self,
+        hole: Wanted,
+        left: Duration,
+        words: &BTreeMap<HostId, Word>,
+        asked: &BTreeMap<FragmentId, Ask>,
+    ) -> bool {
+        let FragmentId { source, seq, .. } = hole.first;
+        let claims = |host| words.get(host).is_some_and(|word| word.claims(source, seq));
+        let bits = self.hosts.iter().zip(0_u32..).filter(|((host, _), _)| claims(host));
+        let holders = bits.fold(0_u64, |bits, (_, at)| bits | 1_u64.wrapping_shl(at));
+        let whole = hole.last == u16::MAX;
+        let last = if whole { hole.first.index } else { hole.last };
+        for index in hole.first.index..=last {
+            let first = FragmentId { index, ..hole.first };
+            if holders == 0 || self.wants.len() >= MAX_LOOKED {
+                break;
+            }
+            if !asked.contains_key(&first) {
+                self.wants.push(Want { holders, left });
+                self.names.push(Wanted { first, last: if whole { u16::MAX } else { index } });
+            }
+        }
+        holders != 0
+    }
+}
+
+/// Adds a fragment to what one host is asked for, to the last entry where it follows on that.
+fn add(to: &mut Vec<Wanted>, hole: Wanted) {
+    let follows = |last: &&mut Wanted| {
+        let count = last.last.saturating_sub(last.first.index);
+        let next = FragmentId { index: last.last.saturating_add(1), ..last.first };
+        last.last < u16::MAX.saturating_sub(1)
+            && hole.last < u16::MAX
+            && next == hole.first
+            && count < MAX_SERVED.saturating_sub(1)
+    };
+    match to.last_mut().filter(follows) {
+        Some(last) => last.last = hole.last,
+        None => to.push(hole),
+    }
+}
+
+/// How long a host has to answer.
+fn patience(host: HostId, words: &BTreeMap<HostId, Word>, links: &Links) -> Duration {
+    let rtt = links.rtt(host).unwrap_or_default();
+    let word = words.get(&host);
+    let late = word.map_or(0, |word| word.late.min(MAX_DOUBLINGS));
+    let patience = word.and_then(Word::usual).unwrap_or_default().max(rtt.saturating_mul(4));
+    let patience = patience.clamp(MIN_PATIENCE, MAX_PATIENCE);
+    patience.saturating_mul(1_u32.wrapping_shl(late))
+}
+
 /// How many fragments an entry asks for; one, where the message's length is not known.
 fn fragments(wanted: &Wanted) -> u64 {
     let last = if wanted.last == u16::MAX { wanted.first.index } else { wanted.last };
     u64::from(last.saturating_sub(wanted.first.index)).saturating_add(1)
 }
 
-impl Word {
-    fn new(patch: PatchId) -> Self {
-        Self { patch, sources: BTreeMap::new(), denied: BTreeSet::new(), asked: 0, late: 0 }
-    }
-
-    fn claims(&self, source: Source, seq: Seq) -> bool {
-        let covers = |held: &Held| {
-            let missing = held.missing.iter().any(|range| range.from <= seq && seq < range.to);
-            held.low <= seq && seq < held.next && !missing
-        };
-        self.sources.get(&source).is_some_and(covers) && !self.denied.contains(&(source, seq))
-    }
-
-    fn room(&self) -> usize {
-        MAX_ASKED_OF_ONE.saturating_sub(self.asked)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::node::window::Meeting;
-    use crate::wire::Hello;
-    use crate::{History, Incarnation};
-
-    #[test]
-    fn of_many_holes_each_has_its_turn() {
-        let (me, incarnation) = (HostId([0; 32]), Incarnation(1));
-        let hello = Hello { host: me, incarnation, addresses: [].into_iter().collect() };
-        let mut links = Links::new(hello, Limits::default());
-        let mut window = Window::new(Limits::default(), me, incarnation, History::None);
-        for n in 1..3 {
-            let held = Held { next: Seq(3_000), mark: Seq(3_000), ..held(n) };
-            window.note_head(Time::ZERO, &held, Meeting::Present);
-        }
-        let mut repair = Repair::default();
-        for run in 1..=6 {
-            let now = Time::from_millis(100 + 10 * run);
-            repair.wake(Time::ZERO);
-            repair.run(now, GroupId(1), &window, &mut links, &BTreeMap::new(), Duration::ZERO);
-            let looked = (run as usize * MAX_LOOKED).min(6_000);
-            assert_eq!(repair.guesses.len(), looked, "in run {run}");
-        }
-    }
-
-    fn held(n: u8) -> Held {
-        let (host, incarnation) = (HostId([n; 32]), Incarnation(1));
-        let (low, next, mark) = (Seq(0), Seq(1), Seq(1));
-        Held { host, incarnation, low, next, mark, missing: [].into_iter().collect() }
-    }
-
-    #[test]
-    fn words_are_kept_of_no_more_hosts_than_there_are_links_and_go_with_the_stream() {
-        let limits = Limits { links: 4, sources: 2, ..Limits::default() };
-        let mut repair = Repair::default();
-        for n in 0..9 {
-            let sources = (0..9).map(held).collect();
-            repair.on_word(HostId([n; 32]), PatchId(1), sources, &limits);
-        }
-        assert_eq!(repair.words.len(), 4);
-        assert!(repair.words.values().all(|word| word.sources.len() == 2));
-        (0..9).for_each(|n| repair.forget(HostId([n; 32])));
-        assert!(repair.words.is_empty());
-    }
-}
+mod naive;
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,8 @@ pub(crate) struct Fragment {
     pub(crate) origin: PatchId,
     pub(crate) hops: u8,
     pub(crate) options: PublishOptions,
+    /// When the latest fragment of its message came.
+    pub(crate) came: Time,
 }
 
 /// One group's window.
@@ -219,6 +221,7 @@ impl Window {
             origin: slot.origin(),
             hops: slot.hops(),
             options: slot.options(now),
+            came: slot.touched(),
         })
     }
 
@@ -235,6 +238,12 @@ impl Window {
     pub(crate) fn count(&self, source: Source, seq: Seq) -> Option<u16> {
         let count = self.streams.get(&source)?.slot(seq)?.count();
         (count > 0).then_some(count)
+    }
+
+    /// How long a missing message is still worth asking for, as far as that is known: its deadline
+    /// is known with its first fragment, before that it is taken to be that of the source's last one.
+    pub(crate) fn left(&self, now: Time, source: Source, seq: Seq) -> Duration {
+        self.streams.get(&source).map_or(Duration::MAX, |stream| stream.left(now, seq))
     }
 
     /// What is held here, one entry for each introduced source, the latest first.

@@ -1,6 +1,6 @@
 //! The plug-ins a host has, and running protocols with their types hidden.
 
-use super::{Arrival, Body, Cx, Effect, Holdings, Peers, Plugin, Protocol, Timers};
+use super::{Arrival, Body, Cx, Effect, Holdings, Peers, Plugin, Protocol, Telling, Timers};
 use crate::wire::{DecodeError, Reader};
 use crate::{FragmentId, HostId, LinkError, PatchId, ProtocolId, Rng, Seq, Source, Time};
 use alloc::boxed::Box;
@@ -97,6 +97,7 @@ pub(crate) trait ErasedProtocol: Send {
     fn hub(&self) -> Option<HostId>;
     fn parent(&self) -> Option<HostId>;
     fn announces(&self) -> bool;
+    fn telling(&self) -> Telling;
     fn leave(&mut self, lent: Lent<'_>);
     fn poll_timeout(&self) -> Option<Time>;
     /// Fires the earliest timer if it is due; false if none is.
@@ -213,6 +214,10 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn announces(&self) -> bool {
         self.protocol.announces()
+    }
+
+    fn telling(&self) -> Telling {
+        self.protocol.telling()
     }
 
     fn leave(&mut self, lent: Lent<'_>) {

@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use quilt_proto::donet::Travel;
 use quilt_proto::{RelayDigest, RelaySync};
 use quilt_sim::paper::Request;
 use quilt_sim::population::System;
@@ -94,6 +95,9 @@ pub(crate) struct RunArgs {
     /// Children of a host in a tree; by default 8 between data centres, otherwise 6.
     #[arg(long, value_name = "D", value_parser = clap::value_parser!(u8).range(1..=64))]
     degree: Option<u8>,
+    /// Whether DONet pushes fresh fragments, or only pulls, in the original's cycles of a second.
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = ["on", "off"])]
+    push: String,
     /// Routers that a host knows of its way to the core.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
     hops: u8,
@@ -201,6 +205,9 @@ impl RunArgs {
             Digest::Bloom => RelayDigest::Bloom,
         };
         spec.population.hops = self.hops.into();
+        if self.push == "off" {
+            spec.population.travel = Travel::Pull(1_000);
+        }
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
         Ok(spec)
     }

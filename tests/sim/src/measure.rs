@@ -116,6 +116,44 @@ impl Deliveries {
         late
     }
 
+    /// Which part of the deliveries to the hosts in `whose` came `within` so long after the message was
+    /// published; 1 if there should be none.
+    pub fn continuity(&self, whose: &[bool], within: Duration) -> f64 {
+        let all = self.expected(whose);
+        let in_time =
+            self.latencies(whose).filter(|&(by, host, took)| by != host && took <= within);
+        if all == 0 { 1.0 } else { in_time.count() as f64 / all as f64 }
+    }
+
+    /// From when on, counted from `since`, at least `share` of the deliveries of each tenth of a second
+    /// of publishing came to the hosts in `whose` `within` so long; `None` if never.
+    pub fn continuous_after(
+        &self,
+        whose: &[bool],
+        within: Duration,
+        since: Time,
+        share: f64,
+    ) -> Option<Duration> {
+        const BIN: Duration = Duration::from_millis(100);
+        let mut bins: Vec<(u64, u64)> = Vec::new();
+        for (&(published, by), hosts) in self.published.iter().zip(&self.delivered) {
+            if published < since {
+                continue;
+            }
+            let bin = (published.since(since).as_nanos() / BIN.as_nanos()) as usize;
+            bins.resize(bins.len().max(bin + 1), (0, 0));
+            let due = (0..self.hosts).filter(|&host| whose[host] && host != by);
+            for host in due {
+                bins[bin].0 += 1;
+                let took = hosts[host].map(|at| at.since(published));
+                bins[bin].1 += u64::from(took.is_some_and(|took| took <= within));
+            }
+        }
+        let bad = bins.iter().rposition(|&(all, came)| (came as f64) < share * all as f64);
+        let good = bad.map_or(0, |at| at + 1);
+        (good < bins.len()).then(|| BIN * good as u32)
+    }
+
     /// When each message of another host was published, and how long it took to a host; `None` if
     /// it did not come.
     pub fn of_host(&self, host: usize) -> impl Iterator<Item = (Time, Option<Duration>)> {

@@ -2,6 +2,7 @@
 
 use crate::net::Net;
 use crate::topology::Topology;
+use quilt_proto::donet::{Donet, Travel};
 use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
 use quilt_proto::omni::Omni;
 use quilt_proto::policy::Policy;
@@ -65,6 +66,8 @@ pub struct Population {
     pub digest: RelayDigest,
     /// How many children a host has in a tree.
     pub degree: u8,
+    /// How fragments travel in DONet's meshes.
+    pub travel: Travel,
     /// How many routers of its stack a host knows.
     pub hops: usize,
     /// The most of everything.
@@ -86,8 +89,9 @@ impl Population {
             return registry.clone();
         }
         let omni = Omni { degree: self.degree };
+        let donet = Donet { travel: self.travel, ..Donet::default() };
         match self.system {
-            System::Quilt | System::Donet => Registry::standard().with(omni),
+            System::Quilt | System::Donet => Registry::standard().with(omni).with(donet),
             System::Omni => Registry::empty().with(omni),
         }
     }

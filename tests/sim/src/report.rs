@@ -10,6 +10,10 @@ use quilt_proto::{Counter, PatchView, Time};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
+
+/// A player that follows a stream shows a message so long after it was published.
+const PLAYBACK: Duration = Duration::from_secs(3);
 
 /// Everything that came of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -62,6 +66,7 @@ pub struct Delivery {
     pub expected: u64,
     pub delivered: u64,
     pub gapped: u64,
+    pub continuity_percent: f64,
     #[serde(flatten)]
     pub latency: Quantiles,
     pub late: u64,
@@ -101,6 +106,7 @@ pub struct TrafficReport {
 pub struct Recovery {
     pub attached: Attached,
     pub full_rate_after_ms: FullRate,
+    pub continuity_after_ms: Option<f64>,
     pub delivered_ratio_per_second: Vec<f64>,
 }
 
@@ -245,6 +251,7 @@ fn delivery(run: &Run) -> Delivery {
         expected: run.deliveries.expected(&alive),
         delivered,
         gapped: run.deliveries.gapped(),
+        continuity_percent: 100.0 * run.deliveries.continuity(&alive, PLAYBACK),
         latency: Quantiles::of(latency),
         late: late_deliveries,
         late_p50_ms: late.p50_ms,
@@ -322,8 +329,13 @@ fn recovery(run: &Run) -> Option<Recovery> {
     let worst = full_rate.last().copied().filter(|_| all_recovered);
     let median = (!full_rate.is_empty()).then(|| quantile(&full_rate, 0.5));
     let full_rate_after_ms = FullRate { median, worst };
-    let delivered_ratio_per_second = ratio_per_second(run);
-    Some(Recovery { attached: run.attached, full_rate_after_ms, delivered_ratio_per_second })
+    let back = run.deliveries.continuous_after(&alive, PLAYBACK, killed_at, 0.99);
+    Some(Recovery {
+        attached: run.attached,
+        full_rate_after_ms,
+        continuity_after_ms: back.map(ms),
+        delivered_ratio_per_second: ratio_per_second(run),
+    })
 }
 
 /// Which part of what was published in each second has come to the survivors within a second.

@@ -98,6 +98,7 @@ impl Spec {
             sync: RelaySync::default(),
             digest: RelayDigest::default(),
             degree,
+            travel: quilt_proto::donet::Travel::Push,
             hops: 4,
             limits,
             publish_bytes_per_second: 12_500_000,

@@ -103,6 +103,23 @@ impl Links {
         }
     }
 
+    /// As [`send_word`](Self::send_word), but within `pause` of the last one it goes along with the
+    /// next packet of fragments.
+    pub(in crate::node) fn offer_word(
+        &mut self,
+        host: HostId,
+        pause: Duration,
+        group: GroupId,
+        patch: PatchId,
+    ) {
+        let Some(link) = self.hosts.link(host) else { return };
+        let now = self.now;
+        let queue = self.queue_mut(link);
+        if queue.is_some_and(|queue| queue.offer_word(now, pause, group, patch)) {
+            self.look(link);
+        }
+    }
+
     pub(in crate::node) fn send_word_on(&mut self, link: LinkId, group: GroupId, patch: PatchId) {
         if let Some(queue) = self.queue_mut(link) {
             queue.push_word(group, patch);

@@ -2,10 +2,11 @@
 
 use super::lanes::Lanes;
 use crate::wire::{Data, Frame};
-use crate::{FragmentId, GroupId, Limits, PatchId, Priority, Transmit};
-use alloc::collections::{BTreeSet, VecDeque};
+use crate::{FragmentId, GroupId, Limits, PatchId, Priority, Time, Transmit};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::time::Duration;
 
 /// A fragment in a queue: its name, not its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,10 @@ const FRESH_PER_REPAIR: u8 = 3;
 pub(super) struct Queue {
     control: VecDeque<Bytes>,
     words: BTreeSet<(GroupId, PatchId)>,
+    /// Words that may go along with the next packet of fragments.
+    offers: BTreeMap<(GroupId, PatchId), Offer>,
+    /// When a word was last offered.
+    offered: Time,
     repairs: Lanes,
     fresh: Lanes,
     /// Fresh fragments sent since the last repair.
@@ -56,6 +61,15 @@ pub(super) struct Queue {
     max_packet: usize,
     max_fragments: usize,
     max_control: usize,
+}
+
+/// A word that goes out now and then.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offer {
+    /// When one was last sent, as far as words were offered since.
+    last: Option<Time>,
+    /// It goes along with the next packet of fragments.
+    waits: bool,
 }
 
 impl Queue {
@@ -68,6 +82,8 @@ impl Queue {
         Self {
             control: VecDeque::new(),
             words: BTreeSet::new(),
+            offers: BTreeMap::new(),
+            offered: Time::ZERO,
             repairs: Lanes::new(max_fragments),
             fresh: Lanes::new(max_fragments),
             since_repair: FRESH_PER_REPAIR,
@@ -125,6 +141,29 @@ impl Queue {
         self.words.insert((group, patch));
     }
 
+    /// Has a word sent by itself if none was sent within `pause`; otherwise it goes along with the
+    /// next packet of fragments. True if it goes by itself.
+    pub(super) fn offer_word(
+        &mut self,
+        now: Time,
+        pause: Duration,
+        group: GroupId,
+        patch: PatchId,
+    ) -> bool {
+        self.offered = now;
+        let offer = self.offers.entry((group, patch)).or_default();
+        let since = offer.last.map(|last| now.since(last));
+        let alone = since.is_none_or(|since| since >= pause);
+        // Late enough that it stands for the one that would go by itself.
+        let late = pause.saturating_mul(3).checked_div(4).unwrap_or(pause);
+        offer.waits = !alone && since.is_some_and(|since| since >= late);
+        if alone {
+            offer.last = Some(now);
+            self.words.insert((group, patch));
+        }
+        alone
+    }
+
     /// Takes a fragment in; false if another one was dropped to make room.
     pub(super) fn push_data(&mut self, data: DataRef, urgency: Urgency) -> bool {
         match urgency {
@@ -169,6 +208,9 @@ impl Queue {
     /// Fills a packet behind its header; false if there is nothing to say.
     pub(super) fn fill(&mut self, transmit: &mut Transmit, fill: &mut dyn Fill) -> bool {
         let before = transmit.len();
+        if !self.repairs.is_empty() || !self.fresh.is_empty() {
+            self.take_offers();
+        }
         while let Some(frame) = self.next_control(fill) {
             if transmit.len().saturating_add(frame.len()) > self.max_packet {
                 self.control.push_front(frame);
@@ -183,6 +225,14 @@ impl Queue {
             }
         }
         transmit.len() > before
+    }
+
+    /// Has the words that wait for it go along with what is sent now.
+    fn take_offers(&mut self) {
+        for (&of, offer) in self.offers.iter_mut().filter(|(_, offer)| offer.waits) {
+            *offer = Offer { last: Some(self.offered), waits: false };
+            self.words.insert(of);
+        }
     }
 
     /// Takes out the next control frame. Words are fetched one at a time and behind what waits
@@ -263,7 +313,6 @@ fn encoded(frame: &Frame) -> Bytes {
 mod tests {
     use super::*;
     use crate::{HostTag, Incarnation, PublishOptions, Seq, Source};
-    use core::time::Duration;
     use proptest::prelude::*;
     use proptest::sample::select;
 
@@ -316,6 +365,26 @@ mod tests {
                 sent.push((data.fragment.seq.0, data.solicited, data.options.is_over()));
             }
         }
+    }
+
+    #[test]
+    fn an_offered_word_goes_along_with_fragments_or_once_a_pause_by_itself() {
+        let mut queue = Queue::new(1_200, &Limits::default());
+        let (group, patch, pause) = (GroupId(1), PatchId(1), Duration::from_secs(1));
+        let offer =
+            |queue: &mut Queue, ms| queue.offer_word(Time::from_millis(ms), pause, group, patch);
+        assert!(offer(&mut queue, 0), "the first one goes by itself");
+        assert!(queue.words.pop_first().is_some());
+        for ms in [250, 500, 750] {
+            assert!(!offer(&mut queue, ms));
+            assert!(queue.is_empty(), "it has nobody sent a packet");
+        }
+        queue.push_data(message(0, Priority::Normal), Urgency::Fresh);
+        queue.take_offers();
+        assert!(queue.words.pop_first().is_some(), "it goes along");
+        let alone: Vec<u64> =
+            (4..12).map(|tick| tick * 250).filter(|&ms| offer(&mut queue, ms)).collect();
+        assert_eq!(alone, [1_750, 2_750]);
     }
 
     proptest! {

@@ -30,7 +30,8 @@ impl Member {
         let kept = self.window.keep(env.now, &data, meeting);
         if let Some(host) = sender {
             env.links.has_fragment(host, self.id, data.fragment);
-            self.repair.answered(host, data.fragment, data.solicited);
+            let rtt = env.links.rtt(host);
+            self.repair.came(env.now, host, rtt, data.fragment, data.solicited);
         }
         let counters = &mut env.links.counters;
         match kept {
@@ -87,7 +88,7 @@ impl Member {
         if !self.window.has_holes() {
             return;
         }
-        self.repair.wake(env.now);
+        self.repair.wake(self.next_round(env.now));
         if !self.window.has_wants() {
             return;
         }
@@ -96,6 +97,13 @@ impl Member {
         for id in multicast {
             self.call(env, id, |protocol, lent| protocol.on_missing(lent));
         }
+    }
+
+    /// When holes are looked through next: soon, unless every patch asks in cycles.
+    fn next_round(&self, now: Time) -> Time {
+        let cycles = || self.patches.values().map(|patch| patch.next_cycle(now));
+        let cycle = cycles().flatten().min().filter(|_| cycles().all(|next| next.is_some()));
+        cycle.unwrap_or(now + TICK)
     }
 
     /// A fragment is new: on with it, within its patch and beyond.
@@ -228,6 +236,7 @@ impl Member {
         self.seek_help(env, &neighbours);
         neighbours.extend(self.help.helpers());
         self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, least_age);
+        self.repair.put_off(self.next_round(env.now));
         let (repair, links) = (&self.repair, &env.links);
         self.window.give_up(env.now, |source, seq| {
             let mut near = neighbours.keys().filter(|&&host| links.is_up(host));
@@ -287,6 +296,13 @@ impl Member {
         urgency: Urgency,
     ) -> Option<Data> {
         let kept = self.window.get(now, data.fragment)?;
+        let along = |patch: &Patch| patch.telling() == Telling::Along;
+        if urgency == Urgency::Fresh
+            && kept.came + PUSH_TIME <= now
+            && self.patches.get(&data.patch).is_some_and(along)
+        {
+            return None;
+        }
         Some(Data {
             group: data.group,
             patch: data.patch,

@@ -42,6 +42,8 @@ pub(super) struct Stream {
     recalled: Seq,
     /// The latest message that is a mark.
     mark: Option<Seq>,
+    /// What was left of the deadline of the latest message that came, if it had one.
+    lifetime: Option<Duration>,
     /// The messages that are neither whole nor ended.
     holed: Seqs,
     /// Before this none of them is given up.
@@ -88,6 +90,7 @@ impl Stream {
             front: GapCause::WindowFull,
             recalled: Seq(0),
             mark: None,
+            lifetime: None,
             holed: Seqs::default(),
             give_up_at: Time::MAX,
             ended: Seqs::default(),
@@ -237,6 +240,9 @@ impl Stream {
         }
         if mark {
             self.mark = self.mark.max(Some(seq));
+        }
+        if first {
+            self.lifetime = data.options.deadline;
         }
         self.touched = self.touched.max(now);
         (kept, bytes, first)
@@ -409,6 +415,16 @@ impl Stream {
             self.ended.insert(seq);
         }
         bytes
+    }
+
+    /// How long a missing message is still worth asking for.
+    pub(super) fn left(&self, now: Time, seq: Seq) -> Duration {
+        let Some(slot) = self.slot(seq) else { return Duration::ZERO };
+        let over = match self.lifetime {
+            Some(lifetime) if slot.is_untouched() => slot.touched() + lifetime,
+            _ => slot.over(),
+        };
+        if over == Time::MAX { Duration::MAX } else { over.since(now) }
     }
 
     /// Whether the message is known, and no more.
