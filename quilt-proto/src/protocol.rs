@@ -70,7 +70,7 @@ pub enum Telling {
     Prompt,
     /// Words go along with what is sent to a neighbour anyway, at least 250 ms apart; of its own
     /// each neighbour gets one a second at most. A fragment that could not be sent to a neighbour
-    /// for 400 ms is not pushed there any more: it is left to be asked for, of whoever has room.
+    /// for 100 ms is not pushed there any more: it is left to be asked for, of whoever has room.
     Along,
     /// Words go out, and what is missing is asked for, once in so long and not in between.
     Cycle(Duration),

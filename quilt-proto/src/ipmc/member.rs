@@ -7,7 +7,7 @@ use super::hearing::Hearing;
 use super::repair::Repair;
 use crate::counters::Fault;
 use crate::notice::Unusable;
-use crate::protocol::{Arrival, Cx as Context, Protocol, Setup};
+use crate::protocol::{Arrival, Cx as Context, Protocol, Setup, Telling};
 use crate::wire::Contact;
 use crate::{FragmentId, HostId, LinkError, Seq, Source, Time};
 use alloc::collections::BTreeMap;
@@ -436,6 +436,11 @@ impl Protocol for Member {
 
     fn announces(&self) -> bool {
         self.injecting || self.forwarder
+    }
+
+    /// Holes show by multicast, and are mended there; streams are for what that does not bring.
+    fn telling(&self) -> Telling {
+        Telling::Along
     }
 
     fn leave(&mut self, cx: &mut Cx<'_>) {

@@ -270,8 +270,13 @@ impl Patch {
     /// There is news to tell.
     pub(super) fn news(&mut self, now: Time) {
         let due = match self.telling() {
-            Telling::Prompt => (now + WORD_DELAY).max(self.last_word + WORD_SPACING),
-            Telling::Along => (now + WORD_DELAY).max(self.last_word + OFFER_SPACING),
+            // What is announced to all is so at once, however neighbours are told.
+            Telling::Along if !self.announces() => {
+                (now + WORD_DELAY).max(self.last_word + OFFER_SPACING)
+            }
+            Telling::Prompt | Telling::Along => {
+                (now + WORD_DELAY).max(self.last_word + WORD_SPACING)
+            }
             Telling::Cycle(_) => self.next_cycle(now).unwrap_or(now + WORD_DELAY),
         };
         self.word_due = Some(self.word_due.map_or(due, |at| at.min(due)));
