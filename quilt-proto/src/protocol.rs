@@ -69,8 +69,9 @@ pub enum Telling {
     #[default]
     Prompt,
     /// Words go along with what is sent to a neighbour anyway, at least 250 ms apart; of its own
-    /// each neighbour gets one a second at most. A fragment that could not be sent to a neighbour
-    /// for 100 ms is not pushed there any more: it is left to be asked for, of whoever has room.
+    /// each neighbour gets one a second at most, and some 300 ms after the last news. A fragment
+    /// that could not be sent to a neighbour for 100 ms is not pushed there any more: it is left to
+    /// be asked for, of whoever has room.
     Along,
     /// Words go out, and what is missing is asked for, once in so long and not in between.
     Cycle(Duration),

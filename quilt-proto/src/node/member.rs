@@ -466,7 +466,7 @@ impl Member {
             }
             if patch.take_word(now, holds_nothing) {
                 let (multicast, announces) = (patch.multicast, patch.announces());
-                let along = patch.telling() == Telling::Along;
+                let along = patch.telling() == Telling::Along && !patch.rests();
                 for host in patch.neighbours() {
                     if along {
                         env.links.offer_word(host, WORD_PAUSE, self.id, id);

@@ -288,6 +288,11 @@ impl Patch {
         self.word_due = self.word_due.map(|due| due.max(now + WORD_DELAY));
     }
 
+    /// Whether there was no news for long enough that nothing more will show what a neighbour misses.
+    pub(super) fn rests(&self) -> bool {
+        self.word_interval > OFFER_SPACING
+    }
+
     /// Whether a word is due. The next one follows later, or not at all if nothing is held.
     pub(super) fn take_word(&mut self, now: Time, holds_nothing: bool) -> bool {
         if self.word_due.is_none_or(|due| due > now) {
