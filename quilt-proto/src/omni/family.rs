@@ -1,6 +1,7 @@
 //! What parents and children tell each other.
 
 use super::frame::Frame;
+use super::heal::Fate;
 use super::links::SENT_AWAY;
 use super::tree::{Child, Cx, Parent, Place, Timer, Tree};
 use super::values::{Lineage, MAX_CONTACTS, Mode, Sketch, bare};
@@ -216,7 +217,7 @@ impl Tree {
         }
     }
 
-    pub(super) fn on_detach(&mut self, cx: &mut Cx<'_>, from: HostId) {
+    pub(super) fn on_detach(&mut self, cx: &mut Cx<'_>, from: HostId, fate: Fate) {
         if self.children.remove(&from).is_some() {
             self.let_go(cx, from);
             self.family_changed(cx);
@@ -226,7 +227,7 @@ impl Tree {
             self.leave_former(cx);
         } else if self.is_parent(from) {
             self.shun(cx, from, SENT_AWAY);
-            self.orphaned(cx);
+            self.orphaned(cx, fate);
             self.let_go(cx, from);
         }
     }

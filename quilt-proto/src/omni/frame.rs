@@ -23,6 +23,8 @@ pub(super) enum Frame {
     Path(Lineage),
     /// We are no longer parent and child.
     Detach,
+    /// As [`Frame::Detach`], of one that leaves the patch: whoever inherits from it may.
+    Leave,
     /// From a child: what is below me.
     Status(Sketch),
     /// I may arrange these anew, and you are one of them: what do you know? Wait so long for a plan.
@@ -74,6 +76,7 @@ impl Body for Frame {
                 put_lineage(out, lineage);
             }
             Self::Detach => out.u8(7),
+            Self::Leave => out.u8(13),
             Self::Status(sketch) => {
                 out.u8(8);
                 put_sketch(out, sketch);
@@ -135,6 +138,7 @@ impl Body for Frame {
             10 => Self::Facts(take_facts(from)?),
             11 => Self::Invite(take_plan(from)?),
             12 => Self::Displace(take_displacement(from)?),
+            13 => Self::Leave,
             kind => return Err(DecodeError::UnknownKind(kind)),
         })
     }

@@ -29,6 +29,16 @@ const PING_PAUSE: Duration = Duration::from_millis(20);
 /// How long it has for an answer at least, beside one and a half round trips. Guess.
 const LEAST_VERDICT: Duration = Duration::from_millis(30);
 
+/// What became of a parent that is none any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is dead, out of reach, or leaves: nobody should hang below it, and whoever is its heir
+    /// inherits.
+    Gone,
+    /// It lives, and sends this host elsewhere.
+    SentAway,
+}
+
 /// A parent that was lost.
 #[derive(Debug)]
 pub(super) struct Lost {
@@ -70,7 +80,7 @@ impl Lost {
 impl Tree {
     /// The parent is gone: this host becomes the root in its place, or looks for another parent
     /// among its relatives and whoever else is known.
-    pub(super) fn orphaned(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn orphaned(&mut self, cx: &mut Cx<'_>, fate: Fate) {
         let Place::Under(parent) =
             core::mem::replace(&mut self.place, Place::Top { provisional: true })
         else {
@@ -81,9 +91,8 @@ impl Tree {
         self.end_search(cx);
         self.attempts = 0;
         let lost = Lost::new(&parent, self.me.host, cx.now());
-        let inherits = lost.inherits();
-        self.lost = Some(lost);
-        if inherits {
+        self.lost = Some(lost).filter(|_| fate == Fate::Gone);
+        if self.lost.as_ref().is_some_and(Lost::inherits) {
             return self.settle(cx);
         }
         self.settle_later(cx);
@@ -147,7 +156,7 @@ impl Tree {
             // It may be that only datagrams do not pass any more.
             cx.send(host, &Frame::Detach);
             self.shun(cx, host, UNREACHED);
-            self.orphaned(cx);
+            self.orphaned(cx, Fate::Gone);
             return self.let_go(cx, host);
         }
         parent.pings = parent.pings.saturating_add(1);
@@ -162,7 +171,7 @@ impl Tree {
         let Some(parent) = self.parent().map(|parent| parent.host) else { return };
         cx.send(parent, &Frame::Detach);
         self.shun(cx, parent, SENT_AWAY);
-        self.orphaned(cx);
+        self.orphaned(cx, Fate::SentAway);
         self.let_go(cx, parent);
     }
 

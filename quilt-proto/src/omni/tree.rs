@@ -2,7 +2,7 @@
 
 use super::follow::Held;
 use super::frame::Frame;
-use super::heal::Lost;
+use super::heal::{Fate, Lost};
 use super::links::UNREACHED;
 use super::reshape::Planning;
 use super::search::Search;
@@ -260,7 +260,8 @@ impl Protocol for Tree {
             Frame::Accept { mode, lineage } => self.on_accept(cx, from, mode, lineage),
             Frame::Refuse { others } => self.on_refuse(cx, from, &others),
             Frame::Path(lineage) => self.on_path(cx, from, lineage),
-            Frame::Detach => self.on_detach(cx, from),
+            Frame::Detach => self.on_detach(cx, from, Fate::SentAway),
+            Frame::Leave => self.on_detach(cx, from, Fate::Gone),
             Frame::Status(sketch) => self.on_status(cx, from, sketch),
             Frame::Gather { nonce, wait_ms, members } => {
                 self.on_gather(cx, from, nonce, wait_ms, &members);
@@ -284,9 +285,9 @@ impl Protocol for Tree {
             | Frame::Displace(_)
             | Frame::Invite(_) => self.on_frame(cx, from, frame),
             Frame::Detach if !cx.peers().get(from).is_some_and(|peer| peer.linked) => {
-                self.on_detach(cx, from);
+                self.on_detach(cx, from, Fate::SentAway);
             }
-            Frame::Path(_) | Frame::Status(_) | Frame::Detach => {
+            Frame::Path(_) | Frame::Status(_) | Frame::Detach | Frame::Leave => {
                 cx.count(Counter::DroppedUnexpected)
             }
         }
@@ -355,7 +356,7 @@ impl Protocol for Tree {
         }
         self.former = self.former.filter(|&former| former != host);
         if self.is_parent(host) {
-            return self.orphaned(cx);
+            return self.orphaned(cx, Fate::Gone);
         }
         self.heir_is_dead(cx, host);
         if was_asked {
@@ -385,7 +386,7 @@ impl Protocol for Tree {
     fn leave(&mut self, cx: &mut Cx<'_>) {
         self.leave_former(cx);
         for host in self.neighbours() {
-            cx.send(host, &Frame::Detach);
+            cx.send(host, &Frame::Leave);
         }
     }
 }

@@ -73,6 +73,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         others().prop_map(|others| Frame::Refuse { others }),
         lineage().prop_map(Frame::Path),
         Just(Frame::Detach),
+        Just(Frame::Leave),
         sketch().prop_map(Frame::Status),
         (any::<u64>(), any::<u16>(), vec(contact().prop_map(|c| slim(&c)), 0..=MAX_FAMILY))
             .prop_map(|(nonce, wait_ms, members)| Frame::Gather { nonce, wait_ms, members }),

@@ -511,7 +511,19 @@ fn whoever_leaves_says_so_to_parent_and_children() {
     let mut bench = child(REGION, &[9], &[]);
     frame(&mut bench, 1, attach(1));
     let effects = bench.call(|tree, cx| tree.leave(cx));
-    assert_eq!(effects, [send(9, &Frame::Detach), send(1, &Frame::Detach)]);
+    assert_eq!(effects, [send(9, &Frame::Leave), send(1, &Frame::Leave)]);
+}
+
+#[test]
+fn who_is_sent_away_by_the_root_inherits_nothing_and_may_join_whoever_is_below_it() {
+    let mut bench = child(REGION, &[9], &[0, 4]);
+    let effects = frame(&mut bench, 9, Frame::Detach);
+    assert_eq!(probed(&effects), [4]);
+    assert!(matches!(bench.protocol.place, Place::Top { provisional: true }));
+    assert_eq!(attached(&reply(&mut bench, 4, offer(&[9, 4], 1, &[]))), [4]);
+    let mut bench = child(REGION, &[9], &[0, 4]);
+    frame(&mut bench, 9, Frame::Leave);
+    assert!(matches!(bench.protocol.place, Place::Top { provisional: false }));
 }
 
 #[test]
