@@ -342,6 +342,11 @@ impl Protocol for Tree {
         if self.children.contains_key(&host) {
             cx.send(host, &Frame::Path(self.lineage(cx)));
         }
+        if self.is_parent(host) {
+            // It answers if it has sent this host away in the meantime.
+            self.told = None;
+            self.status_soon(cx);
+        }
     }
 
     fn on_disconnected(&mut self, cx: &mut Cx<'_>, host: HostId, cause: LinkError) {

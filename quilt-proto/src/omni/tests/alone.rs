@@ -507,6 +507,20 @@ fn a_parent_that_lives_but_does_not_tell_the_path_is_left() {
 }
 
 #[test]
+fn a_parent_whose_link_opens_is_told_what_is_below_whatever_it_was_told_before() {
+    let mut bench = child(REGION, &[9], &[]);
+    let status = |effects: &[Effect]| {
+        sent(effects).iter().any(|(to, frame)| *to == 9 && matches!(frame, Frame::Status(_)))
+    };
+    bench.call(|tree, cx| tree.on_timer(cx, Timer::Status));
+    bench.call(|tree, cx| tree.on_connected(cx, host(9)));
+    let told = bench.call(|tree, cx| tree.on_timer(cx, Timer::Status));
+    assert!(status(&told), "{told:?}");
+    let again = bench.call(|tree, cx| tree.on_timer(cx, Timer::Status));
+    assert!(!status(&again), "{again:?}");
+}
+
+#[test]
 fn whoever_leaves_says_so_to_parent_and_children() {
     let mut bench = child(REGION, &[9], &[]);
     frame(&mut bench, 1, attach(1));
