@@ -369,6 +369,28 @@ impl Net {
         }
     }
 
+    fn parents(&self) -> Vec<Option<HostId>> {
+        self.hosts.values().map(|b| b.protocol.parent().map(|p| p.host)).collect()
+    }
+
+    /// Publishes until nobody moves in the meantime: who does is sent by both parents for a moment.
+    pub(super) fn publish_at_rest(&mut self, n: u8) -> FragmentId {
+        // Whoever leaves and comes back has moved too.
+        let families = |net: &Self| -> Vec<Vec<(HostId, Time)>> {
+            let of =
+                |tree: &Tree| tree.children.iter().map(|(&h, child)| (h, child.since)).collect();
+            net.hosts.values().map(|bench| of(&bench.protocol)).collect()
+        };
+        for _ in 0..10 {
+            let before = families(self);
+            let fragment = self.publish(n);
+            if before == families(self) {
+                return fragment;
+            }
+        }
+        panic!("still moving");
+    }
+
     /// Injects a new fragment at host `n`, and lets it spread.
     pub(super) fn publish(&mut self, n: u8) -> FragmentId {
         let source = Source { host: host(n).tag(), incarnation: crate::Incarnation(1) };
@@ -433,12 +455,9 @@ impl Net {
     pub(super) fn settle(&mut self, degree: usize) {
         let mut calm = 0;
         for _ in 0..180 {
-            let parents = |net: &Self| -> Vec<_> {
-                net.hosts.values().map(|b| b.protocol.parent().map(|p| p.host)).collect()
-            };
-            let before = parents(self);
+            let before = self.parents();
             self.run(Duration::from_secs(1));
-            let still = before == parents(self) && self.fault(degree).is_none();
+            let still = before == self.parents() && self.fault(degree).is_none();
             calm = if still { calm + 1 } else { 0 };
             if calm == 10 {
                 return;

@@ -33,7 +33,7 @@ proptest! {
     #[test]
     fn a_fragment_reaches_every_host_once(seed: u64, hosts in 2..=40_u8, at: u8) {
         let mut net = grown(seed, hosts);
-        let fragment = net.publish(1 + at % hosts);
+        let fragment = net.publish_at_rest(1 + at % hosts);
         for n in 1..=hosts {
             prop_assert_eq!(net.received.get(&(n, fragment)), Some(&1), "host {}", n);
         }
@@ -122,7 +122,7 @@ proptest! {
         net.heal(8, SECOND * 15);
         net.settle(8);
         let root = net.root();
-        let fragment = net.publish(3);
+        let fragment = net.publish_at_rest(3);
         let standby = (1..=hosts).find(|&n| !forwards(n) && n != root);
         for n in 1..=hosts {
             let full = forwards(n) || n == root;
@@ -130,7 +130,7 @@ proptest! {
             prop_assert!(full || net.hosts[&n].protocol.children.is_empty());
         }
         let Some(standby) = standby else { return Ok(()) };
-        let own = net.publish(standby);
+        let own = net.publish_at_rest(standby);
         for n in (1..=hosts).filter(|&n| forwards(n) || n == root || n == standby) {
             prop_assert_eq!(net.received.get(&(n, own)), Some(&1), "host {}", n);
         }
