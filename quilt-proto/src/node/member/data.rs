@@ -296,8 +296,10 @@ impl Member {
         urgency: Urgency,
     ) -> Option<Data> {
         let kept = self.window.get(now, data.fragment)?;
-        let along = |patch: &Patch| patch.telling() == Telling::Along;
+        // What goes to all is sent however late, and so is what nobody would ask for.
+        let along = |patch: &Patch| patch.multicast.is_none() && patch.telling() == Telling::Along;
         if urgency == Urgency::Fresh
+            && self.delivery == Some(Delivery::Reliable)
             && kept.came + PUSH_TIME <= now
             && self.patches.get(&data.patch).is_some_and(along)
         {
