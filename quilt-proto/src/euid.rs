@@ -2,16 +2,18 @@
 
 mod connectivity;
 mod performance;
+mod sorted;
 #[cfg(test)]
 pub(crate) mod strategy;
 mod topology;
 
-pub use connectivity::{Barrier, Connectivity, Direction, Transport, contacts};
+pub use connectivity::{
+    Barrier, Connectivity, ConnectivityOptions, Direction, Transport, contacts,
+};
 pub use performance::{Metric, Performance, Range};
 pub use topology::{RouterId, RouterStack};
 
 use alloc::collections::BTreeMap;
-use alloc::collections::BTreeSet;
 use bytes::Bytes;
 
 /// What is known of the surroundings of one network interface, or of all hosts of a patch
@@ -21,9 +23,8 @@ use bytes::Bytes;
 /// a claim: a hint for placing hosts, checked by what the network then does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Euid {
-    /// How the host can be reached and can reach others; at most [`Euid::MAX_CONNECTIVITY`]. The
-    /// order of [`Connectivity`] is the order of preference.
-    pub connectivity: BTreeSet<Connectivity>,
+    /// How the host can be reached and can reach others; at most [`Euid::MAX_CONNECTIVITY`].
+    pub connectivity: ConnectivityOptions,
     /// The routers on the way to the network's core.
     pub topology: RouterStack,
     /// Measured figures.
@@ -55,10 +56,8 @@ impl Euid {
     /// The merge is commutative, associative and idempotent, also where a bound makes it drop
     /// something, and the unknown is its neutral element. A host that leaves does not undo it.
     pub fn merge(&mut self, other: &Self) {
-        self.connectivity.extend(other.connectivity.iter().copied());
-        while self.connectivity.len() > Self::MAX_CONNECTIVITY {
-            self.connectivity.pop_last();
-        }
+        self.connectivity.extend(other.connectivity.iter());
+        self.connectivity.truncate(Self::MAX_CONNECTIVITY);
         self.topology.merge(&other.topology);
         self.performance.merge(&other.performance);
         for (&field, value) in &other.extensions {

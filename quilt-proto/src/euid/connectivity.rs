@@ -1,6 +1,7 @@
 //! Connectivity options: who can open contact to whom.
 
 use super::Euid;
+use super::sorted::Sorted;
 use alloc::collections::BTreeSet;
 use core::net::IpAddr;
 
@@ -45,6 +46,58 @@ pub enum Barrier {
     Nat(IpAddr),
     /// A firewall that lets replies in.
     Firewall,
+}
+
+/// A set of connectivity options, in the order of preference: that of [`Connectivity`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectivityOptions(Sorted<Connectivity, ()>);
+
+impl ConnectivityOptions {
+    /// Adds an option, where it is not there yet.
+    pub fn insert(&mut self, option: Connectivity) {
+        self.0.merge(option, (), |_, ()| ());
+    }
+
+    /// Drops the least preferred options, so that at most `most` are left.
+    pub fn truncate(&mut self, most: usize) {
+        self.0.truncate(most);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, the preferred one first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Connectivity> {
+        self.0.iter().map(|&(option, ())| option)
+    }
+}
+
+impl Extend<Connectivity> for ConnectivityOptions {
+    fn extend<I: IntoIterator<Item = Connectivity>>(&mut self, options: I) {
+        options.into_iter().for_each(|option| self.insert(option));
+    }
+}
+
+impl FromIterator<Connectivity> for ConnectivityOptions {
+    fn from_iter<I: IntoIterator<Item = Connectivity>>(options: I) -> Self {
+        let options = options.into_iter();
+        let mut all = Self(Sorted::with_capacity(options.size_hint().0));
+        all.extend(options);
+        all
+    }
+}
+
+impl<const N: usize> From<[Connectivity; N]> for ConnectivityOptions {
+    fn from(options: [Connectivity; N]) -> Self {
+        options.into_iter().collect()
+    }
 }
 
 /// The transports over which a host with EUID `from` can open contact to one with EUID `to`: the

@@ -1,6 +1,6 @@
 //! Measured performance: ranges, since the figures fluctuate.
 
-use alloc::collections::BTreeMap;
+use super::sorted::Sorted;
 
 /// What was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +26,7 @@ pub struct Range {
 
 /// The measured figures of an EUID (the paper's vector N), at most [`Performance::MAX`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Performance(BTreeMap<Metric, Range>);
+pub struct Performance(Sorted<Metric, Range>);
 
 impl Performance {
     /// The most figures.
@@ -34,12 +34,11 @@ impl Performance {
 
     /// Widens the range of `metric` so that it covers `range`.
     pub fn insert(&mut self, metric: Metric, range: Range) {
-        let kept = self.0.entry(metric).or_insert(range);
-        kept.lower = kept.lower.min(range.lower);
-        kept.upper = kept.upper.max(range.upper);
-        while self.0.len() > Self::MAX {
-            self.0.pop_last();
-        }
+        self.0.merge(metric, range, |kept, range| {
+            kept.lower = kept.lower.min(range.lower);
+            kept.upper = kept.upper.max(range.upper);
+        });
+        self.0.truncate(Self::MAX);
     }
 
     /// The range of `metric`, if it was measured.
@@ -49,7 +48,7 @@ impl Performance {
 
     /// All figures, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (Metric, Range)> {
-        self.0.iter().map(|(&metric, &range)| (metric, range))
+        self.0.iter().copied()
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

@@ -1,6 +1,6 @@
 //! The local topology: the routers between an interface and the network's core.
 
-use alloc::collections::BTreeMap;
+use super::sorted::Sorted;
 use core::fmt;
 use core::hash::Hasher;
 use core::net::IpAddr;
@@ -45,8 +45,8 @@ impl fmt::Display for RouterId {
 /// [`RouterStack::MAX`] nearest of each kind are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouterStack {
-    routers: BTreeMap<RouterId, u8>,
-    multicast: BTreeMap<RouterId, u8>,
+    routers: Sorted<RouterId, u8>,
+    multicast: Sorted<RouterId, u8>,
 }
 
 impl RouterStack {
@@ -63,14 +63,13 @@ impl RouterStack {
 
     /// The stack with these routers, all of them and those that forward IP multicast, each with
     /// its distance: what [`Self::routers`] and [`Self::multicast_routers`] returned.
-    pub(crate) fn from_parts(
-        routers: impl IntoIterator<Item = (RouterId, u8)>,
-        multicast: impl IntoIterator<Item = (RouterId, u8)>,
-    ) -> Self {
-        let mut stack = Self::default();
-        routers.into_iter().for_each(|(router, hops)| lower(&mut stack.routers, router, hops));
-        multicast.into_iter().for_each(|(router, hops)| lower(&mut stack.multicast, router, hops));
-        stack
+    pub(crate) fn from_parts(routers: &[(RouterId, u8)], multicast: &[(RouterId, u8)]) -> Self {
+        let of = |parts: &[(RouterId, u8)]| {
+            let mut stack = Sorted::with_capacity(parts.len());
+            parts.iter().for_each(|&(router, hops)| lower(&mut stack, router, hops));
+            stack
+        };
+        Self { routers: of(routers), multicast: of(multicast) }
     }
 
     /// Nothing was sensed.
@@ -80,12 +79,12 @@ impl RouterStack {
 
     /// All routers with their distance in hops, in the order of their ids.
     pub fn routers(&self) -> impl Iterator<Item = (RouterId, u8)> {
-        self.routers.iter().map(|(&router, &hops)| (router, hops))
+        self.routers.iter().copied()
     }
 
     /// The routers that forward IP multicast, likewise.
     pub fn multicast_routers(&self) -> impl Iterator<Item = (RouterId, u8)> {
-        self.multicast.iter().map(|(&router, &hops)| (router, hops))
+        self.multicast.iter().copied()
     }
 
     /// The nearest router; of several, the one with the least id.
@@ -100,12 +99,12 @@ impl RouterStack {
 
     /// Whether both have a router in common.
     pub fn shares_router(&self, other: &Self) -> bool {
-        self.routers.keys().any(|router| other.routers.contains_key(router))
+        self.routers.iter().any(|(router, _)| other.routers.get(router).is_some())
     }
 
     /// Whether both have a router in common that forwards IP multicast.
     pub fn shares_multicast_router(&self, other: &Self) -> bool {
-        self.multicast.keys().any(|router| other.multicast.contains_key(router))
+        self.multicast.iter().any(|(router, _)| other.multicast.get(router).is_some())
     }
 
     /// The least number of hops from the one to the other over a router that both have.
@@ -129,12 +128,11 @@ fn nearest(routers: impl Iterator<Item = (RouterId, u8)>) -> Option<RouterId> {
 
 /// Enters a router with its least distance, and keeps the nearest [`RouterStack::MAX`]. What is
 /// dropped once would be dropped in any order of merging: it has that many nearer ones for ever.
-fn lower(routers: &mut BTreeMap<RouterId, u8>, router: RouterId, hops: u8) {
-    let kept = routers.entry(router).or_insert(hops);
-    *kept = hops.min(*kept);
+fn lower(routers: &mut Sorted<RouterId, u8>, router: RouterId, hops: u8) {
+    routers.merge(router, hops, |kept, hops| *kept = hops.min(*kept));
     if routers.len() > RouterStack::MAX {
-        let farthest = routers.iter().max_by_key(|&(&router, &hops)| (hops, router));
-        if let Some(farthest) = farthest.map(|(&router, _)| router) {
+        let farthest = routers.iter().max_by_key(|&&(router, hops)| (hops, router));
+        if let Some(&(farthest, _)) = farthest {
             routers.remove(&farthest);
         }
     }

@@ -259,7 +259,8 @@ fn euid(options: usize, routers: usize) -> impl Strategy<Value = Euid> {
                 let range = euid::Range { lower: a.min(b), upper: a.max(b) };
                 performance.insert(Metric(metric), range);
             }
-            let topology = RouterStack::from_parts(routers, multicast);
+            let topology = RouterStack::from_parts(&routers, &multicast);
+            let connectivity = connectivity.into_iter().collect();
             Euid { connectivity, topology, performance, extensions }
         })
 }

@@ -26,7 +26,7 @@ impl Reader<'_> {
         let extensions = self.list(Euid::MAX_EXTENSIONS, |from| {
             Ok((from.u16()?, from.small_bytes(Euid::MAX_EXTENSION_BYTES)?))
         })?;
-        let topology = RouterStack::from_parts(routers, multicast);
+        let topology = RouterStack::from_parts(&routers, &multicast);
         Ok(Euid { connectivity, topology, performance, extensions })
     }
 
@@ -68,9 +68,7 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// The surroundings of an interface or a patch.
     pub fn euid(&mut self, euid: &Euid) {
-        self.list(Euid::MAX_CONNECTIVITY, &euid.connectivity, |out, &option| {
-            out.connectivity(option);
-        });
+        self.list(Euid::MAX_CONNECTIVITY, euid.connectivity.iter(), Self::connectivity);
         let routers: SmallVec<[_; RouterStack::MAX]> = euid.topology.routers().collect();
         self.list(RouterStack::MAX, routers, Self::router);
         let multicast: SmallVec<[_; RouterStack::MAX]> =
