@@ -110,25 +110,48 @@ impl Safety {
     }
 }
 
-/// The bytes of message `number`.
+/// The bytes of message `number`: the number, and bytes behind it that count up from another one
+/// for each number.
 pub fn body(number: u64, size: usize) -> Vec<u8> {
-    (0..size).map(|at| byte(number, at)).collect()
+    let head = number.to_be_bytes().into_iter();
+    head.chain(RAMP.into_iter().cycle().skip(first(number, HEAD))).take(size).collect()
 }
 
-fn byte(number: u64, at: usize) -> u8 {
-    match at {
-        0..8 => number.to_be_bytes()[at],
-        _ => (number as u8).wrapping_mul(31).wrapping_add(at as u8),
+/// How many bytes of a body are its number.
+const HEAD: usize = 8;
+
+/// Bytes that count up, as many as are compared at once and once more all that there are.
+const RAMP: [u8; 4_096 + 256] = {
+    let mut ramp = [0; 4_096 + 256];
+    let mut at = 0;
+    while at < ramp.len() {
+        ramp[at] = at as u8;
+        at += 1;
     }
+    ramp
+};
+
+/// Where in the ramp byte `at` of message `number` stands, behind the head.
+fn first(number: u64, at: usize) -> usize {
+    usize::from((number as u8).wrapping_mul(31).wrapping_add(at as u8))
 }
 
 fn is_body<'a>(number: u64, size: usize, chunks: impl Iterator<Item = &'a bytes::Bytes>) -> bool {
     let mut at = 0;
     for chunk in chunks {
-        if !chunk.iter().zip(at..).all(|(&found, at)| found == byte(number, at)) {
+        let head = number.to_be_bytes();
+        let left = head.get(at..).unwrap_or_default();
+        let (found, rest) = chunk.split_at(left.len().min(chunk.len()));
+        if !left.starts_with(found) {
             return false;
         }
-        at += chunk.len();
+        at += found.len();
+        for piece in rest.chunks(RAMP.len() - 256) {
+            if !RAMP[first(number, at)..].starts_with(piece) {
+                return false;
+            }
+            at += piece.len();
+        }
     }
     at == size
 }
@@ -224,5 +247,19 @@ mod tests {
         assert!(is_body(258, 300, [bytes.slice(..7), bytes.slice(7..)].iter()));
         assert!(!is_body(259, 300, [bytes.clone()].iter()));
         assert!(!is_body(258, 301, [bytes].iter()));
+    }
+
+    #[test]
+    fn one_wrong_byte_is_noticed_wherever_a_body_is_cut() {
+        let size = 3 * RAMP.len();
+        let right = bytes::Bytes::from(body(77, size));
+        for cut in [0, 5, 8, 4_104, 4_105, size] {
+            assert!(is_body(77, size, [right.slice(..cut), right.slice(cut..)].iter()), "{cut}");
+        }
+        for at in [0, 7, 8, 4_103, 4_104, size - 1] {
+            let mut wrong = right.to_vec();
+            wrong[at] ^= 1;
+            assert!(!is_body(77, size, [wrong.into()].iter()), "{at}");
+        }
     }
 }
