@@ -1,10 +1,8 @@
 //! The command line.
 
-use clap::{Parser, Subcommand, ValueEnum};
-use quilt_proto::donet::Travel;
-use quilt_proto::{RelayDigest, RelaySync};
+use clap::{Parser, Subcommand};
 use quilt_sim::paper::Request;
-use quilt_sim::population::System;
+use quilt_sim::population::{Digest, ORIGINAL_TRAVEL, Sync, System};
 use quilt_sim::run::{Kill, Spec};
 use quilt_sim::scenario::Scenario;
 use quilt_sim::topology::{Shape, SiteLatency, Topology};
@@ -133,24 +131,6 @@ pub(crate) struct RunArgs {
     pub(crate) json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Sync {
-    /// One of them forwards, the others stand by.
-    Ranked,
-    /// They agree on each fragment (the paper's protocol).
-    TwoPhase,
-    /// Each forwards what it has not seen.
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Digest {
-    /// By their windows.
-    Exact,
-    /// By Bloom filters (the paper's way).
-    Bloom,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct KillArg(Kill);
 
@@ -195,18 +175,11 @@ impl RunArgs {
         spec.loss = self.loss;
         spec.cpu = Duration::from_nanos(self.cpu_ns);
         spec.population.representatives = self.k;
-        spec.population.sync = match self.sync {
-            Sync::Ranked => RelaySync::Ranked,
-            Sync::TwoPhase => RelaySync::TwoPhase,
-            Sync::Off => RelaySync::Off,
-        };
-        spec.population.digest = match self.digest {
-            Digest::Exact => RelayDigest::Exact,
-            Digest::Bloom => RelayDigest::Bloom,
-        };
+        spec.population.sync = self.sync.into();
+        spec.population.digest = self.digest.into();
         spec.population.hops = self.hops.into();
         if self.push == "off" {
-            spec.population.travel = Travel::Pull(1_000);
+            spec.population.travel = ORIGINAL_TRAVEL;
         }
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
         Ok(spec)

@@ -49,6 +49,50 @@ impl FromStr for System {
     }
 }
 
+/// How DONet's fragments travelled in the original: they are asked for, in cycles of a second.
+pub const ORIGINAL_TRAVEL: Travel = Travel::Pull(1_000);
+
+/// How a region's representatives see to it that a message crosses its edge once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sync {
+    /// One of them forwards, the others stand by.
+    Ranked,
+    /// They agree on each fragment (the paper's protocol).
+    TwoPhase,
+    /// Each forwards what it has not seen.
+    Off,
+}
+
+impl From<Sync> for RelaySync {
+    fn from(sync: Sync) -> Self {
+        match sync {
+            Sync::Ranked => Self::Ranked,
+            Sync::TwoPhase => Self::TwoPhase,
+            Sync::Off => Self::Off,
+        }
+    }
+}
+
+/// How representatives know what has come before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Digest {
+    /// By their windows.
+    Exact,
+    /// By Bloom filters (the paper's way).
+    Bloom,
+}
+
+impl From<Digest> for RelayDigest {
+    fn from(digest: Digest) -> Self {
+        match digest {
+            Digest::Exact => Self::Exact,
+            Digest::Bloom => Self::Bloom,
+        }
+    }
+}
+
 /// How the hosts of a run are set up.
 #[derive(Clone, Debug)]
 pub struct Population {

@@ -1,5 +1,7 @@
 //! Scenarios in files: what they make happen, and how they are refused.
 
+use quilt_proto::{RelayDigest, RelaySync};
+use quilt_sim::population::ORIGINAL_TRAVEL;
 use quilt_sim::report::Report;
 use quilt_sim::run::Run;
 use quilt_sim::scenario::Scenario;
@@ -108,6 +110,11 @@ fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
     refused("key.json", &format!("{head}\"sped\": 3}}"), &["line 3", "unknown field `sped`"]);
     refused("system.json", &format!("{head}\"system\": \"x\"}}"), &["line 3", "quilt, omni or"]);
     refused("loss.json", &format!("{head}\"loss\": 2}}"), &["line 3", "0 to 1"]);
+    refused("sync.json", &format!("{head}\"sync\": \"x\"}}"), &["line 3", "`two-phase`"]);
+    for (key, value, why) in [("k", 9, "1 to 8"), ("degree", 0, "1 to 64"), ("hops", 7, "1 to 6")] {
+        let text = format!("{head}\"{key}\": {value}}}");
+        refused("range.json", &text, &[&format!("{key}: {value} is not from {why}")]);
+    }
     let script = |script: &str| format!("{head}\"script\": {{\n{script}}}}}");
     let fault = script("\"faults\": [{\"at_s\": 1, \"do\": \"explode\"}]");
     refused("fault.json", &fault, &["line 4", "unknown variant `explode`", "`kill`"]);
@@ -119,6 +126,17 @@ fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
     refused("region.json", &region, &["faults[0]: there is no region 9"]);
     let why = Scenario::load(Path::new("/nowhere/x.json"), None).unwrap_err().to_string();
     assert!(why.starts_with("/nowhere/x.json: "), "{why}");
+}
+
+#[test]
+fn a_file_says_of_the_system_what_the_command_line_can() {
+    let (keys, topology) = (r#""k": 2, "degree": 5, "hops": 3, "push": false"#, r#"{"lan": 5}"#);
+    let sewing = r#""sync": "two-phase", "digest": "bloom""#;
+    let text = format!(r#"{{"scenario": "mine", "topology": {topology}, {keys}, {sewing}}}"#);
+    let population = Scenario::load(&file("keys.json", &text), None).unwrap().population;
+    assert_eq!((population.representatives, population.degree, population.hops), (2, 5, 3));
+    assert_eq!(population.travel, ORIGINAL_TRAVEL);
+    assert_eq!((population.sync, population.digest), (RelaySync::TwoPhase, RelayDigest::Bloom));
 }
 
 #[test]

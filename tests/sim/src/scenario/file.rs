@@ -1,7 +1,7 @@
 //! A scenario in a file.
 
 use super::{Script, Who};
-use crate::population::System;
+use crate::population::{Digest, ORIGINAL_TRAVEL, Sync, System};
 use crate::run::Spec;
 use crate::topology::{Shape, SiteLatency, Topology};
 use serde::de::{Deserializer, Error as _};
@@ -29,6 +29,19 @@ pub struct Scenario {
     /// Children of a host in a tree.
     #[serde(default)]
     pub degree: Option<u8>,
+    /// How representatives see to it that a message crosses a region's edge once: ranked (by
+    /// default), two-phase or off.
+    #[serde(default)]
+    pub sync: Option<Sync>,
+    /// How they know what has come before: exact (by default) or bloom.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+    /// Whether DONet pushes fresh fragments (by default), or only pulls, in cycles of a second.
+    #[serde(default)]
+    pub push: Option<bool>,
+    /// Routers that a host knows of its way to the core. Default 4.
+    #[serde(default)]
+    pub hops: Option<u8>,
     /// The share of packets that is lost throughout. Default none.
     #[serde(default, deserialize_with = "share")]
     pub loss: f64,
@@ -103,6 +116,14 @@ impl Scenario {
 
     /// What is to be run; paths count from `folder`.
     fn spec(self, folder: &Path, seed: Option<u64>) -> Result<Spec, String> {
+        for (key, given, range) in
+            [("k", self.k, 1..=8), ("degree", self.degree, 1..=64), ("hops", self.hops, 1..=6)]
+        {
+            if let Some(value) = given.filter(|value| !range.contains(value)) {
+                let (low, high) = (range.start(), range.end());
+                return Err(format!("{key}: {value} is not from {low} to {high}"));
+            }
+        }
         let seed = seed.or(self.seed).unwrap_or(1);
         let topology = match &self.topology {
             Place::Lan(hosts) => Topology::lan(*hosts),
@@ -122,6 +143,12 @@ impl Scenario {
         spec.cpu = Duration::from_nanos(self.cpu_ns);
         spec.population.representatives = self.k.unwrap_or(spec.population.representatives);
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
+        spec.population.sync = self.sync.map_or(spec.population.sync, Into::into);
+        spec.population.digest = self.digest.map_or(spec.population.digest, Into::into);
+        spec.population.hops = self.hops.map_or(spec.population.hops, Into::into);
+        if self.push == Some(false) {
+            spec.population.travel = ORIGINAL_TRAVEL;
+        }
         spec.script = self.script;
         Ok(spec)
     }
