@@ -59,6 +59,7 @@ mod rng;
 mod time;
 mod usage;
 
+pub mod contract;
 pub mod donet;
 pub mod euid;
 pub mod ipmc;
