@@ -2,14 +2,16 @@
 //! the wire format or of the ops. What a fuzzer finds beyond them lies beside them.
 
 use bytes::Bytes;
-use quilt_fuzz::{Op, address, packet};
+use quilt_proto::contract::{Op, address, packet};
 use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
+use quilt_proto::memory::Network;
 use quilt_proto::survey::{self, Parent, Representative};
 use quilt_proto::wire::*;
 use quilt_proto::{
-    Delivery, FragmentId, GroupId, HostId, HostTag, Incarnation, PatchId, Priority, ProtocolId,
-    PublishOptions, Role, Seq, Source,
+    Bootstrap, BootstrapConfig, Config, Delivery, FragmentId, Group, GroupId, HostId, HostTag,
+    Incarnation, Node, PatchId, Policy, Priority, ProtocolId, PublishOptions, Role, Seq, Source,
 };
+use std::collections::BTreeMap;
 use std::{fs, io, path::Path, time::Duration};
 
 /// Where the bootstrap service is, as the node's target has it.
@@ -36,7 +38,138 @@ fn main() -> io::Result<()> {
     for protocol in [ProtocolId::IPMC, ProtocolId::DONET, ProtocolId::OMNI] {
         write("node", &protocol.to_string(), &life_of_a_node(protocol))?;
     }
-    write("bootstrap", "three-hosts", &life_of_a_service())
+    write("bootstrap", "three-hosts", &life_of_a_service())?;
+
+    for (n, frame) in all_frames().iter().enumerate() {
+        let [kind, flags, _, _, body @ ..] = &encode(std::slice::from_ref(frame))[..] else {
+            unreachable!("each frame has a head");
+        };
+        write("frame", &format!("frame-{n:02}"), &[&[*kind, *flags][..], body].concat())?;
+    }
+    let mut euids = Vec::new();
+    [euid(), Euid::default(), Euid::reachable()]
+        .iter()
+        .for_each(|euid| Writer::new(&mut euids).euid(euid));
+    write("euid", "three", &euids)?;
+    write("answers", "admitted", &answers())?;
+    for (target, protocol) in
+        [("ipmc", ProtocolId::IPMC), ("donet", ProtocolId::DONET), ("omni", ProtocolId::OMNI)]
+    {
+        write(target, "life", &life_of_a_member())?;
+        for (n, frame) in said(protocol).iter().enumerate() {
+            let mut ops = life_of_a_member();
+            for kind in [12, 13] {
+                Op { kind, which: 2, payload: frame }.encode(&mut ops);
+            }
+            Op { kind: 8, which: 3, payload: &[] }.encode(&mut ops);
+            write(target, &format!("said-{n:02}"), &ops)?;
+        }
+    }
+    write("several", "hostile", &life_on_a_hostile_wire())?;
+
+    let policy = "order ipmc omni # best first\nforbid ipmc 10.1.0.0/16\nrepresentatives 2..3\n";
+    write("policy", "shown", Policy::default().to_string().as_bytes())?;
+    write("policy", "written", policy.as_bytes())?;
+    for (name, url) in [("v4", "quilt://127.0.0.1:7400/tea"), ("v6", "quilt://[::1]:1/a.b")] {
+        write("url", name, url.as_bytes())?;
+    }
+    let data = Path::new("../tests/sim/data");
+    let domains = fs::read(data.join("synthetic/four_domains.json"))?;
+    write("topology", "domains", &[&[0][..], &domains].concat())?;
+    write("topology", "matrix", b"\x010,10,3\n10,0,0.5\n4,0.5,0\n")?;
+    write("topology", "triangle", b"\x0110, 3\r\n0.5\r\n")?;
+    let hosts = fs::read_to_string(data.join("internet/internet951_hosts.csv"))?;
+    let three: String = hosts.split_inclusive('\n').take(4).collect();
+    let hosts = [b"\x02", three.as_bytes(), b"\xff12.5,3\n40\n"].concat();
+    write("topology", "hosts", &hosts)
+}
+
+/// Members open streams, something is published, and time passes.
+fn life_of_a_member() -> Vec<u8> {
+    let mut ops = Vec::new();
+    let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
+    op(5, 0, &[]);
+    op(5, 0, &[]);
+    op(11, 2, &[]);
+    op(11, 3, &[]);
+    op(14, 0, b"a message");
+    op(8, 1, &[]);
+    op(15, 0, &[]);
+    ops
+}
+
+/// What members of a patch say by themselves, in a network in memory: bodies of each kind of frame.
+fn said(protocol: ProtocolId) -> Vec<Vec<u8>> {
+    let mut net = Network::new(1);
+    let policy = Policy { order: vec![protocol], ..Policy::default() };
+    let service = Bootstrap::new(BootstrapConfig { policy, ..BootstrapConfig::default() }, 1);
+    net.add_bootstrap(address(SERVICE), service);
+    let mut kinds = BTreeMap::new();
+    let mut listen = |net: &mut Network| {
+        for bytes in net.under_way() {
+            let packets = [Some(bytes.clone()), bytes.get(2..).map(Bytes::copy_from_slice)];
+            let frames = packets.into_iter().flatten().filter_map(|p| Frames::decode(p).ok());
+            for frame in frames.flatten().flatten() {
+                if let Frame::Protocol { body, .. } = frame {
+                    body.first().map(|&kind| kinds.entry(kind).or_insert(body.to_vec()));
+                }
+            }
+        }
+    };
+    let hosts: Vec<_> = (1..9)
+        .map(|n| {
+            let nics = [Nic { address: address(n).ip(), euid: euid() }].into_iter().collect();
+            let config = Config::new(HostId([n; 32]), Incarnation(1), address(n));
+            let node = Node::new(Config { nics, ..config }, n.into());
+            let host = net.add_node(address(n), node);
+            let group = Group::new("fuzz", address(SERVICE));
+            net.call(host, |node, now| node.join(now, group)).expect("its first group");
+            host
+        })
+        .collect();
+    for step in 0..6_000u32 {
+        if step % 100 == 0 {
+            let body = vec![1; 3_000].into();
+            let _ = net.call(hosts[0], |node, now| node.publish(now, group(), body));
+        }
+        net.set_loss_permille(if step < 2_000 { 0 } else { 100 });
+        net.run_for(Duration::from_millis(1));
+        listen(&mut net);
+    }
+    net.call(hosts[3], |node, now| node.leave(now, group()));
+    listen(&mut net);
+    kinds.into_values().collect()
+}
+
+/// What the service says to a host that joins.
+fn answers() -> Vec<u8> {
+    let mut ops = Vec::new();
+    let said = [
+        Frame::Cookie { group: group(), cookie: 7 },
+        Frame::Orders(Box::new(orders(ProtocolId::DONET))),
+        Frame::Refused { group: group(), refusal: Refusal::Full },
+        Frame::SurveyPart(survey_part()),
+    ];
+    for (kind, frame) in said.iter().enumerate() {
+        // Behind the frame's head and its group.
+        let body = &encode(std::slice::from_ref(frame))[4 + 8..];
+        Op { kind: kind as u8, which: 0, payload: body }.encode(&mut ops);
+    }
+    ops
+}
+
+/// Messages, while packets are cut, replaced, made longer and changed.
+fn life_on_a_hostile_wire() -> Vec<u8> {
+    let mut ops = Vec::new();
+    let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
+    (0..8).for_each(|_| op(0, 250, &[]));
+    for round in 0..6 {
+        op(1, round, &[round; 2_000]);
+        op(0, 1, &[]);
+        op(2 + round % 4, round, &[0, 0, 1, 0, 0, 0, 0, 8]);
+        op(0, 50, &[]);
+    }
+    ops
 }
 
 /// It is admitted, told its place, dialled, sent messages, publishes, waits and leaves.
@@ -78,7 +211,11 @@ fn life_of_a_service() -> Vec<u8> {
     op(4, 4, &[]);
     op(3, 4, &encode(&[Frame::Report(Box::new(report(4)))]));
     let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
-    op(0xf0, 2, &encode(&[Frame::Survey { group: group(), cookie: 0, from: PatchId::INTER_PATCH }]));
+    op(
+        0xf0,
+        2,
+        &encode(&[Frame::Survey { group: group(), cookie: 0, from: PatchId::INTER_PATCH }]),
+    );
     op(0xf0, 1, &encode(&[Frame::Depart { group: group(), host, incarnation, cookie: 0 }]));
     for _ in 0..8 {
         op(8, 10, &[]);

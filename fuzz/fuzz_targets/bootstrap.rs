@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use quilt_fuzz::{Driver, Op, packet};
+use quilt_proto::contract::{Driver, Op, packet};
 use quilt_proto::protocol::Registry;
 use quilt_proto::wire::{Frame, Frames};
 use quilt_proto::{Bootstrap, BootstrapConfig, Limits, Policy, ProtocolId};

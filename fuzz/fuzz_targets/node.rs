@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use quilt_fuzz::{Driver, Op, address};
+use quilt_proto::contract::{Driver, Op, address};
 use quilt_proto::euid::Euid;
 use quilt_proto::wire::Nic;
 use quilt_proto::{Config, Group, HostId, Incarnation, Limits, Node};

@@ -138,6 +138,16 @@ impl Network {
         }
     }
 
+    /// The bytes that are under way, datagrams and pieces of streams, in the order in which they will
+    /// come: who changes them is a bad wire. What is empty does not come.
+    pub fn under_way(&mut self) -> impl Iterator<Item = &mut Bytes> {
+        self.arrivals.values_mut().filter_map(|arrival| match arrival {
+            Arrival::Datagram { bytes, .. }
+            | Arrival::Event { event: Event::Received { bytes, .. }, .. } => Some(bytes),
+            Arrival::Event { .. } | Arrival::Dial { .. } => None,
+        })
+    }
+
     /// Takes what a node's application was told since the last call.
     pub fn take_notices(&mut self, host: HostIndex) -> Vec<(GroupId, Notice)> {
         core::mem::take(&mut self.hosts[host.0].notices)
@@ -297,6 +307,7 @@ impl Network {
             {
                 return;
             }
+            Event::Received { bytes, .. } if bytes.is_empty() => return,
             Event::Received { bytes, .. } => self.digest.write(bytes),
             Event::Closed { link, .. } => {
                 at.streams.remove(link);
