@@ -67,8 +67,8 @@ counters! {
     DroppedDuplicate => "dropped_duplicate",
     /// Dropped fragments: of a message that was given up or has left the window.
     DroppedLate => "dropped_late",
-    /// Dropped fragments: their message's deadline has passed; they come only where they were asked
-    /// for, and only to say so.
+    /// Dropped fragments: their message's deadline has passed. They come where they were asked for, to
+    /// say so, or the deadline passed while they were under way.
     DroppedOver => "dropped_over",
     /// Dropped fragments: they contradict what is known of their message.
     DroppedContradiction => "dropped_contradiction",

@@ -81,10 +81,11 @@ pub enum History {
     FromMark,
 }
 
-/// How urgent a message is. In each queue a class goes ahead of those below it; see
-/// [`Priority::MAX_PASSED_OVER`] for what the lower ones get all the same.
+/// How urgent a message is. In each queue of a host, up to that of a group's messages for the
+/// application, a class goes ahead of those below it; see [`Priority::MAX_PASSED_OVER`] for what the
+/// lower ones get all the same.
 ///
-/// Messages of one source and one class leave a queue in the order in which they were published. In
+/// Messages of one source and one class leave a queue in the order in which they came into it. In
 /// a group that keeps the order of a source ([`Delivery::Ordered`], [`Delivery::Reliable`]) a
 /// message waits at the receiver for those before it whatever its class, so there a class speeds up
 /// one source, or one group, against another.
@@ -97,7 +98,7 @@ pub enum Priority {
     /// The default.
     #[default]
     Normal,
-    /// Behind everything else; where a queue is full, it is dropped first.
+    /// Behind everything else; where the queue of a link is full, it is dropped first.
     Low,
 }
 
@@ -105,7 +106,7 @@ impl Priority {
     /// All classes, the most urgent one first.
     pub const ALL: [Self; 4] = [Self::Urgent, Self::High, Self::Normal, Self::Low];
 
-    /// So many fragments of higher classes may leave a queue in a row while something of a class
+    /// So many fragments, or messages, of higher classes may leave a queue in a row while something of a class
     /// waits. Then one of it leaves (where the turns of several classes have come, one of each), so
     /// none starves. `Guess:` a sixteenth keeps a class alive and costs the others little.
     pub const MAX_PASSED_OVER: usize = 15;
@@ -117,10 +118,14 @@ pub struct PublishOptions {
     /// How urgent it is. Default normal.
     pub priority: Priority,
     /// How long from now on it is worth having, rounded up to microseconds; at most
-    /// [`PublishOptions::MAX_DEADLINE`], and more counts as that. The time that it waits in hosts
-    /// counts, the time under way does not. After that it is neither passed on nor repaired, and a
-    /// host that has not all of it is told of a [`GapCause::Expired`](crate::GapCause). A host that
-    /// has all of it in time delivers it whenever the application asks. Default none.
+    /// [`PublishOptions::MAX_DEADLINE`], and more counts as that. Default none.
+    ///
+    /// What counts is the time that it waits in hosts, until the application at the end takes it, and
+    /// half of the round trip of each link that it passes, where that was measured; what else it is
+    /// under way does not. An adapter that takes messages out of the node ahead of the application
+    /// says how many. After the deadline the message is neither passed on, nor repaired, nor delivered;
+    /// in its place the application is told of a [`GapCause::Expired`](crate::GapCause), but for groups
+    /// of [`Delivery::BestEffort`].
     pub deadline: Option<Duration>,
     /// Whether it is a point to start from for those who join later. Default false.
     pub mark: bool,
@@ -133,5 +138,10 @@ impl PublishOptions {
     /// Whether the message is over: its deadline has passed.
     pub(crate) fn is_over(&self) -> bool {
         self.deadline == Some(Duration::ZERO)
+    }
+
+    /// The message was under way for so long.
+    pub(crate) fn travel(&mut self, time: Duration) {
+        self.deadline = self.deadline.map(|left| left.saturating_sub(time));
     }
 }

@@ -10,6 +10,7 @@ mod member;
 mod patch;
 mod relay;
 mod repair;
+mod turns;
 mod window;
 
 pub use relay::{RelayDigest, RelaySync};
@@ -223,7 +224,7 @@ impl Node {
     pub fn poll_notice(&mut self) -> Option<(GroupId, Notice)> {
         while let Some(&group) = self.noticed.first() {
             let member = self.members.get_mut(&group);
-            let notice = member.and_then(|member| member.poll_notice());
+            let notice = member.and_then(|member| member.poll_notice(self.now));
             if let Some(notice) = notice {
                 self.count(&notice);
                 return Some((group, notice));

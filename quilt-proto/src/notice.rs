@@ -174,7 +174,7 @@ pub enum GapCause {
     Lagged,
     /// The source started anew before they came.
     SourceReset,
-    /// Their deadline passed before they were here.
+    /// Their deadline passed before they were here, or before the application took them.
     Expired,
     /// They did not come in time, in a group that repairs nothing.
     NotInTime,
@@ -187,7 +187,7 @@ impl fmt::Display for GapCause {
             Self::WindowFull => "the window had to make room",
             Self::Lagged => "the application did not take them in time",
             Self::SourceReset => "their source started anew",
-            Self::Expired => "their deadline passed before they were here",
+            Self::Expired => "their deadline passed",
             Self::NotInTime => "they did not come in time, and the group repairs nothing",
         })
     }

@@ -75,7 +75,8 @@ impl Node {
     }
 
     /// Likewise, with a priority, with a deadline, or as a point to start from. The deadline begins
-    /// when the message is taken, not while it waits for that.
+    /// when the message is taken, not while it waits for that; at the other end up to 16 notices are
+    /// taken out ahead of the application, in which neither priority nor deadline counts any more.
     ///
     /// # Errors
     /// As for [`send`](Self::send).

@@ -11,6 +11,7 @@ mod multicast;
 mod pacer;
 mod packets;
 mod queue;
+mod replies;
 mod spares;
 mod stream;
 mod waiting;
@@ -33,6 +34,7 @@ use hosts::Hosts;
 use multicast::{Look, Multicast};
 use queue::Queue;
 pub(super) use queue::{DataRef, Fill, Urgency};
+use replies::Replies;
 use stream::{Phase, Stream};
 
 /// A stream that nobody needs any more stays open this long, so that what was said last arrives.
@@ -101,7 +103,7 @@ pub(super) struct Links {
     /// Datagrams for bootstrap services and for hosts, encoded.
     datagrams: VecDeque<(SocketAddr, Bytes)>,
     /// Fragments that go to members by datagrams, behind those.
-    repairs: VecDeque<(SocketAddr, DataRef)>,
+    replies: Replies,
     datagrams_looked: bool,
     /// Round trips that are being measured, by the stamp that is to come back.
     measured: BTreeMap<u64, Measured>,
@@ -123,7 +125,7 @@ impl Links {
             packet_number: 0,
             now: Time::ZERO,
             datagrams: VecDeque::new(),
-            repairs: VecDeque::new(),
+            replies: Replies::new(limits.queued_control),
             datagrams_looked: false,
             measured: BTreeMap::new(),
             actions: VecDeque::new(),

@@ -240,12 +240,12 @@ impl Member {
         usage.known_members = usage.known_members.max(known.unwrap_or(0));
     }
 
-    pub(super) fn poll_notice(&mut self) -> Option<Notice> {
+    pub(super) fn poll_notice(&mut self, now: Time) -> Option<Notice> {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
         }
         // What was received before the end is told before it.
-        let notice = if self.admitted { self.window.poll_notice() } else { None };
+        let notice = if self.admitted { self.window.poll_notice(now) } else { None };
         notice.or_else(|| self.parting.take())
     }
 

@@ -1,6 +1,7 @@
 //! Recent messages by id: kept once, whatever protocol brought them; exact seen-sets; what is
 //! missing; what was given up; and what the application gets next.
 
+mod ready;
 mod seqs;
 mod slot;
 mod stream;
@@ -15,6 +16,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
+use ready::Ready;
 use slot::Slot;
 use stream::{Next, Stream};
 
@@ -88,9 +90,7 @@ pub(crate) struct Window {
     /// How many messages of all streams are known.
     slots: usize,
     /// Streams in which something waits for the application.
-    ready: BTreeSet<Source>,
-    /// The last one served, for turns.
-    served: Option<Source>,
+    ready: Ready,
     notices: VecDeque<Notice>,
     /// When messages were last looked through for their age.
     aged: Time,
@@ -117,8 +117,7 @@ impl Window {
             order: VecDeque::new(),
             bytes: 0,
             slots: 0,
-            ready: BTreeSet::new(),
-            served: None,
+            ready: Ready::default(),
             notices: VecDeque::new(),
             aged: Time::ZERO,
             holed: BTreeSet::new(),
@@ -162,7 +161,7 @@ impl Window {
         if usize::from(data.count) > self.limits.message_bytes.div_ceil(FRAGMENT_BYTES).max(1) {
             return Kept::TooLong;
         }
-        if !self.meet(source, None, meeting) {
+        if !self.meet(now, source, None, meeting) {
             return Kept::SourceLimit;
         }
         let max_slots = self.max_slots(source);
@@ -182,7 +181,7 @@ impl Window {
     /// Takes in what a neighbour says of a source. True if the head is news.
     pub(crate) fn note_head(&mut self, now: Time, held: &Held, meeting: Meeting) -> bool {
         let source = Source { host: held.host.tag(), incarnation: held.incarnation };
-        if !self.meet(source, Some(held.host), meeting) {
+        if !self.meet(now, source, Some(held.host), meeting) {
             return false;
         }
         let max_slots = self.max_slots(source);
@@ -342,21 +341,13 @@ impl Window {
         Some((from + self.limits.window_time).max(self.aged + AGING))
     }
 
-    /// Next thing for the application. Streams take turns.
-    pub(crate) fn poll_notice(&mut self) -> Option<Notice> {
-        if let Some(notice) = self.notices.pop_front() {
-            return Some(notice);
-        }
-        // What was ready may have left the window.
-        for _ in 0..self.ready.len() {
-            let after = self.served.and_then(|served| {
-                self.ready
-                    .range((core::ops::Bound::Excluded(served), core::ops::Bound::Unbounded))
-                    .next()
-            });
-            let source = *after.or_else(|| self.ready.first())?;
-            self.served = Some(source);
-            let next = self.streams.get_mut(&source)?.deliver();
+    /// Next thing for the application. Classes take turns, and within one streams.
+    pub(crate) fn poll_notice(&mut self, now: Time) -> Option<Notice> {
+        while self.notices.is_empty() {
+            let (class, source) = self.ready.take()?;
+            let stream = self.streams.get_mut(&source)?;
+            let next = stream.deliver(now, class);
+            self.bytes = self.bytes.saturating_sub(stream.take_freed());
             self.look_at(source);
             if let Some(next) = next {
                 self.tell(source, next);
@@ -400,7 +391,7 @@ impl Window {
 
     /// Makes sure that a stream for `source` exists if it is current and another host's; false if
     /// there is no room.
-    fn meet(&mut self, source: Source, host: Option<HostId>, meeting: Meeting) -> bool {
+    fn meet(&mut self, now: Time, source: Source, host: Option<HostId>, meeting: Meeting) -> bool {
         if self.streams.contains_key(&source) || source.host == self.me.tag() {
             return true;
         }
@@ -412,7 +403,7 @@ impl Window {
         match self.lives.get(&source.host).copied() {
             // A life before the latest one: it stays over.
             Some(latest) if latest > source.incarnation => return true,
-            Some(old) => self.reset(source, old, meeting),
+            Some(old) => self.reset(now, source, old, meeting),
             None => {}
         }
         self.lives.insert(source.host, source.incarnation);
@@ -450,11 +441,12 @@ impl Window {
 
     /// Ends the stream of a host's earlier life. A newcomer is told nothing of it: that life was over
     /// before it came.
-    fn reset(&mut self, source: Source, old: Incarnation, meeting: Meeting) {
+    fn reset(&mut self, now: Time, source: Source, old: Incarnation, meeting: Meeting) {
         let before = Source { host: source.host, incarnation: old };
         let told = meeting == Meeting::Present;
         while let Some(stream) = self.streams.get_mut(&before).filter(|_| told) {
-            let next = match stream.deliver() {
+            let next = match Priority::ALL.into_iter().find_map(|class| stream.deliver(now, class))
+            {
                 Some(next) => next,
                 None => {
                     let Some(bytes) = stream.end() else { break };
@@ -468,7 +460,7 @@ impl Window {
             self.slots = self.slots.saturating_sub(stream.count_slots().0);
             self.bytes = self.bytes.saturating_sub(stream.bytes());
         }
-        self.ready.remove(&before);
+        self.ready.set(before, |_| false);
         self.holed.remove(&before);
         if told {
             let (host, new) = (source.host, source.incarnation);
@@ -515,7 +507,7 @@ impl Window {
             self.slots = self.slots.saturating_sub(before).saturating_add(after);
         }
         let stream = self.streams.get(&source);
-        set(&mut self.ready, source, stream.is_some_and(Stream::is_ready));
+        self.ready.set(source, |class| stream.is_some_and(|stream| stream.is_ready_as(class)));
         set(&mut self.holed, source, stream.is_some_and(Stream::is_holed));
     }
 }

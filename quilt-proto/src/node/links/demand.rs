@@ -213,14 +213,12 @@ impl Links {
         }
     }
 
-    /// Queues a fragment that a member asked for as a datagram. Where too many wait, the oldest is
-    /// dropped, and asked for again.
+    /// Queues a fragment that a member asked for as a datagram. Where too many wait, the oldest one of
+    /// the lowest class is dropped, and asked for again.
     pub(in crate::node) fn send_fragment_to(&mut self, to: SocketAddr, data: DataRef) {
-        if self.repairs.len() >= self.limits.queued_control {
-            self.repairs.pop_front();
+        if !self.replies.push(to, data) {
             self.counters.bump(Counter::QueueOverflow);
         }
-        self.repairs.push_back((to, data));
         self.look_at_datagrams();
     }
 

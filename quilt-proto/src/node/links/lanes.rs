@@ -3,6 +3,7 @@
 use super::DataRef;
 use super::spares::Spares;
 use super::waiting::Waiting;
+use crate::node::turns::Turns;
 use crate::{FragmentId, GroupId, PatchId, Priority};
 use alloc::collections::VecDeque;
 
@@ -12,6 +13,7 @@ use alloc::collections::VecDeque;
 pub(super) struct Lanes {
     /// In the order of [`Priority::ALL`].
     classes: [Class; Priority::ALL.len()],
+    turns: Turns,
     /// What waits. Whatever else still lies in a lane is not wanted any more.
     waiting: Waiting,
     /// The class whose turn it is, while that is known; what is in front of it waits.
@@ -23,8 +25,6 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Class {
     lanes: VecDeque<Lane>,
-    /// How many of higher classes left since one of this class did, or began to wait.
-    passed_over: usize,
 }
 
 #[derive(Debug)]
@@ -102,37 +102,21 @@ impl Lanes {
         let turn = self.turn()?;
         self.turn = None;
         let class = self.classes.get_mut(turn)?;
-        class.passed_over = 0;
         let data = class.lanes.front_mut()?.queue.pop_front()?;
         class.lanes.rotate_left(1);
         self.waiting.remove(data.group, data.fragment);
-        for lower in self.classes.iter_mut().skip(turn.saturating_add(1)) {
-            if !lower.lanes.is_empty() {
-                lower.passed_over = lower.passed_over.saturating_add(1);
-            }
-        }
+        let classes = &self.classes;
+        self.turns.took(turn, |at| classes.get(at).is_some_and(|class| !class.lanes.is_empty()));
         Some(data)
     }
 
-    /// The class whose turn it is: the highest one, unless another was passed over often enough.
+    /// The class whose turn it is.
     fn turn(&mut self) -> Option<usize> {
-        if self.turn.is_some() {
-            return self.turn;
+        if self.turn.is_none() {
+            let Self { classes, waiting, spares, turns, .. } = self;
+            self.turn = turns
+                .next(|at| classes.get_mut(at).is_some_and(|class| class.settle(waiting, spares)));
         }
-        let (mut highest, mut due) = (None, None);
-        for (at, class) in self.classes.iter_mut().enumerate().rev() {
-            class.settle(&self.waiting, &mut self.spares);
-            if class.lanes.is_empty() {
-                continue;
-            }
-            highest = Some(at);
-            let passed_over = class.passed_over;
-            let longer = due.is_none_or(|(_, most)| passed_over > most);
-            if passed_over >= Priority::MAX_PASSED_OVER && longer {
-                due = Some((at, passed_over));
-            }
-        }
-        self.turn = due.map(|(at, _)| at).or(highest);
         self.turn
     }
 
@@ -183,11 +167,12 @@ impl Class {
         self.lanes.front()?.queue.front()
     }
 
-    /// Takes out what is not wanted any more, and empty lanes, until one that waits is in front.
-    fn settle(&mut self, waiting: &Waiting, spares: &mut Spares<DataRef>) {
+    /// Takes out what is not wanted any more, and empty lanes, until one that waits is in front; false
+    /// if there is none.
+    fn settle(&mut self, waiting: &Waiting, spares: &mut Spares<DataRef>) -> bool {
         while let Some(lane) = self.lanes.front_mut() {
             match lane.queue.front() {
-                Some(data) if waiting.contains(data.group, data.fragment) => return,
+                Some(data) if waiting.contains(data.group, data.fragment) => return true,
                 Some(_) => drop(lane.queue.pop_front()),
                 None => {
                     let empty = self.lanes.pop_front();
@@ -195,7 +180,7 @@ impl Class {
                 }
             }
         }
-        self.passed_over = 0;
+        false
     }
 }
 

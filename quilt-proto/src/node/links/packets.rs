@@ -36,7 +36,7 @@ impl Links {
             transmit.push_payload(frame);
             return Some(transmit);
         }
-        while let Some((to, data)) = self.repairs.pop_front() {
+        while let Some((to, data)) = self.replies.pop() {
             let Some(data) = fill.data(&data, Urgency::Repair) else { continue };
             let mut transmit = Transmit::new(Some(to));
             transmit.push_head(&self.header());

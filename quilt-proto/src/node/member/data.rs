@@ -9,7 +9,7 @@ use crate::wire::{Held, Wanted};
 use smallvec::SmallVec;
 
 impl Member {
-    pub(super) fn on_data(&mut self, env: &mut Env<'_>, from: From, data: Data) {
+    pub(super) fn on_data(&mut self, env: &mut Env<'_>, from: From, mut data: Data) {
         let counters = &mut env.links.counters;
         let Some(patch) = self.patches.get_mut(&data.patch) else {
             return counters.bump(Counter::DroppedUnknownPatch);
@@ -24,6 +24,10 @@ impl Member {
         };
         if let Some(host) = sender {
             patch.heard(env.now, host);
+            if data.options.deadline.is_some() {
+                let rtt = env.links.rtt(host).or_else(|| patch.peers.get(host)?.rtt);
+                data.options.travel(rtt.and_then(|rtt| rtt.checked_div(2)).unwrap_or_default());
+            }
         }
         let meeting = meeting(self.stage, patch, env.now);
         let bytes = data.payload.len() as u64;

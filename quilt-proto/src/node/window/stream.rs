@@ -4,7 +4,9 @@ use super::seqs::Seqs;
 use super::slot::{End, Slot};
 use super::{Kept, LATE_WAIT, REPAIR_DEADLINE, body};
 use crate::wire::{Data, Held, Range, Wanted};
-use crate::{Body, Delivery, FragmentId, GapCause, HostId, Incarnation, Seq, Source, Time};
+use crate::{
+    Body, Delivery, FragmentId, GapCause, HostId, Incarnation, Priority, Seq, Source, Time,
+};
 use alloc::collections::VecDeque;
 use core::time::Duration;
 use smallvec::SmallVec;
@@ -31,8 +33,9 @@ pub(super) struct Stream {
     slots: VecDeque<Slot>,
     /// What the application gets next, where the order is kept.
     cursor: Seq,
-    /// What the application gets, the next one first, where it is not; some may have left the window.
-    arrived: VecDeque<Seq>,
+    /// What the application gets, the next one of each class first, where it is not; some may have left
+    /// the window.
+    arrived: [VecDeque<Seq>; Priority::ALL.len()],
     /// How many messages the application did not take in time, where it is not told which.
     lagged: u64,
     /// Why what lies before the base, and was not told, will not come.
@@ -85,7 +88,7 @@ impl Stream {
             base: Seq(0),
             slots: VecDeque::new(),
             cursor: Seq(0),
-            arrived: VecDeque::new(),
+            arrived: Default::default(),
             lagged: 0,
             front: GapCause::WindowFull,
             recalled: Seq(0),
@@ -176,7 +179,8 @@ impl Stream {
 
     /// Nothing of it is missing, and nothing waits for the application.
     pub(super) fn is_idle(&self) -> bool {
-        !self.own && !self.is_holed() && !self.is_ready()
+        let ready = || Priority::ALL.into_iter().any(|class| self.is_ready_as(class));
+        !self.own && !self.is_holed() && !ready()
     }
 
     pub(super) fn slot(&self, seq: Seq) -> Option<&Slot> {
@@ -233,10 +237,11 @@ impl Stream {
         };
         let (kept, bytes) = slot.keep(now, data);
         let (whole, mark) = (slot.is_whole() && kept == Kept::New, slot.is_mark());
+        let class = slot.priority();
         self.give_up_at = self.give_up_at.min(slot.over());
         if whole {
             self.holed.remove(seq);
-            self.arrive(seq);
+            self.arrive(seq, class);
         }
         if mark {
             self.mark = self.mark.max(Some(seq));
@@ -300,19 +305,29 @@ impl Stream {
         !self.holed.is_empty()
     }
 
-    pub(super) fn is_ready(&self) -> bool {
+    /// Whether something of a class waits for the application. That messages will not come is told as
+    /// if it were urgent: others wait behind it.
+    pub(super) fn is_ready_as(&self, class: Priority) -> bool {
         if !self.keeps_order() {
-            return self.lagged > 0 || !self.arrived.is_empty();
+            let waits = self.arrived.get(class as usize).is_some_and(|queue| !queue.is_empty());
+            return waits || (class == Priority::Urgent && self.lagged > 0);
         }
-        let waits = |slot: &Slot| slot.is_whole() || slot.end().is_some();
-        !self.own && (self.cursor < self.base || self.slot(self.cursor).is_some_and(waits))
+        if self.own || self.cursor < self.base {
+            return !self.own && class == Priority::Urgent;
+        }
+        self.slot(self.cursor).is_some_and(|slot| match gone(slot) {
+            Some(_) => class == Priority::Urgent,
+            None => slot.is_whole() && class == slot.priority(),
+        })
     }
 
     /// Whether nothing waits for the message: it is whole and was delivered, or ended.
     pub(super) fn is_done(&self, seq: Seq) -> bool {
         self.slot(seq).is_none_or(|slot| {
             let told = if self.keeps_order() { seq < self.cursor } else { slot.is_told() };
-            slot.end().is_some() || (slot.is_whole() && (self.own || told))
+            // A reader in order is still to be told of one that expired.
+            let over = slot.end().is_some() && !(slot.is_expired() && self.keeps_order() && !told);
+            over || (slot.is_whole() && (self.own || told))
         })
     }
 
@@ -432,19 +447,20 @@ impl Stream {
         self.slot(seq).is_some_and(Slot::is_untouched)
     }
 
-    /// Next thing for the application.
-    pub(super) fn deliver(&mut self) -> Option<Next> {
+    /// Next thing of a class for the application. What expired in front of it is not delivered any more.
+    pub(super) fn deliver(&mut self, now: Time, class: Priority) -> Option<Next> {
         if self.own {
             return None;
         }
         if !self.keeps_order() {
-            return self.deliver_arrived();
+            return self.deliver_arrived(now, class);
         }
         let seq = self.cursor;
         let (mut to, cause) = if seq < self.base {
             let front = core::mem::replace(&mut self.front, GapCause::WindowFull);
             (Seq(self.base.0.saturating_sub(1)), front)
         } else {
+            self.expire_whole(now, seq);
             let slot = self.slot(seq)?;
             if let Some(fragments) = slot.body() {
                 self.cursor = seq.next();
@@ -452,20 +468,36 @@ impl Stream {
             }
             (seq, gone(slot)?)
         };
-        while self.slot(to.next()).and_then(gone) == Some(cause) {
-            to = to.next();
+        loop {
+            let next = to.next();
+            if cause == GapCause::Expired {
+                self.expire_whole(now, next);
+            }
+            if self.slot(next).and_then(gone) != Some(cause) {
+                break;
+            }
+            to = next;
         }
         self.cursor = to.next();
         self.trim();
         Some(Next::Gap { from: seq, to, cause })
     }
 
+    /// A whole message whose deadline passed while it waited for the application is given up.
+    fn expire_whole(&mut self, now: Time, seq: Seq) {
+        if self.slot(seq).is_some_and(|slot| slot.is_whole() && slot.is_over(now)) {
+            let bytes = self.close(seq, End::Gone(GapCause::Expired));
+            self.freed = self.freed.saturating_add(bytes);
+        }
+    }
+
     /// Next thing for the application, where the order is not kept.
-    fn deliver_arrived(&mut self) -> Option<Next> {
+    fn deliver_arrived(&mut self, now: Time, class: Priority) -> Option<Next> {
         if self.lagged > 0 {
             return Some(Next::Lagged { messages: core::mem::take(&mut self.lagged) });
         }
-        while let Some(seq) = self.arrived.pop_front() {
+        while let Some(seq) = self.arrived.get_mut(class as usize)?.pop_front() {
+            self.expire_whole(now, seq);
             let slot = self.index(seq).and_then(|at| self.slots.get_mut(at));
             let Some(fragments) = slot.as_ref().and_then(|slot| slot.body()) else { continue };
             slot.into_iter().for_each(Slot::set_told);
@@ -475,18 +507,20 @@ impl Stream {
     }
 
     /// A message is whole.
-    fn arrive(&mut self, seq: Seq) {
+    fn arrive(&mut self, seq: Seq, class: Priority) {
         if self.keeps_order() {
             return;
         }
-        self.arrived.push_back(seq);
+        self.arrived.get_mut(class as usize).into_iter().for_each(|queue| queue.push_back(seq));
         // Those that left the window are still named.
-        if self.arrived.len() > self.slots.len().saturating_mul(2) {
+        let named = self.arrived.iter().fold(0_usize, |sum, queue| sum.saturating_add(queue.len()));
+        if named > self.slots.len().saturating_mul(2) {
             let (slots, base) = (&self.slots, self.base);
-            self.arrived.retain(|seq| {
+            let waits = |seq: &Seq| {
                 let at = seq.0.checked_sub(base.0).and_then(|at| usize::try_from(at).ok());
                 at.and_then(|at| slots.get(at)).is_some_and(Slot::is_whole)
-            });
+            };
+            self.arrived.iter_mut().for_each(|queue| queue.retain(waits));
         }
     }
 

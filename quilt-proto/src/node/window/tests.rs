@@ -1,4 +1,5 @@
 mod modes;
+mod policies;
 
 use super::*;
 use crate::GroupId;
@@ -48,7 +49,7 @@ fn head(next: u64) -> Held {
 }
 
 fn notices(window: &mut Window) -> Vec<Notice> {
-    core::iter::from_fn(|| window.poll_notice()).collect()
+    core::iter::from_fn(|| window.poll_notice(Time::ZERO)).collect()
 }
 
 fn seqs(notices: &[Notice]) -> Vec<u64> {
@@ -270,21 +271,23 @@ fn what_is_not_whole_by_its_deadline_is_a_gap_of_its_own_cause() {
         |window: &mut Window, data: &Data| window.keep(Time::ZERO, data, Meeting::Present);
     assert_eq!(keep_one(&mut window, &with_deadline(0, 0, 2, 40)), Kept::New);
     assert_eq!(keep_one(&mut window, &with_deadline(1, 0, 1, 40)), Kept::New);
+    let before = window.get(Time::from_millis(30), data(1, 0, 1).fragment).expect("a fragment");
+    assert_eq!(before.options.deadline, Some(Duration::from_millis(10)));
     window.give_up(Time::from_millis(39), |_, _| true);
     assert_eq!(notices(&mut window), []);
     window.give_up(Time::from_millis(40), |_, _| true);
-    let told = notices(&mut window);
-    let (from, to, cause) = (Seq(0), Seq(0), GapCause::Expired);
-    assert_eq!(told[0], Notice::Gap { source: source(), from, to, cause });
-    assert_eq!(seqs(&told), [1], "what was whole in time is delivered late as well");
+    let expired = |from, to| {
+        let (from, to, cause) = (Seq(from), Seq(to), GapCause::Expired);
+        Some(Notice::Gap { source: source(), from, to, cause })
+    };
+    assert_eq!(window.poll_notice(Time::from_millis(40)), expired(0, 1), "it waited for too long");
+    assert_eq!(window.poll_notice(Time::from_millis(40)), None);
     // Both are passed on without their payload now, to whoever asks.
     for seq in [0, 1] {
         let fragment = data(seq, 0, 2).fragment;
         let kept = window.get(Time::from_millis(40), fragment).expect("its head");
         assert!(kept.options.is_over() && kept.payload.is_empty());
     }
-    let before = window.get(Time::from_millis(30), data(1, 0, 1).fragment).expect("a fragment");
-    assert_eq!(before.options.deadline, Some(Duration::from_millis(10)));
 }
 
 #[test]

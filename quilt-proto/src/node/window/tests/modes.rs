@@ -3,7 +3,7 @@
 use super::*;
 use alloc::vec;
 
-fn of_mode(delivery: Delivery, limits: Limits) -> Window {
+pub(super) fn of_mode(delivery: Delivery, limits: Limits) -> Window {
     let mut window = of(limits);
     window.set_delivery(delivery);
     window
