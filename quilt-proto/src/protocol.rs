@@ -204,6 +204,13 @@ pub trait Protocol: Send + 'static {
         None
     }
 
+    /// How many hosts get the patch's messages by way of the neighbour `host`, itself included: a
+    /// publisher waits once links that serve at least half of all are slow. Default 1.
+    fn served_by(&self, host: HostId) -> usize {
+        let _ = host;
+        1
+    }
+
     /// Whether this host's word on what it holds goes out by multicast.
     fn announces(&self) -> bool {
         false

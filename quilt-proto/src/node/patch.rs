@@ -130,6 +130,12 @@ impl Patch {
         self.instance.neighbours()
     }
 
+    /// The protocol's neighbours, and how many hosts are served by way of each.
+    pub(super) fn served(&self) -> impl Iterator<Item = (HostId, usize)> {
+        let neighbours = self.instance.neighbours().into_iter();
+        neighbours.map(|host| (host, self.instance.served_by(host)))
+    }
+
     pub(super) fn hub(&self) -> Option<HostId> {
         self.instance.hub()
     }

@@ -379,6 +379,17 @@ impl Protocol for Tree {
         parent.into_iter().chain(self.children.keys().copied()).collect()
     }
 
+    /// The clients in and below a child that is sent messages. How many the parent's side has is not
+    /// known: it counts as more than all that is below this host.
+    fn served_by(&self, host: HostId) -> usize {
+        let served = match self.children.get(&host) {
+            Some(child) if child.mode == Mode::Digests => 0,
+            Some(child) => child.sketch.weight.max(1),
+            None => self.weight(),
+        };
+        usize::try_from(served).unwrap_or(usize::MAX)
+    }
+
     /// The root.
     fn hub(&self) -> Option<HostId> {
         Some(self.rank().root)

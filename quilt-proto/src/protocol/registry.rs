@@ -94,6 +94,7 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_multicast(&mut self, lent: Lent<'_>, joined: Result<(), LinkError>);
     fn on_forwarder(&mut self, lent: Lent<'_>, forwarder: bool);
     fn neighbours(&self) -> SmallVec<[HostId; 16]>;
+    fn served_by(&self, host: HostId) -> usize;
     fn hub(&self) -> Option<HostId>;
     fn parent(&self) -> Option<HostId>;
     fn announces(&self) -> bool;
@@ -202,6 +203,10 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn neighbours(&self) -> SmallVec<[HostId; 16]> {
         self.protocol.neighbours()
+    }
+
+    fn served_by(&self, host: HostId) -> usize {
+        self.protocol.served_by(host)
     }
 
     fn hub(&self) -> Option<HostId> {

@@ -267,7 +267,7 @@ impl Member {
             return true;
         }
         // A host that is a neighbour in two patches has one link all the same.
-        let mut hosts: SmallVec<[HostId; 16]> = SmallVec::new();
+        let mut hosts: SmallVec<[(HostId, usize); 16]> = SmallVec::new();
         let mut clients = Clients::default();
         for patch in self.patches.values() {
             if patch.scope == Scope::InterPatch && self.forwarded.is_empty() {
@@ -276,12 +276,12 @@ impl Member {
             match patch.multicast {
                 // Everybody in the patch is served by one link.
                 Some(link) => clients.add(env.links.is_slow_on(link), patch.peers.len().max(1)),
-                None => hosts.extend(patch.neighbours()),
+                None => hosts.extend(patch.served()),
             }
         }
-        hosts.sort_unstable();
-        hosts.dedup();
-        hosts.iter().for_each(|&host| clients.add(env.links.is_slow(host), 1));
+        hosts.sort_unstable_by(|a, b| b.cmp(a));
+        hosts.dedup_by_key(|(host, _)| *host);
+        hosts.iter().for_each(|&(host, served)| clients.add(env.links.is_slow(host), served));
         clients.wait()
     }
 

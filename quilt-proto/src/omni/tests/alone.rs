@@ -259,6 +259,17 @@ fn a_child_for_digests_is_a_neighbour_but_is_sent_nothing() {
 }
 
 #[test]
+fn a_child_counts_as_the_clients_below_it_and_the_parent_as_more_than_all_of_them() {
+    let mut bench = child(REGION, &[9], &[]);
+    frame(&mut bench, 1, attach(1));
+    let large = Frame::Attach { mode: Mode::Full, contact: contact(2), plan: 0, weight: 40 };
+    frame(&mut bench, 2, large);
+    frame(&mut bench, 3, digests(3));
+    let served = [1, 2, 3, 9].map(|n| bench.protocol.served_by(host(n)));
+    assert_eq!(served, [1, 40, 0, 43]);
+}
+
+#[test]
 fn a_leaf_gives_its_parent_what_it_publishes_and_not_what_it_pulled() {
     let mut bench = child(PatchId::INTER_PATCH, &[9], &[]);
     assert_eq!(flood(&mut bench, None), passed_to(&[9]));
