@@ -28,6 +28,7 @@ mod nack;
 mod rate;
 mod repair;
 mod rule;
+mod tally;
 
 pub use frame::Frame;
 pub use rule::IpmcRule;

@@ -31,7 +31,8 @@ pub enum Frame {
         /// How many milliseconds ago it last heard the other one by multicast; `u16::MAX` for never.
         ms_ago: u16,
     },
-    /// By multicast: the sender misses something.
+    /// By multicast: the sender misses something. With nothing named, it only says how much: the group
+    /// repairs nothing.
     Nack {
         /// Who is asked; nobody in particular if the ones that were asked before did not answer.
         of: Option<HostTag>,

@@ -41,6 +41,8 @@ pub(super) enum Timer {
     Answer,
     /// Look whether to send faster or slower.
     Rate,
+    /// Say what was lost.
+    Report,
 }
 
 /// One member.
@@ -370,7 +372,7 @@ impl Protocol for Member {
         match arrival {
             Arrival::Injected => self.inject(cx, fragment),
             Arrival::Pushed(from) => {
-                self.repair.on_pushed(fragment);
+                self.came(cx, fragment);
                 self.on_pushed(cx.now(), from);
             }
             Arrival::Pulled(_) => self.repair.on_pulled(cx.now(), fragment),
@@ -405,6 +407,7 @@ impl Protocol for Member {
             Timer::Nack => self.ask(cx),
             Timer::Answer => self.answer(cx),
             Timer::Rate => self.adapt(cx),
+            Timer::Report => self.report(cx),
         }
     }
 

@@ -2,6 +2,7 @@
 //! multicast framework for light-weight sessions", SIGCOMM 1995).
 
 use super::asked::Asked;
+use super::tally::Passed;
 use crate::wire::Wanted;
 use crate::{Rng, Seq, Source, Time};
 use alloc::collections::BTreeMap;
@@ -111,6 +112,16 @@ impl Nack {
             let longer = self.guard.saturating_mul(3).checked_div(2).unwrap_or_default();
             self.guard = longer.min(MAX_GUARD);
         }
+    }
+
+    /// A fragment came in a group in which nobody asks for what is missing.
+    pub(super) fn on_unasked(&mut self, now: Time, passed: Passed) {
+        self.received = self.received.saturating_add(1);
+        match passed {
+            Passed::Over(lost) => self.lost = self.lost.saturating_add(lost.min(RECORD)),
+            Passed::Late => self.lost = self.lost.saturating_sub(1),
+        }
+        self.record(now);
     }
 
     /// All messages before `next` were sent to the address.

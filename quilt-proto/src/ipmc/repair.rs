@@ -7,6 +7,7 @@ use super::frame::Frame;
 use super::member::{Cx, Member, Timer};
 use super::nack::{Hole, Nack, Surroundings};
 use super::rate::{self, Rate};
+use super::tally::Tally;
 use crate::wire::{Pull, Wanted};
 use crate::{FragmentId, HostId, HostTag, Seq, Source, Time};
 use alloc::vec::Vec;
@@ -19,6 +20,11 @@ const FORWARDER_AGE: Duration = Duration::from_millis(100);
 const ASSUMED_RTT: Duration = Duration::from_millis(1);
 /// After so many requests in vain this host asks whether it is heard.
 const SUSPICIOUS: u8 = 4;
+/// Where nothing is asked for, a host that loses something says so after this time, or after so much
+/// for each member: at most some 300 reports a second in a patch, and of up to 200 members each is
+/// heard within the time for which a report counts.
+const MIN_REPORT: Duration = Duration::from_millis(100);
+const REPORT_EACH: Duration = Duration::from_millis(5);
 /// The most packets with requests at once.
 const MAX_REQUESTS: usize = 4;
 /// The most fragments that one entry of a request brings.
@@ -28,6 +34,7 @@ const MAX_SERVED: u16 = 64;
 #[derive(Debug)]
 pub(super) struct Repair {
     nack: Nack,
+    tally: Tally,
     asked: Asked,
     answer: Answer,
     rate: Rate,
@@ -40,16 +47,12 @@ impl Repair {
     pub(super) fn new(bytes_per_second: u64) -> Self {
         Self {
             nack: Nack::default(),
+            tally: Tally::default(),
             asked: Asked::default(),
             answer: Answer::new(bytes_per_second),
             rate: Rate::new(bytes_per_second),
             rtt: ASSUMED_RTT,
         }
-    }
-
-    /// A fragment came by multicast that nobody had asked for.
-    pub(super) fn on_pushed(&mut self, fragment: FragmentId) {
-        self.nack.on_pushed(fragment.source, fragment.seq);
     }
 
     /// A member said by multicast what was sent.
@@ -64,6 +67,30 @@ impl Repair {
 }
 
 impl Member {
+    /// A fragment came by multicast that nobody had asked for.
+    pub(super) fn came(&mut self, cx: &mut Cx<'_>, fragment: FragmentId) {
+        let FragmentId { source, seq, .. } = fragment;
+        let repair = &mut self.repair;
+        if cx.repairs() {
+            return repair.nack.on_pushed(source, seq);
+        }
+        let passed = repair.tally.on_pushed(fragment, cx.count_of(source, seq).unwrap_or(1));
+        repair.nack.on_unasked(cx.now(), passed);
+        if repair.nack.loss() > 0 && !cx.is_set(Timer::Report) {
+            let members = u32::try_from(self.members(cx.now())).unwrap_or(u32::MAX);
+            let pause = REPORT_EACH.saturating_mul(members).max(MIN_REPORT);
+            cx.set_timer_within(Timer::Report, pause.checked_div(2).unwrap_or_default(), pause);
+        }
+    }
+
+    /// Says what this host loses where it asks for nothing, so that whoever sends slows down.
+    pub(super) fn report(&mut self, cx: &mut Cx<'_>) {
+        let loss = self.repair.nack.loss();
+        if loss > 0 && self.joined.is_some() {
+            cx.multicast(&Frame::Nack { of: None, loss, wanted: Vec::new() });
+        }
+    }
+
     /// Something is missing: it is looked at once it is old enough.
     pub(super) fn notice_holes(&mut self, cx: &mut Cx<'_>) {
         if self.joined.is_some() {

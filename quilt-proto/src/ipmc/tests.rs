@@ -417,6 +417,36 @@ fn a_few_that_lie_about_their_losses_slow_nobody() {
     }
 }
 
+/// The congestion signal of groups that repair nothing: half of what is sent does not come.
+#[test]
+fn who_loses_says_so_also_where_nothing_is_asked_for_and_as_rarely_as_the_patch_is_large() {
+    let losing = |members: u16, step: usize| {
+        let mut bench = joined([1]);
+        bench.shelf.unrepaired = true;
+        crowd(&mut bench, members);
+        let mut reports = Vec::new();
+        for seq in (0..10_000).step_by(step) {
+            let end = Time::from_nanos(seq * 100_000);
+            reports.extend(run(&mut bench, end, &[]).into_iter().filter_map(|effect| {
+                let Effect::Multicast(body) = effect else { return None };
+                match Frame::decode(&mut Reader::new(&body)) {
+                    Ok(Frame::Nack { of: None, loss, wanted }) if wanted.is_empty() => Some(loss),
+                    _ => None,
+                }
+            }));
+            let pushed = Arrival::Pushed(host(1));
+            bench.call(|member, cx| member.on_fragment(cx, pushed, fragment(seq)));
+        }
+        reports
+    };
+    for (members, most) in [(2, 20), (100, 4)] {
+        let reports = losing(members, 2);
+        assert!((most / 2..=most).contains(&reports.len()), "{reports:?} of {members}");
+        assert!(reports.iter().all(|loss| (31_000..34_000).contains(loss)), "{reports:?}");
+    }
+    assert_eq!(losing(2, 1), [], "nothing is lost");
+}
+
 #[test]
 fn requests_with_numbers_at_the_end_of_their_range_do_no_harm() {
     let mut bench = joined([1]);

@@ -349,10 +349,7 @@ impl Window {
             let next = stream.deliver(now, class);
             self.bytes = self.bytes.saturating_sub(stream.take_freed());
             self.look_at(source);
-            if let Some(next) = next {
-                self.tell(source, next);
-                break;
-            }
+            next.into_iter().for_each(|next| self.tell(source, next));
         }
         self.notices.pop_front()
     }
@@ -520,6 +517,10 @@ impl Holdings for Window {
 
     fn count_of(&self, source: Source, seq: Seq) -> Option<u16> {
         self.count(source, seq)
+    }
+
+    fn repairs(&self) -> bool {
+        self.delivery == Delivery::Reliable
     }
 
     fn holes(&self, now: Time, age: Duration, visit: &mut dyn FnMut(Wanted) -> bool) {

@@ -69,6 +69,8 @@ pub(crate) struct Shelf {
     pub(crate) here: BTreeSet<FragmentId>,
     /// What is missing, and since when.
     pub(crate) missing: Vec<(FragmentId, Time)>,
+    /// The group repairs nothing.
+    pub(crate) unrepaired: bool,
 }
 
 impl Holdings for Shelf {
@@ -78,6 +80,10 @@ impl Holdings for Shelf {
 
     fn count_of(&self, source: Source, seq: Seq) -> Option<u16> {
         self.has(FragmentId { source, seq, index: 0 }).then_some(1)
+    }
+
+    fn repairs(&self) -> bool {
+        !self.unrepaired
     }
 
     fn holes(&self, now: Time, age: Duration, visit: &mut dyn FnMut(Wanted) -> bool) {

@@ -35,6 +35,8 @@ pub(crate) trait Holdings {
     fn has(&self, fragment: FragmentId) -> bool;
     /// How many fragments a message has, where that is known.
     fn count_of(&self, source: Source, seq: Seq) -> Option<u16>;
+    /// Whether what is missing is asked for.
+    fn repairs(&self) -> bool;
     /// Hands what has been missing for at least `age` to `visit` until that answers false.
     fn holes(&self, now: Time, age: Duration, visit: &mut dyn FnMut(Wanted) -> bool);
 }
@@ -131,6 +133,12 @@ impl<T: Copy + Ord> Cx<'_, T> {
     /// How many fragments a message has, where that is known.
     pub fn count_of(&self, source: Source, seq: Seq) -> Option<u16> {
         self.holdings.count_of(source, seq)
+    }
+
+    /// Whether the group repairs what is missing; if not, at most the past that a newcomer wants is
+    /// asked for.
+    pub fn repairs(&self) -> bool {
+        self.holdings.repairs()
     }
 
     /// Hands what has been missing for at least `age` to `visit`, the oldest message of a source
