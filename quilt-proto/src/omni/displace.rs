@@ -64,11 +64,11 @@ impl Tree {
             let plan = Plan { nonce, members: members.into(), parents: [0, 0, 1].into() };
             debug_assert_eq!(plan.parent_of(from), Some(me));
             self.end_plan(cx);
-            self.held = Some(Held { nonce, plan: Some(plan), displaces: true });
+            self.held = Some(Held::carried_out(plan, true));
             let wait = rtt.saturating_mul(6).max(DISPLACING);
             cx.set_timer(Timer::Hold, cx.now() + wait);
         }
-        self.on_attach(cx, from, Mode::Full, wish.contact, (nonce, wish.weight));
+        self.on_attach(cx, from, Mode::Full, wish.contact, (nonce, wish.weight, 0));
     }
 
     /// A new child is in its place: whoever gives way to it is sent there.

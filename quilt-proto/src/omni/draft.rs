@@ -49,6 +49,11 @@ impl Draft {
                 .all(|(from, to)| self.delay(from, to).is_some())
     }
 
+    /// Whether every member takes part in a plan.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_whole() && self.ready().len() == self.len()
+    }
+
     /// The members that are in a better plan, the top first, and the place of the parent of each
     /// among these; `None` if there is no better plan. It has to be worth so many times as much as
     /// at first.

@@ -4,7 +4,7 @@ use super::frame::Frame;
 use super::heal::Fate;
 use super::links::SENT_AWAY;
 use super::tree::{Child, Cx, Parent, Place, Timer, Tree};
-use super::values::{Lineage, MAX_CONTACTS, Mode, Sketch, bare};
+use super::values::{Lineage, MAX_CONTACTS, Mode, Sketch, bare, micros};
 use crate::counters::Fault;
 use crate::wire::Contact;
 use crate::{HostId, Time};
@@ -55,7 +55,7 @@ impl Tree {
     fn shed_children(&mut self, cx: &mut Cx<'_>) {
         self.tell_children(cx);
         for child in core::mem::take(&mut self.children).into_keys() {
-            cx.send(child, &Frame::Detach);
+            cx.send(child, &Frame::Detach { as_child: false });
             self.let_go(cx, child);
         }
     }
@@ -64,10 +64,8 @@ impl Tree {
     pub(super) fn match_mode(&mut self, cx: &mut Cx<'_>) {
         let mode = self.mode();
         let Some(parent) = self.parent().filter(|parent| parent.mode != mode) else { return };
-        cx.send(
-            parent.host,
-            &Frame::Attach { mode, contact: self.me.clone(), plan: 0, weight: self.weight() },
-        );
+        let (contact, weight, rtt) = (self.me.clone(), self.weight(), micros(parent.rtt));
+        cx.send(parent.host, &Frame::Attach { mode, contact, plan: 0, weight, rtt });
         if mode == Mode::Digests {
             self.shed_children(cx);
         }
@@ -79,7 +77,7 @@ impl Tree {
         from: HostId,
         mode: Mode,
         contact: Contact,
-        (plan, weight): (u64, u32),
+        (plan, weight, rtt): (u64, u32, u32),
     ) {
         if contact.host != from {
             return cx.misbehaved(from, Fault::IdentityChanged);
@@ -98,6 +96,9 @@ impl Tree {
         let known = cx.peers().get(from).map(|peer| peer.contact.incarnation);
         if known.is_none_or(|known| known < contact.incarnation) {
             cx.learn(contact.clone());
+        }
+        if rtt > 0 {
+            cx.took(from, Duration::from_micros(rtt.into()));
         }
         // Whoever asks opens the link, if it is not open yet.
         cx.expect(from);
@@ -128,13 +129,13 @@ impl Tree {
     pub(super) fn on_path(&mut self, cx: &mut Cx<'_>, from: HostId, lineage: Lineage) {
         let me = self.me.host;
         let Place::Under(parent) = &mut self.place else {
-            return cx.answer(&Frame::Detach);
+            return cx.answer(&Frame::Detach { as_child: true });
         };
         if parent.host != from {
             if self.former == Some(from) {
                 return;
             }
-            return cx.answer(&Frame::Detach);
+            return cx.answer(&Frame::Detach { as_child: true });
         }
         if lineage.way.contains(me) || lineage.way.is_full() {
             return self.cut(cx);
@@ -151,6 +152,8 @@ impl Tree {
     /// Moves under a new parent, with everything below.
     pub(super) fn move_under(&mut self, cx: &mut Cx<'_>, parent: Parent) {
         let (host, mode) = (parent.host, parent.mode);
+        // Where the two change places, the new parent has not said yet that it is no child any more.
+        self.children.remove(&host);
         let old = core::mem::replace(&mut self.place, Place::Under(Box::new(parent)));
         cx.need(host);
         if let Place::Under(old) = old {
@@ -183,7 +186,7 @@ impl Tree {
         let next = waiting.iter().map(|&(at, _)| at).filter(|&at| at > now).min();
         for (_, host) in waiting.into_iter().filter(|&(at, _)| at <= now) {
             self.children.remove(&host);
-            cx.tell(host, &Frame::Detach);
+            cx.tell(host, &Frame::Detach { as_child: false });
             self.let_go(cx, host);
             self.family_changed(cx);
         }
@@ -212,18 +215,24 @@ impl Tree {
     pub(super) fn leave_former(&mut self, cx: &mut Cx<'_>) {
         cx.stop_timer(Timer::Leave);
         if let Some(former) = self.former.take() {
-            cx.send(former, &Frame::Detach);
+            cx.send(former, &Frame::Detach { as_child: true });
             self.let_go(cx, former);
         }
     }
 
-    pub(super) fn on_detach(&mut self, cx: &mut Cx<'_>, from: HostId, fate: Fate) {
+    /// A host is no child any more.
+    pub(super) fn on_child_gone(&mut self, cx: &mut Cx<'_>, from: HostId) {
         if self.children.remove(&from).is_some() {
             self.let_go(cx, from);
             self.family_changed(cx);
             self.tell_children_soon(cx);
             self.look_at_plan(cx);
-        } else if self.former == Some(from) {
+        }
+    }
+
+    /// A host is no parent any more.
+    pub(super) fn on_parent_gone(&mut self, cx: &mut Cx<'_>, from: HostId, fate: Fate) {
+        if self.former == Some(from) {
             self.leave_former(cx);
         } else if self.is_parent(from) {
             self.shun(cx, from, SENT_AWAY);

@@ -8,7 +8,7 @@
 use super::frame::Frame;
 use super::search::Search;
 use super::tree::{Cx, Timer, Tree};
-use super::values::{Facts, Mode, Plan};
+use super::values::{Facts, Mode, Plan, micros};
 use crate::wire::Contact;
 use crate::{HostId, HostTag};
 use alloc::vec::Vec;
@@ -25,10 +25,24 @@ const FOLLOW: Duration = Duration::from_millis(1_500);
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) nonce: u64,
+    /// How far down the tree the host is that may make the plan.
+    level: usize,
     /// The plan, once it is told.
     pub(super) plan: Option<Plan>,
     /// Whether one of the plan's members comes between this host and a child of it.
     pub(super) displaces: bool,
+}
+
+impl Held {
+    /// A plan that is known, and that nothing comes before.
+    pub(super) fn carried_out(plan: Plan, displaces: bool) -> Self {
+        Self { nonce: plan.nonce, level: 0, plan: Some(plan), displaces }
+    }
+
+    /// Whether the plan is none yet, and one of a host so far down the tree comes before it.
+    fn yields(&self, level: usize) -> bool {
+        self.plan.is_none() && level <= self.level
+    }
 }
 
 impl Tree {
@@ -40,15 +54,16 @@ impl Tree {
         }
     }
 
-    /// Takes part in a plan, and in no other until it is over.
-    pub(super) fn hold(&mut self, cx: &mut Cx<'_>, nonce: u64, wait: Duration) {
-        self.held = Some(Held { nonce, plan: None, displaces: false });
+    /// Takes part in a plan of a host so far down the tree, and in none of one farther down until it
+    /// is over.
+    pub(super) fn hold(&mut self, cx: &mut Cx<'_>, nonce: u64, level: usize, wait: Duration) {
+        self.held = Some(Held { nonce, level, plan: None, displaces: false });
         cx.set_timer(Timer::Hold, cx.now() + wait);
     }
 
     /// Sees to it that the members are where a plan has them, from this one down.
     pub(super) fn follow(&mut self, cx: &mut Cx<'_>, plan: Plan, wait: Duration) {
-        self.held = Some(Held { nonce: plan.nonce, plan: Some(plan), displaces: false });
+        self.held = Some(Held::carried_out(plan, false));
         cx.set_timer(Timer::Hold, cx.now() + wait);
         self.invite_children(cx);
     }
@@ -69,7 +84,7 @@ impl Tree {
         order.sort_unstable();
         for (_, _, host) in order.into_iter().take(excess) {
             self.children.remove(&host);
-            cx.send(host, &Frame::Detach);
+            cx.send(host, &Frame::Detach { as_child: false });
             self.let_go(cx, host);
             self.family_changed(cx);
         }
@@ -107,15 +122,17 @@ impl Tree {
         let Some(place) = members.iter().position(|member| member.host == self.me.host) else {
             return;
         };
-        let free = self.held.as_ref().is_none_or(|held| held.nonce == nonce && held.plan.is_none());
+        let level = self.way().path.iter().position(|&tag| tag == from.tag());
+        let free = |level| self.held.as_ref().is_none_or(|held| held.yields(level));
         let moving = self.search.as_ref().is_some_and(|search| search.pending.is_some());
-        let known = self.way().contains(from);
-        let known = known && self.planning.is_none();
-        let ready = free && known && !moving && !self.is_in_need();
-        if ready {
+        let level = level.filter(|&level| free(level) && !moving && !self.is_in_need());
+        let ready = level.is_some();
+        if let Some(level) = level {
+            // What is planned above comes first.
+            self.end_plan(cx);
             self.end_search_in_vain(cx);
             let wait = Duration::from_millis(u64::from(wait_ms)).min(HOLD);
-            self.hold(cx, nonce, wait);
+            self.hold(cx, nonce, level, wait);
             self.measure_members(cx, place, members);
         }
         let facts = self.facts(cx, nonce, ready, members);
@@ -148,8 +165,8 @@ impl Tree {
             slots = slots.saturating_sub(usize::from(child.mode == Mode::Full));
             weight = weight.saturating_add(child.sketch.weight);
         }
-        let micros = |rtt: Duration| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
-        let rtt = |host| cx.peers().get(host).and_then(|peer| peer.rtt).map_or(0, micros);
+        let known = |rtt: Duration| micros(rtt).max(1);
+        let rtt = |host| cx.peers().get(host).and_then(|peer| peer.rtt).map_or(0, known);
         Facts {
             nonce,
             ready,
@@ -174,7 +191,7 @@ impl Tree {
             return;
         };
         self.end_plan(cx);
-        self.held = Some(Held { nonce, plan: Some(plan), displaces: false });
+        self.held = Some(Held::carried_out(plan, false));
         // Time for those below to come, and for those who go to go.
         cx.set_timer(Timer::Hold, cx.now() + FOLLOW);
         if self.is_parent(above) {

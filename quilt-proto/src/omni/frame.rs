@@ -13,17 +13,19 @@ pub(super) enum Frame {
     /// The answer.
     ProbeReply { nonce: u64, offer: Offer },
     /// Be my parent; or, to the parent: send me more, or less, from now on.
-    /// By which plan, 0 for none; and how many clients there are in and below me.
-    Attach { mode: Mode, contact: Contact, plan: u64, weight: u32 },
+    /// By which plan, 0 for none; how many clients there are in and below me; and the round trip
+    /// between us in microseconds, 0 if I do not know it.
+    Attach { mode: Mode, contact: Contact, plan: u64, weight: u32, rtt: u32 },
     /// I am your parent.
     Accept { mode: Mode, lineage: Lineage },
     /// I am not, or not so; these may be.
     Refuse { others: Vec<Contact> },
     /// From a parent: where you stand.
     Path(Lineage),
-    /// We are no longer parent and child.
-    Detach,
-    /// As [`Frame::Detach`], of one that leaves the patch: whoever inherits from it may.
+    /// I am no longer your child, or else: you are no longer mine. Where two hosts change places, each
+    /// is the other's child for a moment.
+    Detach { as_child: bool },
+    /// As both kinds of [`Frame::Detach`], of one that leaves the patch: whoever inherits from it may.
     Leave,
     /// From a child: what is below me.
     Status(Sketch),
@@ -55,12 +57,13 @@ impl Body for Frame {
                 out.u32(offer.weight);
                 put_others(out, &offer.others);
             }
-            Self::Attach { mode, contact, plan, weight } => {
+            Self::Attach { mode, contact, plan, weight, rtt } => {
                 out.u8(3);
                 put_mode(out, *mode);
                 out.contact(contact);
                 out.u64(*plan);
                 out.u32(*weight);
+                out.u32(*rtt);
             }
             Self::Accept { mode, lineage } => {
                 out.u8(4);
@@ -75,7 +78,10 @@ impl Body for Frame {
                 out.u8(6);
                 put_lineage(out, lineage);
             }
-            Self::Detach => out.u8(7),
+            Self::Detach { as_child } => {
+                out.u8(7);
+                out.bool(*as_child);
+            }
             Self::Leave => out.u8(13),
             Self::Status(sketch) => {
                 out.u8(8);
@@ -124,11 +130,12 @@ impl Body for Frame {
                 contact: from.contact()?,
                 plan: from.u64()?,
                 weight: from.u32()?,
+                rtt: from.u32()?,
             },
             4 => Self::Accept { mode: take_mode(from)?, lineage: take_lineage(from)? },
             5 => Self::Refuse { others: take_others(from)? },
             6 => Self::Path(take_lineage(from)?),
-            7 => Self::Detach,
+            7 => Self::Detach { as_child: from.bool("as child")? },
             8 => Self::Status(take_sketch(from)?),
             9 => Self::Gather {
                 nonce: from.u64()?,

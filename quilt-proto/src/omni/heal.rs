@@ -154,7 +154,7 @@ impl Tree {
         let (host, rtt) = (parent.host, parent.rtt);
         if parent.pings >= PINGS {
             // It may be that only datagrams do not pass any more.
-            cx.send(host, &Frame::Detach);
+            cx.send(host, &Frame::Detach { as_child: true });
             self.shun(cx, host, UNREACHED);
             self.orphaned(cx, Fate::Gone);
             return self.let_go(cx, host);
@@ -169,7 +169,7 @@ impl Tree {
     /// Gives up a parent that has forgotten this host, or that is below it, and looks for another.
     pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
         let Some(parent) = self.parent().map(|parent| parent.host) else { return };
-        cx.send(parent, &Frame::Detach);
+        cx.send(parent, &Frame::Detach { as_child: true });
         self.shun(cx, parent, SENT_AWAY);
         self.orphaned(cx, Fate::SentAway);
         self.let_go(cx, parent);

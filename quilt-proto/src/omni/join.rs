@@ -7,7 +7,7 @@
 use super::frame::Frame;
 use super::search::Search;
 use super::tree::{Cx, Parent, Place, Timer, Tree};
-use super::values::{Lineage, Mode, Offer, half};
+use super::values::{Lineage, Mode, Offer, half, micros};
 use crate::HostId;
 use crate::wire::Contact;
 use alloc::vec::Vec;
@@ -21,7 +21,8 @@ const GATHER: (Duration, Duration) = (Duration::from_micros(500), Duration::from
 const UDP_PATIENCE: Duration = Duration::from_millis(250);
 /// How long anybody is waited for: two round trips of 350 ms, one of which opens the link. Guess.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// A place that was asked for is asked for again after three round trips, or this. Guess.
+/// A place that was asked for is asked for again after three round trips, if these are known, or
+/// this. Guess.
 const ATTACH_PATIENCE: Duration = Duration::from_millis(20);
 /// The first and the longest pause after a search that found nothing. Guess: the first lets others
 /// that lost the same parent find one.
@@ -223,19 +224,25 @@ impl Tree {
         let weight = self.weight();
         let mode_at_first = self.mode_at_first();
         let Some(search) = &mut self.search else { return };
-        search.attach_sent = cx.now();
+        search.asks_for_place(cx.now());
         let (mode, contact) = (mode_at_first, self.me.clone());
         // Only the search that a plan began is named as the plan.
         let frame = match &search.displacement {
             Some(wish) => Frame::Displace(wish.clone()),
-            None => Frame::Attach { mode, contact, plan: search.nonce, weight },
+            None => {
+                let (plan, rtt) = (search.nonce, micros(search.rtt(host)));
+                Frame::Attach { mode, contact, plan, weight, rtt }
+            }
         };
         let patience = if search.needs(host) {
             cx.send(host, &frame);
             PATIENCE
         } else {
             cx.ask(host, &frame);
-            search.rtt(host).saturating_mul(3).max(ATTACH_PATIENCE)
+            match search.rtt(host) {
+                Duration::ZERO => UDP_PATIENCE,
+                rtt => rtt.saturating_mul(3).max(ATTACH_PATIENCE),
+            }
         };
         cx.set_timer(Timer::Search, cx.now() + patience);
     }
@@ -279,11 +286,11 @@ impl Tree {
         }
         let Some(search) = self.search.as_mut().filter(|search| search.pending == Some(from))
         else {
-            return cx.answer(&Frame::Detach);
+            return cx.answer(&Frame::Detach { as_child: true });
         };
         if lineage.way.contains(self.me.host) || lineage.way.is_full() {
             search.refused(from);
-            cx.answer(&Frame::Detach);
+            cx.answer(&Frame::Detach { as_child: true });
             return self.decide(cx);
         }
         let rtt = search.accepted(from, cx.now());

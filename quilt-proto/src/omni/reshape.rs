@@ -24,7 +24,8 @@ use core::time::Duration;
 const CHANGED: (Duration, Duration) = (Duration::from_millis(60), Duration::from_millis(120));
 /// The first pause after a plan that was worth nothing, doubled each time. Guess.
 const VAIN: Duration = Duration::from_millis(50);
-/// After so many of them a large family is left alone. Guess: most of its hosts were in one.
+/// After so many of them a family is left alone that is too large for a plan, or of which some host did
+/// not take part. Guess: most of its hosts were in one.
 const CONTENT: u32 = 4;
 /// How often facts are asked for. Guess: what is not measured by then will not be.
 const ROUNDS: u32 = 3;
@@ -129,7 +130,8 @@ impl Tree {
             }
         }
         self.measure_members(cx, 0, &contacts);
-        self.hold(cx, nonce, wait);
+        let level = self.way().path.len().saturating_sub(1);
+        self.hold(cx, nonce, level, wait);
         cx.set_timer(Timer::Plan, cx.now() + pause);
     }
 
@@ -169,21 +171,23 @@ impl Tree {
     fn conclude(&mut self, cx: &mut Cx<'_>) {
         let Some(planning) = self.planning.take() else { return };
         cx.stop_timer(Timer::Plan);
+        let complete = self.draft(cx, &planning).is_complete();
         let plan = self.better(cx, &planning);
+        let rtt = |host| cx.peers().get(host).and_then(|peer| peer.rtt).unwrap_or(UNKNOWN_RTT);
+        let farthest = planning.members.iter().map(|member| rtt(member.contact.host)).max();
+        let farthest = farthest.unwrap_or_default();
         let Some(plan) = plan else {
             self.let_loose(cx);
             self.calm = self.calm.saturating_add(1);
-            if !planning.whole && self.calm < CONTENT {
-                let pause = VAIN.saturating_mul(1_u32.wrapping_shl(self.calm));
+            if !(planning.whole && complete) && self.calm < CONTENT {
+                let pause = farthest.max(VAIN).saturating_mul(1_u32.wrapping_shl(self.calm));
                 self.plan_after(cx, (pause, pause.saturating_mul(2)));
             }
             return;
         };
         self.calm = 0;
         self.plan_zeal.spend(cx.now());
-        let rtt = |host| cx.peers().get(host).and_then(|peer| peer.rtt).unwrap_or(UNKNOWN_RTT);
-        let farthest = plan.members.iter().skip(1).map(|member| rtt(member.host)).max();
-        let wait = farthest.unwrap_or_default().saturating_mul(6).max(LEAST_FOLLOWED);
+        let wait = farthest.saturating_mul(6).max(LEAST_FOLLOWED);
         self.follow(cx, plan, wait);
         self.plan_after(cx, CHANGED);
     }

@@ -25,8 +25,8 @@ pub(super) struct Search {
     streams: BTreeSet<HostId>,
     /// Who is asked to take this host in, and has not answered.
     pub(super) pending: Option<HostId>,
-    /// When that was asked for.
-    pub(super) attach_sent: Time,
+    /// When that was asked for, if it was.
+    attach_sent: Option<Time>,
     /// How many hosts' children were asked, by how far these hosts are down the tree.
     opened: BTreeMap<usize, usize>,
     /// What it is asked for, if that is the place of one of its children.
@@ -54,7 +54,7 @@ impl Search {
             asked: BTreeMap::new(),
             streams: BTreeSet::new(),
             pending: None,
-            attach_sent: Time::ZERO,
+            attach_sent: None,
             opened: BTreeMap::new(),
             displacement: None,
         }
@@ -68,10 +68,16 @@ impl Search {
             asked,
             streams: BTreeSet::new(),
             pending: Some(host),
-            attach_sent: Time::ZERO,
+            attach_sent: None,
             opened: BTreeMap::new(),
             displacement: None,
         }
+    }
+
+    /// Notes that the pending host is asked; an answer to a question that was repeated may be to the
+    /// first.
+    pub(super) fn asks_for_place(&mut self, now: Time) {
+        self.attach_sent.get_or_insert(now);
     }
 
     /// Whether one more host can be asked, and that is `host`.
@@ -130,7 +136,7 @@ impl Search {
     pub(super) fn accepted(&self, host: HostId, now: Time) -> Duration {
         match self.asked.get(&host) {
             Some(Asked::Offered(_, rtt)) => *rtt,
-            _ => now.since(self.attach_sent),
+            _ => self.attach_sent.map_or(Duration::ZERO, |sent| now.since(sent)),
         }
     }
 
@@ -163,6 +169,7 @@ impl Search {
         }
         if self.pending == Some(host) {
             self.pending = None;
+            self.attach_sent = None;
             self.displacement = None;
         }
     }
@@ -291,5 +298,13 @@ mod tests {
         assert_eq!(search.hosts().collect::<Vec<_>>(), [host(2)]);
         assert!(search.gone(host(2)) && !search.gone(host(2)));
         assert_eq!(search.best(|_, _, _| true), Some(host(3)));
+    }
+
+    #[test]
+    fn an_answer_to_a_question_that_was_repeated_is_timed_from_the_first() {
+        let mut search = Search::invited(1, host(1), Duration::ZERO);
+        search.asks_for_place(Time::from_millis(10));
+        search.asks_for_place(Time::from_millis(30));
+        assert_eq!(search.accepted(host(1), Time::from_millis(34)), Duration::from_millis(24));
     }
 }

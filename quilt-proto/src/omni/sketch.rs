@@ -5,6 +5,7 @@ use super::tree::{Cx, Timer, Tree};
 use super::values::{Below, MAX_BELOW, MAX_OTHERS, MAX_SPARE, Mode, Sketch, slim};
 use crate::HostId;
 use crate::wire::Contact;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -35,7 +36,11 @@ impl Tree {
         }
         let mut order: Vec<usize> = (0..all.len()).collect();
         order.sort_by_key(|&at| all.get(at).map(|(level, _)| *level));
-        let place = |old: usize| order.iter().position(|&at| at == old);
+        // A host that has moved is named by its former parent too, until that has told so.
+        let host = |at: usize| all.get(at).map(|(_, below)| below.contact.host);
+        let mut seen = BTreeSet::from([self.me.host]);
+        order.retain(|&at| host(at).is_some_and(|host| seen.insert(host)));
+        let place = |old: usize| order.iter().position(|&at| host(at) == host(old));
         let ordered = order.iter().filter_map(|&at| all.get(at));
         ordered
             .map(|(_, below)| Below { above: below.above.and_then(place), ..below.clone() })
@@ -106,7 +111,7 @@ impl Tree {
     pub(super) fn on_status(&mut self, cx: &mut Cx<'_>, from: HostId, sketch: Sketch) {
         let Some(child) = self.children.get_mut(&from) else {
             // It was given up, and does not know.
-            return cx.answer(&Frame::Detach);
+            return cx.answer(&Frame::Detach { as_child: false });
         };
         // Weights change with every host that joins anywhere below.
         let shape = |sketch: &Sketch| -> Vec<_> {
@@ -119,5 +124,30 @@ impl Tree {
         }
         self.status_soon(cx);
         self.send_displaced(cx, from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::setup;
+    use super::super::tree::Child;
+    use super::*;
+    use crate::protocol::bench::{contact, host};
+    use crate::{PatchId, Time};
+
+    #[test]
+    fn a_host_that_two_children_name_is_below_one_of_them() {
+        let mut tree = Tree::new(4, &setup(0, PatchId(1)));
+        let named = |n, above| Below { contact: contact(n), above, weight: 1 };
+        let of_one = [named(3, None), named(4, Some(0)), named(0, None)];
+        let of_two = [named(4, None), named(3, Some(0)), named(5, Some(1))];
+        for (n, below) in [(1, of_one), (2, of_two)] {
+            let sketch = Sketch { weight: 4, below: below.to_vec(), spare: Vec::new() };
+            let child = Child { mode: Mode::Full, contact: contact(n), since: Time::ZERO, sketch };
+            tree.children.insert(host(n), child);
+        }
+        let below: Vec<_> = tree.below().iter().map(|b| (b.contact.host, b.above)).collect();
+        let expected = [(1, None), (2, None), (3, Some(0)), (4, Some(1)), (5, Some(2))];
+        assert_eq!(below, expected.map(|(n, above)| (host(n), above)));
     }
 }

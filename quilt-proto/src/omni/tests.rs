@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 const REGION: PatchId = PatchId(1);
 
-fn setup(n: u8, patch: PatchId) -> Setup {
+pub(super) fn setup(n: u8, patch: PatchId) -> Setup {
     Setup {
         me: host(n),
         patch,

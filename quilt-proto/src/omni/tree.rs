@@ -254,14 +254,18 @@ impl Protocol for Tree {
         match frame {
             Frame::Probe { nonce, rank } => self.on_probe(cx, from, nonce, rank),
             Frame::ProbeReply { nonce, offer } => self.on_offer(cx, from, nonce, offer),
-            Frame::Attach { mode, contact, plan, weight } => {
-                self.on_attach(cx, from, mode, contact, (plan, weight))
+            Frame::Attach { mode, contact, plan, weight, rtt } => {
+                self.on_attach(cx, from, mode, contact, (plan, weight, rtt))
             }
             Frame::Accept { mode, lineage } => self.on_accept(cx, from, mode, lineage),
             Frame::Refuse { others } => self.on_refuse(cx, from, &others),
             Frame::Path(lineage) => self.on_path(cx, from, lineage),
-            Frame::Detach => self.on_detach(cx, from, Fate::SentAway),
-            Frame::Leave => self.on_detach(cx, from, Fate::Gone),
+            Frame::Detach { as_child: true } => self.on_child_gone(cx, from),
+            Frame::Detach { as_child: false } => self.on_parent_gone(cx, from, Fate::SentAway),
+            Frame::Leave => {
+                self.on_child_gone(cx, from);
+                self.on_parent_gone(cx, from, Fate::Gone);
+            }
             Frame::Status(sketch) => self.on_status(cx, from, sketch),
             Frame::Gather { nonce, wait_ms, members } => {
                 self.on_gather(cx, from, nonce, wait_ms, &members);
@@ -284,10 +288,10 @@ impl Protocol for Tree {
             | Frame::Facts(_)
             | Frame::Displace(_)
             | Frame::Invite(_) => self.on_frame(cx, from, frame),
-            Frame::Detach if !cx.peers().get(from).is_some_and(|peer| peer.linked) => {
-                self.on_detach(cx, from, Fate::SentAway);
+            Frame::Detach { .. } if !cx.peers().get(from).is_some_and(|peer| peer.linked) => {
+                self.on_frame(cx, from, frame);
             }
-            Frame::Path(_) | Frame::Status(_) | Frame::Detach | Frame::Leave => {
+            Frame::Path(_) | Frame::Status(_) | Frame::Detach { .. } | Frame::Leave => {
                 cx.count(Counter::DroppedUnexpected)
             }
         }

@@ -140,6 +140,11 @@ pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A round trip in microseconds, as it goes over the wire.
+pub(super) fn micros(rtt: Duration) -> u32 {
+    u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX)
+}
+
 /// One way of a round trip.
 pub(super) fn half(rtt: Duration) -> Duration {
     rtt.checked_div(2).unwrap_or_default()

@@ -66,13 +66,19 @@ fn frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         (any::<u64>(), rank).prop_map(|(nonce, rank)| Frame::Probe { nonce, rank }),
         (any::<u64>(), offer).prop_map(|(nonce, offer)| Frame::ProbeReply { nonce, offer }),
-        (mode(), contact(), any::<u64>(), any::<u32>()).prop_map(
-            |(mode, contact, plan, weight)| Frame::Attach { mode, contact, plan, weight }
+        (mode(), contact(), any::<u64>(), any::<[u32; 2]>()).prop_map(
+            |(mode, contact, plan, [weight, rtt])| Frame::Attach {
+                mode,
+                contact,
+                plan,
+                weight,
+                rtt
+            }
         ),
         (mode(), lineage()).prop_map(|(mode, lineage)| Frame::Accept { mode, lineage }),
         others().prop_map(|others| Frame::Refuse { others }),
         lineage().prop_map(Frame::Path),
-        Just(Frame::Detach),
+        any::<bool>().prop_map(|as_child| Frame::Detach { as_child }),
         Just(Frame::Leave),
         sketch().prop_map(Frame::Status),
         (any::<u64>(), any::<u16>(), vec(contact().prop_map(|c| slim(&c)), 0..=MAX_FAMILY))

@@ -2,7 +2,9 @@
 
 use super::super::frame::Frame;
 use super::super::tree::{Cx, Place, Timer, Tree};
-use super::super::values::{Displacement, Lineage, MAX_PATH, Mode, Offer, Plan, Rank, Sketch, Way};
+use super::super::values::{
+    Displacement, Lineage, MAX_PATH, Mode, Offer, Plan, Rank, Sketch, Way, slim,
+};
 use super::{REGION, setup};
 use crate::counters::Fault;
 use crate::protocol::bench::{Bench, contact, host};
@@ -12,6 +14,9 @@ use crate::{FragmentId, HostTag, Incarnation, LinkError, PatchId, Seq, Source, T
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
+
+const NOT_YOUR_CHILD: Frame = Frame::Detach { as_child: true };
+const NOT_YOUR_PARENT: Frame = Frame::Detach { as_child: false };
 
 /// A host that is not in a tree yet. The host under test is number 0, or another where it says so.
 fn alone(patch: PatchId, members: impl IntoIterator<Item = u8>) -> Bench<Tree> {
@@ -75,11 +80,11 @@ fn reply(bench: &mut Bench<Tree>, from: u8, offer: Offer) -> Vec<Effect> {
 }
 
 fn attach(n: u8) -> Frame {
-    Frame::Attach { mode: Mode::Full, contact: contact(n), plan: 0, weight: 1 }
+    Frame::Attach { mode: Mode::Full, contact: contact(n), plan: 0, weight: 1, rtt: 0 }
 }
 
 fn digests(n: u8) -> Frame {
-    Frame::Attach { mode: Mode::Digests, contact: contact(n), plan: 0, weight: 1 }
+    Frame::Attach { mode: Mode::Digests, contact: contact(n), plan: 0, weight: 1, rtt: 0 }
 }
 
 /// Whom it asks to be the parent, over a stream or by datagram.
@@ -213,7 +218,7 @@ fn a_full_host_takes_in_whoever_is_worth_more_and_sends_the_child_there_once_it_
     let effects = frame(&mut bench, 2, Frame::Status(Sketch { weight: 3, ..Sketch::default() }));
     let [(1, Frame::Invite(plan))] = &sent(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!((plan.parent_of(host(1)), plan.parent_of(host(2))), (Some(host(2)), Some(host(0))));
-    frame(&mut bench, 1, Frame::Detach);
+    frame(&mut bench, 1, NOT_YOUR_CHILD);
     assert!(bench.protocol.held.is_none(), "the next may come");
     assert_eq!(bench.protocol.children.len(), 2);
 }
@@ -304,12 +309,28 @@ fn nobody_becomes_a_child_of_what_is_below_it() {
 }
 
 #[test]
+fn who_changes_places_with_its_child_does_not_lose_its_new_parent() {
+    let mut bench = child(REGION, &[9], &[]);
+    frame(&mut bench, 1, attach(1));
+    let me = &bench.protocol.me;
+    let members = [9, 1, 0].map(|n| if n == 0 { slim(me) } else { contact(n) });
+    let plan = Plan { nonce: 5, members: members.into(), parents: vec![0, 0, 1] };
+    frame(&mut bench, 9, Frame::Invite(plan));
+    let accept = Frame::Accept { mode: Mode::Full, lineage: lineage(&[9, 1], &[]) };
+    let effects = frame(&mut bench, 1, accept);
+    assert!(!sent(&effects).iter().any(|(to, frame)| *to == 1 && matches!(frame, Frame::Path(_))));
+    frame(&mut bench, 1, NOT_YOUR_CHILD);
+    assert_eq!(bench.protocol.parent().map(|parent| parent.host), Some(host(1)));
+    assert!(bench.protocol.children.is_empty());
+}
+
+#[test]
 fn whoever_finds_itself_on_its_parents_path_leaves_it() {
     let mut bench = child(REGION, &[8, 9], &[]);
     frame(&mut bench, 1, attach(1));
     let effects = frame(&mut bench, 9, Frame::Path(lineage(&[8, 0, 1, 9], &[])));
     let frames = sent(&effects);
-    assert!(frames.contains(&(9, Frame::Detach)));
+    assert!(frames.contains(&(9, NOT_YOUR_CHILD)));
     let Some((_, Frame::Path(told))) = frames.iter().find(|(to, _)| *to == 1) else {
         panic!("{frames:?}")
     };
@@ -375,7 +396,7 @@ fn nobody_inherits_from_a_root_that_was_looking_for_another_tree() {
     let found = lineage(&[9], &[0, 1]);
     let looking = Lineage { way: Way { provisional: true, ..found.way }, ..found };
     frame(&mut bench, 9, Frame::Path(looking));
-    frame(&mut bench, 9, Frame::Detach);
+    frame(&mut bench, 9, NOT_YOUR_PARENT);
     assert!(matches!(bench.protocol.place, Place::Top { provisional: true }));
 }
 
@@ -429,7 +450,7 @@ fn a_forwarder_asks_its_parent_for_fragments_and_gives_them_up_again() {
     let [
         (9, Frame::Attach { mode: Mode::Digests, .. }),
         (1, Frame::Path(told)),
-        (1, Frame::Detach),
+        (1, NOT_YOUR_PARENT),
     ] = &frames[..]
     else {
         panic!("{frames:?}")
@@ -445,7 +466,8 @@ fn who_no_longer_gets_fragments_takes_nobody_in_whatever_was_planned() {
         let mut bench = child(PatchId::INTER_PATCH, &[9], &[]);
         bench.call(|tree, cx| tree.on_forwarder(cx, forwards));
         bench.call(|tree, cx| tree.follow(cx, plan.clone(), Duration::from_secs(1)));
-        let planned = Frame::Attach { mode: Mode::Full, contact: contact(1), plan: 5, weight: 1 };
+        let planned =
+            Frame::Attach { mode: Mode::Full, contact: contact(1), plan: 5, weight: 1, rtt: 0 };
         let answer = sent(&frame(&mut bench, 1, planned)).remove(0);
         assert_eq!(matches!(answer, (1, Frame::Accept { .. })), forwards, "{answer:?}");
     }
@@ -466,8 +488,8 @@ fn a_host_that_nobody_asked_to_be_parent_is_told_so() {
     let mut bench = child(REGION, &[9], &[]);
     let told = lineage(&[8], &[]);
     let accept = Frame::Accept { mode: Mode::Full, lineage: told.clone() };
-    assert_eq!(sent(&frame(&mut bench, 8, accept)), [(8, Frame::Detach)]);
-    assert_eq!(sent(&frame(&mut bench, 8, Frame::Path(told))), [(8, Frame::Detach)]);
+    assert_eq!(sent(&frame(&mut bench, 8, accept)), [(8, NOT_YOUR_CHILD)]);
+    assert_eq!(sent(&frame(&mut bench, 8, Frame::Path(told))), [(8, NOT_YOUR_CHILD)]);
 }
 
 #[test]
@@ -493,7 +515,7 @@ fn a_parent_that_misses_beats_is_asked_three_times_and_left_if_it_does_not_answe
     assert_eq!(bench.fire().unwrap(), [Effect::Measure(host(9))]);
     assert_eq!(bench.fire().unwrap(), [Effect::Measure(host(9))]);
     assert_eq!(bench.now, Time::from_millis(40));
-    assert!(sent(&bench.fire().unwrap()).contains(&(9, Frame::Detach)));
+    assert!(sent(&bench.fire().unwrap()).contains(&(9, NOT_YOUR_CHILD)));
     assert_eq!(bench.now, Time::from_millis(70));
     assert!(bench.protocol.parent().is_none());
 }
@@ -513,7 +535,7 @@ fn a_parent_that_lives_but_does_not_tell_the_path_is_left() {
     assert_eq!(bench.fire().unwrap(), [Effect::Measure(host(9))]);
     assert_eq!(bench.now, Time::from_millis(2_200));
     bench.call(|tree, cx| tree.on_measured(cx, host(9), Duration::from_millis(5)));
-    assert!(sent(&bench.fire().unwrap()).contains(&(9, Frame::Detach)));
+    assert!(sent(&bench.fire().unwrap()).contains(&(9, NOT_YOUR_CHILD)));
     assert_eq!(bench.now, Time::from_millis(5_000));
 }
 
@@ -542,7 +564,7 @@ fn whoever_leaves_says_so_to_parent_and_children() {
 #[test]
 fn who_is_sent_away_by_the_root_inherits_nothing_and_may_join_whoever_is_below_it() {
     let mut bench = child(REGION, &[9], &[0, 4]);
-    let effects = frame(&mut bench, 9, Frame::Detach);
+    let effects = frame(&mut bench, 9, NOT_YOUR_PARENT);
     assert_eq!(probed(&effects), [4]);
     assert!(matches!(bench.protocol.place, Place::Top { provisional: true }));
     assert_eq!(attached(&reply(&mut bench, 4, offer(&[9, 4], 1, &[]))), [4]);
@@ -589,7 +611,7 @@ fn nobody_is_cut_off_by_a_datagram() {
     for n in [8, 9] {
         bench.peers.0.entry(host(n)).and_modify(|peer| peer.linked = true);
     }
-    bench.call(|tree, cx| tree.on_datagram(cx, host(9), Frame::Detach));
+    bench.call(|tree, cx| tree.on_datagram(cx, host(9), NOT_YOUR_PARENT));
     let lie = Frame::Path(lineage(&[8, 0, 9], &[]));
     bench.call(|tree, cx| tree.on_datagram(cx, host(9), lie));
     assert_eq!(bench.protocol.neighbours()[..], [host(9)]);
