@@ -26,12 +26,30 @@ pub(crate) enum Command {
     Table(PaperArgs),
     /// Makes a figure of the paper again (8 to 15), beside the paper's values.
     Figure(PaperArgs),
+    /// Holds OMNI's trees beside the best ones there are.
+    Optimum(OptimumArgs),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PaperArgs {
     /// Its number in the paper.
     pub(crate) number: u8,
+    #[command(flatten)]
+    pub(crate) made: Made,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OptimumArgs {
+    /// How many small groups, for each degree.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) groups: u64,
+    #[command(flatten)]
+    pub(crate) made: Made,
+}
+
+/// How something is made out of many runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Made {
     /// The folder that the files go to.
     #[arg(long, value_name = "DIR", default_value = "docs/figures")]
     pub(crate) out: PathBuf,
@@ -50,7 +68,7 @@ pub(crate) struct PaperArgs {
     full: bool,
 }
 
-impl PaperArgs {
+impl Made {
     pub(crate) fn request(&self) -> Request {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let out = |at: usize| words[at] == "--out" || at > 0 && words[at - 1] == "--out";

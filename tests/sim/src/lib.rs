@@ -33,6 +33,7 @@ pub mod figure;
 pub mod host;
 pub mod measure;
 pub mod net;
+pub mod optimum;
 pub mod packet;
 pub mod paper;
 pub mod plot;

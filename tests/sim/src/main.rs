@@ -3,12 +3,12 @@
 mod args;
 mod progress;
 
-use args::{Args, Command, PaperArgs, RunArgs};
+use args::{Args, Command, Made, RunArgs};
 use clap::Parser;
 use progress::Progress;
 use quilt_sim::paper::{Outcome, Request, Watch};
 use quilt_sim::run::Run;
-use quilt_sim::{figure, table};
+use quilt_sim::{figure, optimum, table};
 use std::process::ExitCode;
 
 /// Machines and packets are many small pieces that come and go.
@@ -19,8 +19,9 @@ fn main() -> ExitCode {
     let Args { command } = Args::parse();
     let done = match &command {
         Command::Run(args) => run(args),
-        Command::Table(args) => again(args, table::make),
-        Command::Figure(args) => again(args, figure::make),
+        Command::Table(args) => again(&args.made, |r, w| table::make(args.number, r, w)),
+        Command::Figure(args) => again(&args.made, |r, w| figure::make(args.number, r, w)),
+        Command::Optimum(args) => again(&args.made, |r, w| optimum::make(args.groups, r, w)),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -56,13 +57,13 @@ fn run(args: &RunArgs) -> Result<bool, String> {
     Ok(report.violations.is_empty())
 }
 
-/// Makes a table or a figure, prints what can be compared, and writes its files.
+/// Makes a table, a figure, or a comparison, prints what can be compared, and writes its files.
 fn again(
-    args: &PaperArgs,
-    make: impl Fn(u8, &Request, &mut Watch<'_>) -> Result<Outcome, String>,
+    args: &Made,
+    make: impl Fn(&Request, &mut Watch<'_>) -> Result<Outcome, String>,
 ) -> Result<bool, String> {
     let mut progress = Progress::new();
-    let outcome = make(args.number, &args.request(), &mut |what, at, end, events| {
+    let outcome = make(&args.request(), &mut |what, at, end, events| {
         progress.show_one_of_many(what, at, end, events);
     })?;
     progress.end();

@@ -274,6 +274,24 @@ impl Topology {
         Some((Duration::from_micros(least.into()), Duration::from_micros(greatest.into())))
     }
 
+    /// Some of its hosts, each once, in the order given, as far from each other as they are here.
+    ///
+    /// # Panics
+    /// If there is no such host.
+    #[must_use]
+    pub fn part(&self, hosts: &[usize]) -> Self {
+        let between = hosts.iter().flat_map(|&from| hosts.iter().map(move |&to| (from, to)));
+        let between = between.map(|(from, to)| self.distances.one_way(from, to)).collect();
+        let zones = (0..).take(hosts.len()).collect();
+        let zones = Zones::new(zones, between, Inside::Fixed(vec![0; hosts.len()]));
+        let mut places: Vec<Place> = hosts.iter().map(|&host| self.hosts[host].clone()).collect();
+        grow::number_regions(&mut places);
+        let source = self.source.and_then(|source| hosts.iter().position(|&host| host == source));
+        let gateways = self.gateways.clone();
+        let part = Self::of(&self.name, places, self.latency, Distances::Zones(zones));
+        Self { gateways, source, ..part }
+    }
+
     /// How many regions there are.
     pub fn regions(&self) -> usize {
         self.hosts.iter().map(|place| place.region as usize + 1).max().unwrap_or(0)
@@ -307,6 +325,19 @@ mod tests {
         assert_eq!(lan.one_way(7, 7), Duration::ZERO);
         let shortest = lan.shortest_from(3);
         assert!((0..50).all(|to| shortest[to] == lan.one_way(3, to)));
+    }
+
+    #[test]
+    fn hosts_of_a_part_are_as_far_apart_as_in_the_whole() {
+        let whole = Topology::internet(Some(1_200), 1).unwrap();
+        let hosts = [1_199, 3, 1_198, 700];
+        let part = whole.part(&hosts);
+        assert_eq!(part.hosts[2].routers, whole.hosts[1_198].routers);
+        for from in 0..4 {
+            for to in 0..4 {
+                assert_eq!(part.one_way(from, to), whole.one_way(hosts[from], hosts[to]));
+            }
+        }
     }
 
     #[test]

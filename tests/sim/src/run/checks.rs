@@ -65,7 +65,13 @@ impl Run {
         self.world.life(self.hosts[host]) == Life::Up && !self.apart.contains(&host)
     }
 
-    fn watch_places(&mut self, now: Time) {
+    /// Who is above whom in the tree over all regions; where there is one patch, in that.
+    pub fn parents(&self) -> tree::Parents {
+        tree::parents(&self.places())
+    }
+
+    /// Where all hosts stand that work.
+    fn places(&self) -> Vec<Place> {
         let mut places = Vec::new();
         for (host, &index) in self.hosts.iter().enumerate().filter(|&(host, _)| self.up(host)) {
             let Some(node) = self.world.node(index) else { continue };
@@ -76,6 +82,11 @@ impl Run {
                 places.push(Place { host, patch: at.patch, protocol: at.protocol, parent });
             }
         }
+        places
+    }
+
+    fn watch_places(&mut self, now: Time) {
+        let places = self.places();
         self.watch_tree(now, &places);
         let edges = places.iter().filter_map(|at| Some((at.patch, at.host, at.parent?)));
         self.forest.look(now, edges, &mut self.violations);
