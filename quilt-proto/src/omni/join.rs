@@ -29,6 +29,10 @@ const ATTACH_PATIENCE: Duration = Duration::from_millis(20);
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// The same for a settled root that looks for other trees: it is in no need. Guess.
 const SCOUT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// After so many such searches in a row that met a tree whose root should join this one, and has not,
+/// this root joins that tree: perhaps it can reach the other, and the other cannot reach it. Guess: two
+/// seconds, in which a root that can has come.
+const MOST_RIVALS: u32 = 8;
 /// The first pause before a better parent is looked for, doubled after each search in vain. Guess.
 const IMPROVE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(500));
 /// After so many searches for a better parent in vain a host is content. Guess.
@@ -102,7 +106,9 @@ impl Tree {
                 way.rank() == self.rank() && self.gains(way.latency.saturating_add(half(rtt)))
             }
             Place::Under(_) => way.rank() == self.rank(),
-            Place::Top { .. } => way.rank() < self.rank(),
+            Place::Top { .. } => {
+                way.rank() < self.rank() || self.rivals >= MOST_RIVALS && self.is_rival(offer)
+            }
         }
     }
 
@@ -299,6 +305,7 @@ impl Tree {
         let (pings, missed) = (0, false);
         let parent = Parent { host: from, mode, rtt, lineage, datagrams, pings, missed };
         self.move_under(cx, parent);
+        self.rivals = 0;
         self.end_search(cx);
         self.invite_children(cx);
         self.look_at_plan(cx);
@@ -311,7 +318,11 @@ impl Tree {
         let search = self.search.as_ref();
         let nobody = search.is_some_and(Search::is_empty);
         let full_tree = search.and_then(|search| search.best(|_, o, _| o.way.rank() < self.rank()));
-        if full_tree.is_some() && matches!(self.place, Place::Top { provisional: false }) {
+        let is_rival = |_, offer: &Offer, _| self.is_rival(offer);
+        let rival = search.and_then(|search| search.best(is_rival)).is_some();
+        let settled = matches!(self.place, Place::Top { provisional: false });
+        self.rivals = if rival { self.rivals.saturating_add(1) } else { 0 };
+        if rival || full_tree.is_some() && settled {
             // There is another tree, which is no reason to look for it more rarely.
             self.attempts = 0;
         }

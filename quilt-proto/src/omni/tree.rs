@@ -64,6 +64,8 @@ pub(super) struct Tree {
     pub(super) search: Option<Search>,
     /// Searches in a row that found nothing.
     pub(super) attempts: u32,
+    /// Searches in a row that met a tree whose root should have joined this one.
+    pub(super) rivals: u32,
     pub(super) lost: Option<Lost>,
     /// How many clients this host serves, itself included.
     pub(super) clients: u32,
@@ -139,6 +141,7 @@ impl Tree {
             children: BTreeMap::new(),
             search: None,
             attempts: 0,
+            rivals: 0,
             lost: None,
             clients: 1,
             told: None,
