@@ -5,7 +5,10 @@ use quilt_sim::paper::Request;
 use quilt_sim::population::{Digest, ORIGINAL_TRAVEL, Sync, System};
 use quilt_sim::run::{Kill, Spec};
 use quilt_sim::scenario::Scenario;
+use quilt_sim::swarm::Swarm;
 use quilt_sim::topology::{Shape, SiteLatency, Topology};
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -22,12 +25,45 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Plays a scenario; the last line is one JSON object.
     Run(RunArgs),
+    /// Plays a scenario drawn from each of many seeds, up to the first that breaks something.
+    Swarm(SwarmArgs),
     /// Makes a table of the paper again (3 or 4), beside the paper's values.
     Table(PaperArgs),
     /// Makes a figure of the paper again (8 to 15), beside the paper's values.
     Figure(PaperArgs),
     /// Holds OMNI's trees beside the best ones there are.
     Optimum(OptimumArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SwarmArgs {
+    /// The seeds, the second one excluded.
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// The most hosts of a scenario, at least 8.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(8..))]
+    hosts: u32,
+    /// How many runs at once; by default one for each processor.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// The folder for the scenario that breaks something.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+}
+
+impl SwarmArgs {
+    pub(crate) fn swarm(&self) -> Swarm {
+        let jobs = self.jobs.or(std::thread::available_parallelism().ok());
+        let jobs = jobs.map_or(1, NonZeroUsize::get);
+        Swarm { seeds: self.seeds.clone(), hosts: self.hosts as usize, jobs }
+    }
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("write A..B, as in 0..100")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a number"));
+    let range = number(from)?..number(to)?;
+    if range.is_empty() { Err("there is no seed in it".into()) } else { Ok(range) }
 }
 
 #[derive(Debug, clap::Args)]

@@ -43,6 +43,7 @@ pub mod queue;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod swarm;
 pub mod table;
 pub mod tcp;
 pub mod topology;

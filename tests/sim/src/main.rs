@@ -3,13 +3,14 @@
 mod args;
 mod progress;
 
-use args::{Args, Command, Made, RunArgs};
+use args::{Args, Command, Made, RunArgs, SwarmArgs};
 use clap::Parser;
 use progress::Progress;
 use quilt_sim::paper::{Outcome, Request, Watch};
 use quilt_sim::run::Run;
 use quilt_sim::{figure, optimum, table};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 /// Machines and packets are many small pieces that come and go.
 #[global_allocator]
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let Args { command } = Args::parse();
     let done = match &command {
         Command::Run(args) => run(args),
+        Command::Swarm(args) => swarm(args),
         Command::Table(args) => again(&args.made, |r, w| table::make(args.number, r, w)),
         Command::Figure(args) => again(&args.made, |r, w| figure::make(args.number, r, w)),
         Command::Optimum(args) => again(&args.made, |r, w| optimum::make(args.groups, r, w)),
@@ -55,6 +57,33 @@ fn run(args: &RunArgs) -> Result<bool, String> {
     }
     println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);
     Ok(report.violations.is_empty())
+}
+
+/// Plays many seeds; whether every claimed invariant held in all of them.
+fn swarm(args: &SwarmArgs) -> Result<bool, String> {
+    let swarm = args.swarm();
+    let progress = Mutex::new(Progress::new());
+    let all = swarm.seeds.end - swarm.seeds.start;
+    let outcome = swarm.run(|runs| {
+        progress.lock().unwrap_or_else(PoisonError::into_inner).show_count("seeds", runs, all);
+    });
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).end();
+    for (a, b) in outcome.tally.unseen().iter().take(3) {
+        eprintln!("never in one run: {a} and {b}");
+    }
+    if let Some(found) = &outcome.found {
+        let path = args.out.join(format!("swarm-{}.json", found.seed));
+        let text = serde_json::to_string_pretty(&found.scenario).map_err(|why| why.to_string())?;
+        std::fs::write(&path, text).map_err(|why| format!("{}: {why}", path.display()))?;
+        let (seed, tries) = (found.seed, found.tries);
+        found.violations.iter().for_each(|violation| eprintln!("violated: {violation}"));
+        eprintln!(
+            "seed {seed}, made small in {tries} runs; replay: quilt-sim run {}",
+            path.display()
+        );
+    }
+    println!("{outcome}");
+    Ok(outcome.found.is_none())
 }
 
 /// Makes a table, a figure, or a comparison, prints what can be compared, and writes its files.

@@ -59,10 +59,13 @@ impl Deliveries {
         self.given_up.extend(messages.into_iter().map(|message| (message, host)));
     }
 
-    /// Whether a host has got a message or was told that it will not.
+    /// Whether a host has published a message, has got it, or was told that it will not.
     pub fn is_settled(&self, message: u64, host: usize) -> bool {
         let hosts = self.delivered.get(message as usize);
-        hosts.is_some_and(|hosts| hosts[host].is_some()) || self.given_up.contains(&(message, host))
+        let by = self.published.get(message as usize).map(|&(_, by)| by);
+        by == Some(host)
+            || hosts.is_some_and(|hosts| hosts[host].is_some())
+            || self.given_up.contains(&(message, host))
     }
 
     /// How many messages hosts were told as gaps.
@@ -70,13 +73,14 @@ impl Deliveries {
         self.gapped
     }
 
-    /// How many of the hosts in `whose` have got every message, as far as they should.
-    pub fn missing(&self, whose: &[bool]) -> u64 {
+    /// How many deliveries to the hosts in `whose` are missing, of what was published from `since` on.
+    pub fn missing(&self, whose: &[bool], since: Time) -> u64 {
         let holes = |(hosts, &(_, by)): (&Vec<Option<Time>>, &(Time, usize))| {
             let due = hosts.iter().zip(whose).enumerate().filter(|&(host, _)| host != by);
             due.filter(|&(_, (at, &counts))| counts && at.is_none()).count() as u64
         };
-        self.delivered.iter().zip(&self.published).map(holes).sum()
+        let late = |&(_, &(at, _)): &(_, &(Time, usize))| at >= since;
+        self.delivered.iter().zip(&self.published).filter(late).map(holes).sum()
     }
 
     /// How many deliveries to the hosts in `whose` there should be.
@@ -237,13 +241,24 @@ mod tests {
     }
 
     #[test]
+    fn who_published_a_message_does_not_wait_for_it() {
+        let mut deliveries = Deliveries::new(3);
+        deliveries.publish(Time::ZERO, 1);
+        deliveries.deliver(0, 2, Time::ZERO);
+        deliveries.given_up([0], 0);
+        assert!((0..3).all(|host| deliveries.is_settled(0, host)));
+        deliveries.publish(Time::ZERO, 1);
+        assert!([0, 2].iter().all(|&host| !deliveries.is_settled(1, host)));
+    }
+
+    #[test]
     fn only_the_hosts_that_count_are_counted() {
         let mut deliveries = Deliveries::new(3);
         deliveries.publish(Time::from_millis(10), 0);
         deliveries.deliver(0, 0, Time::from_millis(10));
         deliveries.deliver(0, 1, Time::from_millis(15));
         let whose = [false, true, true];
-        assert_eq!(deliveries.missing(&whose), 1);
+        assert_eq!(deliveries.missing(&whose, Time::ZERO), 1);
         let latencies: Vec<_> = deliveries.latencies(&whose).collect();
         assert_eq!(latencies, [(0, 1, Duration::from_millis(5))]);
         assert_eq!((deliveries.expected(&whose), deliveries.expected(&[true; 3])), (2, 2));

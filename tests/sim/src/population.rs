@@ -53,7 +53,9 @@ impl FromStr for System {
 pub const ORIGINAL_TRAVEL: Travel = Travel::Pull(1_000);
 
 /// How a region's representatives see to it that a message crosses its edge once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sync {
     /// One of them forwards, the others stand by.
@@ -75,7 +77,9 @@ impl From<Sync> for RelaySync {
 }
 
 /// How representatives know what has come before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Digest {
     /// By their windows.

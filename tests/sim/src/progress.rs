@@ -38,15 +38,37 @@ impl Progress {
         self.show(at, end, events);
     }
 
+    /// How many of many short runs are done.
+    pub(crate) fn show_count(&mut self, what: &str, done: u64, all: u64) {
+        if self.is_due() {
+            let left = self.left(done as f64, all as f64);
+            eprint!("\r{done} of {all} {what}, {left:.0} s left   ");
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.shows && self.last.elapsed() >= PAUSE;
+        if due {
+            self.last = Instant::now();
+            self.shown = true;
+        }
+        due
+    }
+
+    /// The seconds left if it goes on as fast.
+    fn left(&self, done: f64, whole: f64) -> f64 {
+        let wall = self.started.elapsed().as_secs_f64();
+        if done > 0.0 { wall * (whole - done).max(0.0) / done } else { 0.0 }
+    }
+
     pub(crate) fn show(&mut self, at: Time, end: Time, events: u64) {
-        if !self.shows || self.last.elapsed() < PAUSE {
+        if !self.is_due() {
             return;
         }
-        self.last = Instant::now();
-        self.shown = true;
         let wall = self.started.elapsed().as_secs_f64();
         let (done, whole) = (at.as_nanos() as f64 / 1e9, end.as_nanos() as f64 / 1e9);
-        let left = if done > 0.0 { wall * (whole - done).max(0.0) / done } else { 0.0 };
+        let left = self.left(done, whole);
         let rate = events as f64 / wall;
         let what = if self.what.is_empty() { String::new() } else { format!("{}: ", self.what) };
         eprint!(

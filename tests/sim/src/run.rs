@@ -133,6 +133,8 @@ pub struct Run {
     /// What the script makes of it, and of which kinds its faults are.
     prepared: Prepared,
     disturbances: (bool, bool),
+    /// When the last of what is due in the script was or will be.
+    last_deed: Time,
     /// Hosts behind a partition.
     apart: BTreeSet<usize>,
     group: GroupId,
@@ -140,7 +142,9 @@ pub struct Run {
     rng: Rng,
     pub(crate) asked: Vec<Time>,
     pub(crate) admitted: Vec<Option<Time>>,
+    /// Who was ever gone, and who left and did not start again since.
     pub(crate) killed: Vec<bool>,
+    left: Vec<bool>,
     pub(crate) killed_at: Option<Time>,
     /// How its first message came to each host.
     first: Vec<Option<Came>>,
@@ -159,6 +163,8 @@ pub struct Run {
     next_sizes: Time,
     /// When all queues must be empty.
     quiet_by: Time,
+    /// What hosts counted in lives that are over.
+    past: Counters,
     /// What was counted when duplicates began to be.
     pub(crate) settled: Option<Counters>,
     /// All duplicates so far, by second.
@@ -191,6 +197,7 @@ impl Run {
             asked: vec![Time::MAX; count],
             admitted: vec![None; count],
             killed: vec![false; count],
+            left: vec![false; count],
             killed_at: None,
             first: vec![None; count],
             deliveries: Deliveries::new(count),
@@ -204,11 +211,13 @@ impl Run {
             next_places: Time::ZERO,
             next_sizes: Time::ZERO,
             quiet_by: Time::ZERO,
+            past: Counters::default(),
             settled: None,
             duplicates_per_s: Vec::new(),
             ids,
             lives: vec![Incarnation(1); count],
             disturbances: prepared.disturbances(),
+            last_deed: prepared.last_deed(),
             prepared,
             apart: BTreeSet::new(),
             spec,
@@ -245,7 +254,7 @@ impl Run {
         self.quiet_by = end;
         // What waits for dead hosts is no news.
         let waits = |run: &Self| run.killed_at.is_none() && run.queued() > 0;
-        let quiet = |run: &Self| run.deliveries.missing(&run.alive()) == 0 && !waits(run);
+        let quiet = |run: &Self| run.missing() == 0 && !waits(run);
         while self.world.now() < end && !quiet(self) {
             self.advance(self.world.now() + STEP * 10);
             progress(self.world.now(), end, self.world.events());
@@ -331,7 +340,8 @@ impl Run {
     fn publish(&mut self, stream: &Stream) -> Option<Duration> {
         let (host, now) = (stream.host, self.world.now());
         let gone = self.killed[host] || self.prepared.late.contains(&host);
-        if self.world.life(self.hosts[host]) != Life::Up || gone && self.admitted[host].is_none() {
+        let works = self.world.life(self.hosts[host]) == Life::Up && !self.left[host];
+        if !works || gone && self.admitted[host].is_none() {
             return Some(stream.gap);
         }
         let number = self.deliveries.published();
@@ -416,7 +426,7 @@ impl Run {
 
     /// All hosts' counters together.
     pub(crate) fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
+        let mut sum = self.past.clone();
         for node in self.hosts.iter().filter_map(|&host| self.world.node(host)) {
             sum.merge(node.counters());
         }

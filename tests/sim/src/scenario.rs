@@ -8,7 +8,7 @@ mod file;
 pub use file::{Place, Scenario, ScenarioError};
 
 use crate::topology::{Dependence, Nat};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long a NAT keeps a mapping by UDP that nobody inside uses: as short as common ones are.
@@ -16,7 +16,7 @@ const NAT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What happens in a run beyond what its [`Spec`](crate::run::Spec) says in one word. By default
 /// nothing does: one source publishes, and all others join at once.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Script {
     /// Who joins when; all others join at -4.
@@ -32,7 +32,7 @@ pub struct Script {
 }
 
 /// Some hosts of the topology. Those that are drawn are drawn anew wherever they are named.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
     /// The source that the topology names, or the seed.
@@ -52,7 +52,7 @@ pub enum Who {
 }
 
 /// Hosts that join at another time than most.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
     /// Who.
@@ -63,7 +63,7 @@ pub struct Join {
 }
 
 /// What is other than the topology says.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
     /// Of whom.
@@ -84,7 +84,7 @@ pub struct Environment {
 
 /// A NAT, by its customary name, in the terms of RFC 4787: on what its mappings depend, and whom it
 /// lets in to one. It forgets a mapping by UDP that nobody inside has used for 30 s.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum NatKind {
     /// On nothing, and anybody.
@@ -116,7 +116,7 @@ impl NatKind {
 }
 
 /// One stream of messages.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workload {
     /// Who publish it, each for itself. Default the source.
@@ -142,7 +142,7 @@ impl Default for Workload {
 }
 
 /// Something that goes wrong, or is mended.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// When.
@@ -158,7 +158,7 @@ pub struct Fault {
 }
 
 /// What goes wrong, or is mended. Shares are from 0 to 1.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// Hosts are turned off without a word. The source and the service never are.
@@ -167,6 +167,8 @@ pub enum What {
     End,
     /// Dead hosts start again, in their next life, and join.
     Restart,
+    /// Members leave, and do not come back; never the source.
+    Leave,
     /// Hosts stop, and their systems keep what comes in.
     Pause,
     /// Paused hosts go on.
@@ -193,6 +195,10 @@ pub enum What {
     MulticastOff,
     /// The switches of their regions are sound again.
     MulticastOn,
+    /// The bootstrap service is turned off without a word.
+    ServiceOff,
+    /// A bootstrap service that was off starts again, and remembers nothing.
+    ServiceOn,
     /// So many packets are lost.
     Loss(#[serde(deserialize_with = "file::share")] f64),
     /// So many packets find a burst of loss of at most 50 ms beginning.
@@ -201,6 +207,8 @@ pub enum What {
     Duplication(#[serde(deserialize_with = "file::share")] f64),
     /// So many packets are held back for at most 40 ms.
     Reordering(#[serde(deserialize_with = "file::share")] f64),
+    /// Every packet is later by a time drawn up to so many milliseconds.
+    Jitter(u16),
     /// So many packets are spoiled, and thrown away by their receivers' systems.
     Corruption(#[serde(deserialize_with = "file::share")] f64),
 }
@@ -215,6 +223,8 @@ impl What {
             Self::Partition | Self::CutOff | Self::Mute => Self::Heal,
             Self::Filter => Self::Unfilter,
             Self::QuerierOff | Self::MulticastOff => Self::MulticastOn,
+            Self::ServiceOff => Self::ServiceOn,
+            Self::Jitter(_) => Self::Jitter(0),
             Self::Loss(_) => Self::Loss(0.0),
             Self::Bursts(_) => Self::Bursts(0.0),
             Self::Duplication(_) => Self::Duplication(0.0),
@@ -224,14 +234,14 @@ impl What {
         })
     }
 
-    /// Whether hosts lose what they know.
+    /// Whether hosts are gone with what they know.
     pub fn is_deadly(&self) -> bool {
-        matches!(self, Self::Kill | Self::End)
+        matches!(self, Self::Kill | Self::End | Self::Leave)
     }
 }
 
 /// Faults that are drawn from the seed: which, when and whom they strike.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Draw {
     /// How many.

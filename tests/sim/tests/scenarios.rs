@@ -140,6 +140,19 @@ fn a_file_says_of_the_system_what_the_command_line_can() {
 }
 
 #[test]
+fn what_swarms_found_stays_mended() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/scenarios/found");
+    let mut played = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let report = play(&path, None);
+        assert_eq!(report.violations, Vec::<String>::new(), "{}", path.display());
+        played += 1;
+    }
+    assert!(played > 0);
+}
+
+#[test]
 fn hosts_behind_a_nat_of_any_kind_get_everything() {
     for kind in ["full-cone", "restricted", "port-restricted", "symmetric"] {
         let inside = r#"{"hosts": [3, 4, 5]}"#;

@@ -35,6 +35,8 @@ pub struct Wire {
     /// million prints two are the same by chance once in half a million runs.
     copies: [HashSet<u64, BuildHasherDefault<Print>>; 2],
     turned: Time,
+    /// How often a host has started again: in its new life it knows nothing of what it sent.
+    lives: HashMap<usize, u32>,
     /// What a host may still send another one because it was asked.
     asked: HashMap<(usize, usize), u64>,
     /// The latest message of each source that a host has asked for.
@@ -70,6 +72,11 @@ impl Wire {
         }
     }
 
+    /// A host starts again.
+    pub fn restarted(&mut self, host: usize) {
+        *self.lives.entry(host).or_default() += 1;
+    }
+
     /// A host sends an unsolicited copy.
     fn copied(&mut self, now: Time, way: Way, from: usize, data: &Data) {
         if now.since(self.turned) >= REMEMBERED || self.copies[0].len() >= MAX_REMEMBERED {
@@ -78,7 +85,8 @@ impl Wire {
             self.copies[0].clear();
         }
         let mut hasher = SipHasher13::new();
-        (way, data.group, data.fragment).hash(&mut hasher);
+        let life = self.lives.get(&from).copied().unwrap_or(0);
+        (way, life, data.group, data.fragment).hash(&mut hasher);
         let print = hasher.finish();
         if self.copies[1].contains(&print) || !self.copies[0].insert(print) {
             let fragment = data.fragment;

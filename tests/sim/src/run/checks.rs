@@ -6,7 +6,8 @@ use crate::check::{Circumstances, Invariant, Violations, bounds};
 use crate::host::Life;
 use crate::measure::ms;
 use crate::tree::{self, Shape};
-use quilt_proto::Time;
+use quilt_proto::donet::Travel;
+use quilt_proto::{RelaySync, Time};
 use std::time::Duration;
 
 /// How often is looked at who stands where.
@@ -14,6 +15,9 @@ const PLACES: Duration = Duration::from_millis(200);
 /// How often that is after hosts died, until those that live are one tree again, and for how long.
 const PLACES_AFTER_DEATHS: Duration = Duration::from_millis(10);
 const MOST_AFTER_DEATHS: Duration = Duration::from_secs(4);
+/// How long after the last fault everything that is published must come to all again. The service looks
+/// after a region that lost its representatives every ten seconds.
+const HEALING: Duration = Duration::from_secs(15);
 /// How often is looked at how much hosts have.
 const SIZES: Duration = Duration::from_secs(1);
 
@@ -21,8 +25,11 @@ impl Run {
     /// What this run is put through.
     pub(crate) fn circumstances(&self) -> Circumstances {
         let (hosts_die, disturbed) = self.disturbances;
-        let (system, loss) = (self.spec.population.system, self.spec.loss);
-        Circumstances { system, hosts_die, disturbed, loss }
+        let (population, loss) = (&self.spec.population, self.spec.loss);
+        let ranked = population.sync == RelaySync::Ranked;
+        let cycles = matches!(population.travel, Travel::Pull(_));
+        let system = population.system;
+        Circumstances { system, hosts_die, disturbed, loss, ranked, cycles }
     }
 
     /// Looks at all hosts, where that is due.
@@ -62,7 +69,8 @@ impl Run {
 
     /// Whether a host works, and can reach the others.
     fn up(&self, host: usize) -> bool {
-        self.world.life(self.hosts[host]) == Life::Up && !self.apart.contains(&host)
+        let up = self.world.life(self.hosts[host]) == Life::Up && !self.left[host];
+        up && !self.apart.contains(&host)
     }
 
     /// Who is above whom in the tree over all regions; where there is one patch, in that.
@@ -150,7 +158,7 @@ impl Run {
                 self.violations.add(Invariant::L5, now, what);
             }
         }
-        let missing = self.deliveries.missing(&self.alive());
+        let missing = self.must_come();
         if missing > 0 {
             let what = format!("{missing} deliveries to sound hosts are missing");
             self.violations.add(Invariant::L2, now, what);
@@ -167,6 +175,30 @@ impl Run {
             self.violations.absorb(part);
         }
         self.violations.sort();
+    }
+
+    /// How much is missing, and may still come.
+    pub(super) fn missing(&self) -> u64 {
+        self.deliveries.missing(&self.alive(), Time::ZERO).max(self.must_come())
+    }
+
+    /// How much is missing that must come.
+    fn must_come(&self) -> u64 {
+        match self.disturbances {
+            (false, false) => self.deliveries.missing(&self.alive(), Time::ZERO),
+            _ => self.missing_after_healing(),
+        }
+    }
+
+    /// What is missing at members that work in the end, of what was published a while after the last
+    /// that happened to hosts or to the network.
+    fn missing_after_healing(&self) -> u64 {
+        let healed = self.last_deed + HEALING;
+        let member = |host: usize| self.admitted[host].is_some_and(|at| at <= healed);
+        let whole =
+            |host: usize| self.up(host) && self.world.reads(self.hosts[host]) && member(host);
+        let whole: Vec<bool> = (0..self.hosts.len()).map(whole).collect();
+        self.deliveries.missing(&whole, healed)
     }
 
     /// What was broken.

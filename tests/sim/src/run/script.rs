@@ -5,7 +5,7 @@ use crate::host::{Clock, Kind, Life};
 use crate::net::{Burst, NicId, SwitchFault};
 use crate::scenario::{Draw, Fault, NatKind, What, Who, Workload};
 use crate::topology::{Firewall, Gateway, Topology};
-use quilt_proto::{Config, HostId, Incarnation, Node, Rng, Time};
+use quilt_proto::{Bootstrap, Config, HostId, Incarnation, Node, Rng, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -188,6 +188,9 @@ impl Run {
         match what {
             What::Kill => self.kill(&hosts, Life::Off),
             What::End => self.kill(&hosts, Life::Down),
+            What::Leave => self.leave(&hosts),
+            What::ServiceOff => self.world.kill(self.service, Life::Off),
+            What::ServiceOn => self.restart_service(),
             What::Restart => hosts.into_iter().for_each(|host| self.restart(host)),
             What::Pause => hosts.iter().for_each(|&host| self.world.pause(self.hosts[host])),
             What::Resume => hosts.iter().for_each(|&host| self.world.resume(self.hosts[host])),
@@ -235,6 +238,7 @@ impl Run {
                 (faults.reordering, faults.held_back) = (millionths(share), HELD_BACK);
             }
             What::Corruption(share) => faults.corruption = millionths(share),
+            What::Jitter(ms) => faults.jitter = Duration::from_millis(ms.into()),
             _ => {}
         }
     }
@@ -249,17 +253,41 @@ impl Run {
         self.next_places = self.world.now();
     }
 
+    /// Members leave in good order, never the source.
+    fn leave(&mut self, hosts: &[usize]) {
+        let group = self.group;
+        for &host in hosts.iter().filter(|&&host| host != self.source) {
+            if self.world.life(self.hosts[host]) == Life::Up {
+                self.world.call(self.hosts[host], |node, now| node.leave(now, group));
+                (self.killed[host], self.left[host]) = (true, true);
+            }
+        }
+    }
+
+    /// Starts the service again where it was, without any memory, if it is off.
+    fn restart_service(&mut self) {
+        if self.world.life(self.service) == Life::Off {
+            let seed = self.rng.next_u64();
+            let service = Bootstrap::new(self.spec.population.bootstrap(), seed);
+            self.world.restart(self.service, Kind::Bootstrap(Box::new(service)));
+        }
+    }
+
     /// Starts a dead host again, in its next life.
     fn restart(&mut self, host: usize) {
         if !matches!(self.world.life(self.hosts[host]), Life::Off | Life::Down) {
             return;
         }
         self.lives[host] = Incarnation(self.lives[host].0 + 1);
+        if let Some(node) = self.world.node(self.hosts[host]) {
+            self.past.merge(node.counters());
+        }
         let config = self.config(host, self.ids[host]);
         let node = Node::new(config, self.rng.next_u64());
+        self.world.wire.restarted(host);
         self.world.restart(self.hosts[host], Kind::Node(Box::new(node)));
         self.safety.restarted(host);
-        self.admitted[host] = None;
+        (self.admitted[host], self.left[host]) = (None, false);
         self.join(host);
     }
 

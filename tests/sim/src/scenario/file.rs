@@ -5,12 +5,12 @@ use crate::population::{Digest, ORIGINAL_TRAVEL, Sync, System};
 use crate::run::Spec;
 use crate::topology::{Shape, SiteLatency, Topology};
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, de};
+use serde::{Deserialize, Serialize, Serializer, de};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A scenario as its file has it (JSON).
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// What it is called.
@@ -18,7 +18,7 @@ pub struct Scenario {
     /// Where it takes place.
     pub topology: Place,
     /// What is run: quilt (by default), omni or donet.
-    #[serde(default = "quilt", deserialize_with = "system")]
+    #[serde(default = "quilt", deserialize_with = "system", serialize_with = "named")]
     pub system: System,
     /// All that is random follows from it. Default 1.
     #[serde(default)]
@@ -54,7 +54,7 @@ pub struct Scenario {
 }
 
 /// Where a scenario takes place.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// One switch with so many hosts.
@@ -114,8 +114,11 @@ impl Scenario {
         scenario.spec(folder, seed).map_err(impossible)
     }
 
-    /// What is to be run; paths count from `folder`.
-    fn spec(self, folder: &Path, seed: Option<u64>) -> Result<Spec, String> {
+    /// What is to be run; paths count from `folder`, and `seed` is used rather than its own.
+    ///
+    /// # Errors
+    /// What it asks for cannot be; why.
+    pub fn spec(self, folder: &Path, seed: Option<u64>) -> Result<Spec, String> {
         for (key, given, range) in
             [("k", self.k, 1..=8), ("degree", self.degree, 1..=64), ("hops", self.hops, 1..=6)]
         {
@@ -201,6 +204,10 @@ fn quilt() -> System {
 
 fn system<'de, D: Deserializer<'de>>(from: D) -> Result<System, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+fn named<S: Serializer>(system: &System, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(system)
 }
 
 /// A number within bounds.

@@ -15,6 +15,11 @@ impl World {
         self.drain(host.0);
     }
 
+    /// Whether it does.
+    pub fn reads(&self, host: HostIndex) -> bool {
+        self.hosts[host.0].reads
+    }
+
     /// Lets a host's clock run fast or slow, from the start of the world.
     pub fn set_clock(&mut self, host: HostIndex, clock: Clock) {
         self.hosts[host.0].clock = clock;
