@@ -141,7 +141,7 @@ pub trait Protocol: Send + 'static {
     }
 
     /// A member said by multicast that the messages of `source` before `next` were published, and
-    /// that it has sent what it has of them.
+    /// that it has sent what it has of them. That is also said by a fragment whose sender is not known.
     fn on_head(&mut self, cx: &mut Cx<'_, Self::Timer>, source: Source, next: Seq) {
         let _ = (cx, source, next);
     }

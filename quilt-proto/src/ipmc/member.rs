@@ -318,6 +318,9 @@ impl Member {
     fn inject(&mut self, cx: &mut Cx<'_>, fragment: FragmentId) {
         if !self.announces() {
             cx.announce();
+        }
+        // Who was silent may be forgotten by others, which know so many members only.
+        if !self.injecting {
             self.call_beacon(cx);
         }
         self.injecting = true;

@@ -130,6 +130,19 @@ fn only_what_is_injected_is_multicast_and_its_injector_announces_for_ten_seconds
     assert!(bench.protocol.announces());
 }
 
+/// Others may have forgotten it in the meantime, however long it announces.
+#[test]
+fn a_forwarder_that_publishes_after_a_pause_is_introduced_at_once() {
+    let mut bench = joined([1]);
+    bench.call(|member, cx| member.on_forwarder(cx, true));
+    run(&mut bench, Time::from_millis(5_000), &[]);
+    while beacons(&bench.fire().unwrap()) == 0 {}
+    bench.now = bench.now + Duration::from_millis(300);
+    arrive(&mut bench, Arrival::Injected);
+    let soon = bench.now + Duration::from_millis(50);
+    assert_eq!(beacons(&run(&mut bench, soon, &[])), 1);
+}
+
 #[test]
 fn what_is_injected_before_the_address_is_joined_is_announced_once_it_is() {
     let address = Some(address(GroupId::named("g"), PatchId(1)));

@@ -41,7 +41,7 @@ impl Member {
         match kept {
             Kept::New => {
                 counters.add(Counter::PayloadBytesFirst, bytes);
-                self.pass_on(env, sender, &data);
+                self.pass_on(env, from, sender, &data);
             }
             Kept::Duplicate => {
                 counters.bump(Counter::DroppedDuplicate);
@@ -111,12 +111,19 @@ impl Member {
     }
 
     /// A fragment is new: on with it, within its patch and beyond.
-    fn pass_on(&mut self, env: &mut Env<'_>, sender: Option<HostId>, data: &Data) {
+    fn pass_on(&mut self, env: &mut Env<'_>, from: From, sender: Option<HostId>, data: &Data) {
         let fragment = data.fragment;
         if let Some(host) = sender {
             let arrival = arrival(data, host);
             self.call(env, data.patch, |protocol, lent| {
                 protocol.on_fragment(lent, arrival, fragment);
+            });
+        }
+        // Of a member that is not known no more is taken than that it sent what came.
+        if sender.is_none() && matches!(from, From::Multicast(..)) && !data.solicited {
+            let FragmentId { source, seq, .. } = fragment;
+            self.call(env, data.patch, |protocol, lent| {
+                protocol.on_head(lent, source, seq.next());
             });
         }
         let onward: SmallVec<[PatchId; 2]> =
