@@ -4,7 +4,7 @@ use super::member::{Cx, Member};
 use super::{Frame, Ipmc, address};
 use crate::protocol::bench::{Bench, contact, host};
 use crate::protocol::{Arrival, Body, Effect, Plugin, Protocol, Setup};
-use crate::wire::{Reader, Wanted, Writer};
+use crate::wire::{Contact, Reader, Wanted, Writer};
 use crate::{
     FragmentId, GroupId, HostId, Incarnation, LinkError, PatchId, Seq, Source, Time, Unusable,
 };
@@ -235,6 +235,16 @@ fn beacons(effects: &[Effect]) -> usize {
     Frame::Beacon { contact: contact(0) }.encode(&mut Writer::new(&mut bytes));
     let beacon = Effect::Multicast(bytes.into());
     effects.iter().filter(|&effect| *effect == beacon).count()
+}
+
+/// So many members beacon, none of which is called as those that other tests name.
+fn crowd(bench: &mut Bench<Member>, members: u16) {
+    for n in 0..members {
+        let mut id = [255; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        let contact = Contact { host: HostId(id), ..contact(255) };
+        bench.call(|member, cx| member.on_frame(cx, contact.host, Frame::Beacon { contact }));
+    }
 }
 
 /// A minute in a patch of `members`, each of which beacons every twelve seconds; how often this

@@ -267,7 +267,8 @@ fn a_child_for_digests_is_a_neighbour_but_is_sent_nothing() {
 fn a_child_counts_as_the_clients_below_it_and_the_parent_as_more_than_all_of_them() {
     let mut bench = child(REGION, &[9], &[]);
     frame(&mut bench, 1, attach(1));
-    let large = Frame::Attach { mode: Mode::Full, contact: contact(2), plan: 0, weight: 40 };
+    let large =
+        Frame::Attach { mode: Mode::Full, contact: contact(2), plan: 0, weight: 40, rtt: 0 };
     frame(&mut bench, 2, large);
     frame(&mut bench, 3, digests(3));
     let served = [1, 2, 3, 9].map(|n| bench.protocol.served_by(host(n)));
