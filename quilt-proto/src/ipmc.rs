@@ -9,9 +9,11 @@
 //! each other, and a member that hears nothing while others are there says so. In a patch of up to
 //! 24 members each beacons every second or so; in a larger one the pause grows with the number of
 //! members that are heard, so that a patch has 16 beacons a second whatever its size. However large
-//! it is, who hears nothing for a second asks by unicast, and is called back by a beacon; and who
-//! has sent a beacon asks by unicast whether it was heard. Either way a host on which multicast
-//! does not work is moved within three seconds of its having something to hear or to say.
+//! it is, who hears nothing for a second asks by unicast, and is called back by a beacon. Who does not
+//! beacon says every second or so that it is here, in a few bytes for those that know it; and who has
+//! said either asks one of them by unicast whether it was heard. So a host on which multicast does not
+//! work is moved within three seconds; in a patch of more than 250 members one that is not heard, and
+//! neither publishes nor asks for anything, needs a second longer for each 256.
 //!
 //! Differs from the paper: it prescribes one fixed address; here it follows from the group and the
 //! patch. And the paper's union of router sets lets members share a patch that cannot hear each

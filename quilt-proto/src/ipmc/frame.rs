@@ -31,6 +31,8 @@ pub enum Frame {
         /// How many milliseconds ago it last heard the other one by multicast; `u16::MAX` for never.
         ms_ago: u16,
     },
+    /// By multicast, and without a Hello: the sender can be heard, by those that know it.
+    Here,
     /// By multicast: the sender misses something. With nothing named, it only says how much: the group
     /// repairs nothing.
     Nack {
@@ -51,6 +53,7 @@ const BYE: u8 = 5;
 const NACK: u8 = 6;
 const CHECK: u8 = 7;
 const HEARD: u8 = 8;
+const HERE: u8 = 9;
 
 impl Body for Frame {
     fn encode(&self, out: &mut Writer<'_>) {
@@ -67,6 +70,7 @@ impl Body for Frame {
             Self::Detach => out.u8(DETACH),
             Self::Bye => out.u8(BYE),
             Self::Check => out.u8(CHECK),
+            Self::Here => out.u8(HERE),
             Self::Heard { ms_ago } => {
                 out.u8(HEARD);
                 out.u16(*ms_ago);
@@ -88,6 +92,7 @@ impl Body for Frame {
             DETACH => Self::Detach,
             BYE => Self::Bye,
             CHECK => Self::Check,
+            HERE => Self::Here,
             HEARD => Self::Heard { ms_ago: from.u16()? },
             NACK => Self::Nack {
                 of: from.list::<_, Vec<HostTag>>(1, Reader::tag)?.pop(),
@@ -116,6 +121,7 @@ mod tests {
             Just(Frame::Detach),
             Just(Frame::Bye),
             Just(Frame::Check),
+            Just(Frame::Here),
             any::<u16>().prop_map(|ms_ago| Frame::Heard { ms_ago }),
             (any::<Option<u64>>(), any::<u16>(), pull()).prop_map(|(of, loss, pull)| Frame::Nack {
                 of: of.map(HostTag),

@@ -147,8 +147,8 @@ impl Member {
     }
 
     pub(super) fn on_heard(&mut self, cx: &mut Cx<'_>, ms_ago: u16) {
-        let Some(beacon) = self.last_beacon else { return };
-        let since = cx.now().since(beacon).as_millis();
+        let Some(said) = self.said else { return };
+        let since = cx.now().since(said).as_millis();
         if u128::from(ms_ago) <= since {
             self.hearing.confirmed = true;
             self.hearing.unheard = 0;

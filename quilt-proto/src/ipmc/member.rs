@@ -55,7 +55,9 @@ pub(super) struct Member {
     /// Since when the address is joined.
     pub(super) joined: Option<Time>,
     pub(super) hearing: Hearing,
-    pub(super) last_beacon: Option<Time>,
+    last_beacon: Option<Time>,
+    /// When it last sent a beacon, or that it is here.
+    pub(super) said: Option<Time>,
     /// How many members beacon.
     census: Census,
     /// The part of the pause behind the last beacon that is waited, in thousandths.
@@ -115,6 +117,11 @@ impl Member {
     /// Who announces does not pause, as RTCP's senders have a share of their own: what is known of
     /// him tells who sent a word. Guess: 16, so that a silence of a second says something.
     const BEACONS_PER_SECOND: u32 = 16;
+    /// Who does not beacon at a look says at least that it is here, so that also a silent member of a
+    /// large patch learns soon that it is not heard. Beacons are not for that: each makes all others
+    /// learn who it is, and forget somebody else. Guess: so many a second in all, a few kilobytes; with
+    /// the number of members badly estimated each of 250 says it at each look.
+    const HERE_PER_SECOND: u32 = 256;
     /// The longest pause, before jitter: beyond 960 members beacons are more.
     const MAX_PAUSE: Duration = Duration::from_secs(60);
     /// In thousandths.
@@ -144,6 +151,7 @@ impl Member {
             joined: None,
             hearing: Hearing::default(),
             last_beacon: None,
+            said: None,
             census: Census::default(),
             jitter: 1_000,
             called: false,
@@ -195,7 +203,12 @@ impl Member {
             self.jitter = u32::try_from(drawn).unwrap_or(u32::MAX);
             self.called = false;
             self.last_beacon = Some(now);
+            self.said = Some(now);
             cx.multicast(&Frame::Beacon { contact: self.contact.clone() });
+            self.expect_to_be_heard(cx);
+        } else if self.is_silent(now) {
+            self.said = Some(now);
+            cx.multicast_to_known(&Frame::Here);
             self.expect_to_be_heard(cx);
         }
         self.tend(cx);
@@ -238,6 +251,14 @@ impl Member {
         }
         let pause = self.pause(now).saturating_mul(self.jitter).checked_div(1_000);
         now.since(self.last_beacon.unwrap_or(joined)) >= pause.unwrap_or_default()
+    }
+
+    /// Whether it is time to let those that know this host hear it.
+    fn is_silent(&mut self, now: Time) -> bool {
+        let members = u32::try_from(self.census.members(now)).unwrap_or(u32::MAX);
+        let pause = Duration::from_secs(1).saturating_mul(members);
+        let pause = pause.checked_div(Self::HERE_PER_SECOND).unwrap_or_default();
+        self.said.is_none_or(|said| now.since(said) >= pause)
     }
 
     /// Has a beacon sent at once.
@@ -365,6 +386,7 @@ impl Protocol for Member {
             Frame::Detach => self.on_detach(cx, from),
             Frame::Bye => self.on_bye(cx, from),
             Frame::Check => self.on_check(cx, from),
+            Frame::Here => self.hear(cx.now(), from),
             Frame::Heard { ms_ago } => self.on_heard(cx, ms_ago),
             Frame::Nack { of, loss, wanted } => self.on_nack(cx, from, (of, loss), &wanted),
         }

@@ -273,6 +273,25 @@ fn beacons_grow_rare_with_the_size_of_the_patch_but_not_of_those_that_announce()
 }
 
 #[test]
+fn who_does_not_beacon_says_that_it_is_here_however_large_the_patch_is_and_asks_whether_it_was_heard()
+ {
+    let mut bench = joined([]);
+    beacon(&mut bench, 1);
+    frame(&mut bench, 1, Frame::Attached);
+    let mut effects = Vec::new();
+    for minute in 1..=5 {
+        (2..=250).for_each(|n| drop(beacon(&mut bench, n)));
+        effects.extend(run(&mut bench, Time::from_millis(minute * 12_000), &[]));
+    }
+    let count = |is_it: &dyn Fn(&Effect) -> bool| effects.iter().filter(|&it| is_it(it)).count();
+    let here = count(&|effect| matches!(effect, Effect::MulticastToKnown(_)));
+    let said = here + beacons(&effects);
+    assert!((40..=90).contains(&said) && here > 20, "{here} of {said}");
+    let checks = count(&|effect| *effect == sent(host(1), &Frame::Check));
+    assert!(checks >= 10, "{checks}");
+}
+
+#[test]
 fn of_many_that_join_at_once_who_has_not_beaconed_waits_its_turn() {
     let mut bench = joined([]);
     (1..=100).for_each(|n| drop(beacon(&mut bench, n)));

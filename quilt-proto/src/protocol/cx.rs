@@ -68,6 +68,8 @@ pub enum Effect {
     HoldBack(HostId),
     /// Send a protocol frame to the patch's multicast address.
     Multicast(Bytes),
+    /// Likewise, without saying who sends it.
+    MulticastToKnown(Bytes),
     /// Send a fragment from the window to the patch's multicast address.
     MulticastFragment(FragmentId),
     /// Give a fragment from the window to everybody in the patch, since several asked for it.
@@ -253,6 +255,12 @@ impl<T: Copy + Ord> Cx<'_, T> {
     /// Sends `frame` to everybody in the patch, by multicast.
     pub fn multicast(&mut self, frame: &impl Body) {
         self.effects.push(Effect::Multicast(encode(frame)));
+    }
+
+    /// As [`multicast`](Self::multicast), but those that do not know this host drop it: it is not
+    /// introduced to them.
+    pub fn multicast_to_known(&mut self, frame: &impl Body) {
+        self.effects.push(Effect::MulticastToKnown(encode(frame)));
     }
 
     /// Sends a fragment that the window holds to everybody in the patch, by multicast.

@@ -197,6 +197,28 @@ fn a_publisher_that_nobody_hears_is_moved_within_three_seconds() {
     }
 }
 
+/// It has nothing to say, and learns it from what it says for no other purpose.
+#[test]
+fn a_silent_host_that_nobody_hears_is_moved_within_three_seconds_also_from_a_large_patch() {
+    for members in [4, 120] {
+        let mut lab = Lab::new(lan(members));
+        lab.join();
+        lab.publish(50);
+        lab.run(2_000);
+        let since = lab.world.now();
+        lab.world.net().switch(0).muted.insert(NicId(2));
+        lab.publish(200);
+        lab.run(3_000);
+        lab.all_got_all();
+        let (at, reason) = told_unusable(&lab, 2).expect("it was told");
+        assert!(matches!(reason, Unusable::NotHeard { .. }), "{reason}");
+        assert!(at.since(since).as_millis() <= 3_000, "{:?}", at.since(since));
+        assert_eq!(lab.gapped, 0);
+        let others = (0..members).filter(|&host| host != 2);
+        assert!(others.into_iter().all(|host| told_unusable(&lab, host).is_none()));
+    }
+}
+
 #[test]
 fn an_interface_that_goes_down_and_comes_back_loses_nothing() {
     let mut lab = lossy(0);

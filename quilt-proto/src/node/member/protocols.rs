@@ -102,6 +102,11 @@ impl Member {
                     env.links.introduce_on(link, &Frame::Protocol { group, patch: id, body });
                 }
             }
+            Effect::MulticastToKnown(body) => {
+                if let Some(link) = patch.multicast {
+                    env.links.send_on(link, &Frame::Protocol { group, patch: id, body });
+                }
+            }
             Effect::MulticastFragment(fragment) => {
                 if let Some(link) = patch.multicast {
                     let priority = self.window.priority(fragment);
