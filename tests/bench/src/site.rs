@@ -3,6 +3,7 @@
 use crate::RECEIVERS;
 use quilt_sockets::Options;
 use quilt_tokio::proto::euid::RouterId;
+use quilt_tokio::proto::ipmc::Ipmc;
 use quilt_tokio::proto::protocol::Registry;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -32,12 +33,22 @@ pub fn options(protocol: Protocol, number: usize) -> Options {
         bind: ([127, 44, 0, number + 1], 0).into(),
         // As fast as the means allows: what is measured is not the wish.
         publish_bytes_per_second: 10_000_000_000,
-        registry: Registry::standard(),
+        registry: registry(),
         ..Options::default()
     };
     let multicast = protocol == Protocol::Ipmc;
     options.surroundings.topology.insert(RouterId::named("bench"), 1, multicast);
     options
+}
+
+/// All protocols. What multicast may send at most is what `QUILT_BENCH_CEILING` says, in megabytes a
+/// second, as an operator would set it; without it, the default.
+fn registry() -> Registry {
+    let ceiling = std::env::var("QUILT_BENCH_CEILING").ok();
+    let ceiling = ceiling.map(|text| text.parse::<u64>().expect("a number of megabytes"));
+    let mut ipmc = Ipmc::default();
+    ipmc.bytes_per_second = ceiling.map_or(ipmc.bytes_per_second, |mb| mb * 1_000_000);
+    Registry::standard().with(ipmc)
 }
 
 /// A name that no other group of this machine has.
