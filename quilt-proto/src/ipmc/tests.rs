@@ -42,6 +42,16 @@ fn beacon(bench: &mut Bench<Member>, from: u8) -> Vec<Effect> {
     frame(bench, from, Frame::Beacon { contact: contact(from) })
 }
 
+/// So many members beacon, none of which is called as those that other tests name.
+fn crowd(bench: &mut Bench<Member>, members: u16) {
+    for n in 0..members {
+        let mut id = [255; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        let contact = Contact { host: HostId(id), ..contact(255) };
+        bench.call(|member, cx| member.on_frame(cx, contact.host, Frame::Beacon { contact }));
+    }
+}
+
 fn fragment(n: u64) -> FragmentId {
     let source = Source { host: host(9).tag(), incarnation: Incarnation(1) };
     FragmentId { source, seq: Seq(n), index: 0 }
