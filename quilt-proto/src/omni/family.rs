@@ -154,6 +154,8 @@ impl Tree {
         let (host, mode) = (parent.host, parent.mode);
         // Where the two change places, the new parent has not said yet that it is no child any more.
         self.children.remove(&host);
+        // Whoever lost its parent may have come back to the one before.
+        self.former = self.former.filter(|&former| former != host);
         let old = core::mem::replace(&mut self.place, Place::Under(Box::new(parent)));
         cx.need(host);
         if let Place::Under(old) = old {

@@ -326,6 +326,17 @@ fn who_changes_places_with_its_child_does_not_lose_its_new_parent() {
 }
 
 #[test]
+fn who_comes_back_to_its_former_parent_does_not_leave_it_again() {
+    let mut bench = child(REGION, &[8, 9], &[]);
+    bench.protocol.former = Some(host(8));
+    frame(&mut bench, 9, NOT_YOUR_PARENT);
+    assert_eq!(attached(&reply(&mut bench, 8, offer(&[8], 1, &[]))), [8]);
+    frame(&mut bench, 8, Frame::Accept { mode: Mode::Full, lineage: lineage(&[8], &[]) });
+    assert_eq!(bench.protocol.parent().map(|parent| parent.host), Some(host(8)));
+    assert_eq!(bench.protocol.former, None);
+}
+
+#[test]
 fn whoever_finds_itself_on_its_parents_path_leaves_it() {
     let mut bench = child(REGION, &[8, 9], &[]);
     frame(&mut bench, 1, attach(1));
