@@ -204,8 +204,8 @@ fn assignment(
     representatives: impl Strategy<Value = SmallVec<[HostId; 3]>>,
     contacts: impl Strategy<Value = Vec<Contact>>,
 ) -> impl Strategy<Value = Assignment> {
-    (place(), euid, representatives, contacts).prop_map(
-        |(place, euid, representatives, contacts)| {
+    (place(), euid, representatives, any::<u32>(), contacts).prop_map(
+        |(place, euid, representatives, members, contacts)| {
             let (patch, scope, protocol, role, nic, parameters) = place;
             Assignment {
                 patch,
@@ -216,6 +216,7 @@ fn assignment(
                 parameters,
                 euid,
                 representatives,
+                members,
                 contacts,
             }
         },
