@@ -5,7 +5,7 @@ use super::super::tree::{Place, Tree};
 use super::setup;
 use crate::protocol::bench::{Bench, contact, host};
 use crate::protocol::{Arrival, Body, Effect, Peer, Protocol};
-use crate::wire::{Contact, MAX_PROTOCOL_BODY_BYTES, Reader};
+use crate::wire::{Contact, MAX_PROTOCOL_BODY_BYTES, Reader, Writer};
 use crate::{FragmentId, HostId, LinkError, PatchId, Rng, Seq, Source, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -34,6 +34,9 @@ pub(super) struct Net {
     harsh: bool,
     /// Of a hundred datagrams so many are lost.
     pub(super) loss: u64,
+    /// Who lies, and what it makes of what it says; it forwards nothing if it is `silent`.
+    pub(super) liar: Option<(u8, fn(&mut Frame))>,
+    pub(super) silent: Option<u8>,
     /// Who is answered, and whether by datagram.
     asker: Option<(u8, bool)>,
 }
@@ -50,6 +53,12 @@ enum Event {
 
 pub(super) fn number(host: HostId) -> u8 {
     host.0[0]
+}
+
+fn encoded(frame: &Frame) -> Bytes {
+    let mut bytes = Vec::new();
+    frame.encode(&mut Writer::new(&mut bytes));
+    bytes.into()
 }
 
 fn pair(a: u8, b: u8) -> (u8, u8) {
@@ -73,6 +82,8 @@ impl Net {
             split: BTreeSet::new(),
             harsh,
             loss: 0,
+            liar: None,
+            silent: None,
             asker: None,
         }
     }
@@ -128,7 +139,27 @@ impl Net {
         self.events.insert((self.now + after, self.count), event);
     }
 
+    /// What a liar says instead.
+    fn twist(&self, n: u8, body: Bytes) -> Bytes {
+        let Some((_, lie)) = self.liar.filter(|&(liar, _)| liar == n) else { return body };
+        let mut frame = Frame::decode(&mut Reader::new(&body)).unwrap();
+        lie(&mut frame);
+        encoded(&frame)
+    }
+
+    /// Has a host say something that it would not.
+    pub(super) fn forge(&mut self, from: u8, to: u8, frame: &Frame) {
+        self.carry(from, to, |a, b| Event::Frame(a, b, encoded(frame)));
+    }
+
     fn apply(&mut self, n: u8, effect: Effect) {
+        let effect = match effect {
+            Effect::Tell(to, body, pad) => Effect::Tell(to, self.twist(n, body), pad),
+            Effect::Answer(body) => Effect::Answer(self.twist(n, body)),
+            Effect::Send(to, body) => Effect::Send(to, self.twist(n, body)),
+            Effect::SendFragment(..) if self.silent == Some(n) => return,
+            other => other,
+        };
         match effect {
             Effect::Need(to) => self.need(n, number(to)),
             Effect::Expect(to) => {
