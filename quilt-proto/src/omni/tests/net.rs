@@ -15,6 +15,9 @@ use core::time::Duration;
 /// How much one simulated second may cost; more is a loop.
 const STEPS_A_SECOND: u64 = 50_000;
 
+/// What a liar makes of what it says.
+pub(super) type Lie = fn(&mut Frame);
+
 pub(super) struct Net {
     pub(super) now: Time,
     pub(super) rng: Rng,
@@ -35,7 +38,7 @@ pub(super) struct Net {
     /// Of a hundred datagrams so many are lost.
     pub(super) loss: u64,
     /// Who lies, and what it makes of what it says; it forwards nothing if it is `silent`.
-    pub(super) liar: Option<(u8, fn(&mut Frame))>,
+    pub(super) liar: Option<(u8, Lie)>,
     pub(super) silent: Option<u8>,
     /// Who is answered, and whether by datagram.
     asker: Option<(u8, bool)>,
