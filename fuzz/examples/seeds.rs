@@ -229,6 +229,8 @@ fn all_frames() -> Vec<Frame> {
     vec![
         Frame::Hello(hello(2)),
         Frame::Beat(Beat { stamp: 1, echo: 2, held: 3, next_ms: 1_000, needed: true }),
+        Frame::Flow { token: 5, number: 0 },
+        Frame::Ack(Ack { next: 2, got: 3, held_us: 700 }),
         Frame::Data(data(2)),
         held(),
         Frame::Pull(pull()),

@@ -31,6 +31,14 @@ counters! {
     BytesSent => "bytes_sent",
     /// Own multicast packets that came back by loopback.
     OwnPackets => "own_packets",
+    /// Flows to other hosts that datagrams came through, counted each time that one opens.
+    FlowsOpened => "flows_opened",
+    /// Flows given up since nothing was acknowledged any more.
+    FlowsEnded => "flows_ended",
+    /// Datagrams of flows that are to be acknowledged.
+    FlowDatagrams => "flow_datagrams",
+    /// Of these, how many were lost as far as is known.
+    FlowLosses => "flow_losses",
     /// Payload bytes of fragments that were new.
     PayloadBytesFirst => "payload_bytes_first",
     /// Payload bytes of fragments that were here already and had not been asked for.

@@ -137,7 +137,7 @@ impl Node {
             incarnation: config.incarnation,
             addresses: config.addresses.clone(),
         };
-        let links = Links::new(hello, config.limits.clone());
+        let links = Links::new(hello, config.limits.clone(), Rng::new(seed).fork("links"));
         Self {
             host: Host { config, rng: Rng::new(seed) },
             links,
@@ -338,7 +338,12 @@ impl Node {
             Frame::Orders(orders) => orders.group,
             Frame::SurveyPart(part) => part.group,
             Frame::Hello(hello) => return self.on_introduction(from, &contact(hello)),
-            Frame::Beat(_) | Frame::Report(_) | Frame::Depart { .. } | Frame::Survey { .. } => {
+            Frame::Beat(_)
+            | Frame::Flow { .. }
+            | Frame::Ack(_)
+            | Frame::Report(_)
+            | Frame::Depart { .. }
+            | Frame::Survey { .. } => {
                 return self.links.counters.bump(Counter::DroppedUnexpected);
             }
         };

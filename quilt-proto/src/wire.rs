@@ -23,9 +23,10 @@ mod values;
 
 pub use codec::{Reader, Writer};
 pub use error::DecodeError;
+pub(crate) use frame::{FLOW_BYTES, flow_head};
 pub use frames::{
-    Assignment, Beat, Contact, Data, Held, Hello, Membership, Nic, Orders, Pull, Range, Refusal,
-    Report, Scope, SurveyPart, Wanted,
+    Ack, Assignment, Beat, Contact, Data, Held, Hello, Membership, Nic, Orders, Pull, Range,
+    Refusal, Report, Scope, SurveyPart, Wanted,
 };
 pub use packet::{Frames, Header, padding};
 pub use stream::{Assembler, PREFIX_BYTES};
@@ -67,6 +68,17 @@ pub enum Frame {
     Hello(Hello),
     /// The link is alive, and how long a round trip takes.
     Beat(Beat),
+    /// Starts a datagram of a flow; on a stream, how datagrams to the sender start.
+    Flow {
+        /// What the receiver gave the sender over their stream, to be shown in each datagram.
+        token: u32,
+        /// Rises by one with each datagram of the flow, and wraps; on a stream, 0 with the
+        /// greeting, and otherwise asks for datagrams: 1 since the stream stands still, 2 since
+        /// others did.
+        number: u16,
+    },
+    /// Which datagrams of a flow came.
+    Ack(Ack),
     /// One fragment of a message.
     Data(Data),
     /// What the sender holds: its heads and buffermap.

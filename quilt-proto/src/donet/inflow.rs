@@ -1,13 +1,13 @@
-//! Which sources are pushed to a host, and by whose duplicates it prunes.
+//! Which sources are pushed to a host, by whom, and by whose duplicates it prunes.
 
-use crate::{Source, Time};
+use crate::{HostId, Source, Time};
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-/// When something of each source was last pushed here.
+/// When something of each source was last pushed here that was new, and by whom.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inflow {
-    pushed: BTreeMap<Source, Time>,
+    pushed: BTreeMap<Source, (Time, HostId)>,
 }
 
 impl Inflow {
@@ -18,17 +18,23 @@ impl Inflow {
     /// The most sources that are remembered.
     const MAX_SOURCES: usize = 64;
 
-    /// Something of `source` was pushed here.
-    pub(super) fn pushed(&mut self, now: Time, source: Source) {
-        self.pushed.retain(|_, at| *at + Self::FLOWS > now);
+    /// Something new of `source` was pushed here by `from`.
+    pub(super) fn pushed(&mut self, now: Time, source: Source, from: HostId) {
+        self.pushed.retain(|_, (at, _)| *at + Self::FLOWS > now);
         if self.pushed.len() < Self::MAX_SOURCES || self.pushed.contains_key(&source) {
-            self.pushed.insert(source, now);
+            self.pushed.insert(source, (now, from));
         }
     }
 
     /// Whether what `source` publishes is pushed here.
     pub(super) fn flows(&self, now: Time, source: Source) -> bool {
-        self.pushed.get(&source).is_some_and(|&at| at + Self::FLOWS > now)
+        self.feeder(now, source).is_some()
+    }
+
+    /// Who pushes here what `source` publishes.
+    pub(super) fn feeder(&self, now: Time, source: Source) -> Option<HostId> {
+        let (at, from) = *self.pushed.get(&source)?;
+        (at + Self::FLOWS > now).then_some(from)
     }
 
     /// Whether a duplicate of `source` cuts a link: of the sources of which something is under way,
@@ -37,7 +43,7 @@ impl Inflow {
     /// cut off.
     pub(super) fn prunes(&self, now: Time, source: Source) -> bool {
         let under_way = |at: Time| at + Self::UNDER_WAY > now;
-        let first = self.pushed.iter().find(|&(_, &at)| under_way(at));
+        let first = self.pushed.iter().find(|&(_, &(at, _))| under_way(at));
         first.is_none_or(|(&first, _)| source <= first)
     }
 }
@@ -47,6 +53,8 @@ mod tests {
     use super::*;
     use crate::{HostTag, Incarnation};
 
+    const HOST: HostId = HostId([9; 32]);
+
     fn source(n: u64) -> Source {
         Source { host: HostTag(n), incarnation: Incarnation(1) }
     }
@@ -55,8 +63,8 @@ mod tests {
     fn the_first_of_the_sources_that_are_pushed_here_prunes_and_no_other() {
         let mut inflow = Inflow::default();
         assert!(inflow.prunes(Time::ZERO, source(9)));
-        inflow.pushed(Time::ZERO, source(3));
-        inflow.pushed(Time::from_millis(200), source(5));
+        inflow.pushed(Time::ZERO, source(3), HOST);
+        inflow.pushed(Time::from_millis(200), source(5), HOST);
         let now = Time::from_millis(200);
         let prunes = [2, 3, 5].map(|n| inflow.prunes(now, source(n)));
         assert_eq!(prunes, [true, true, false]);
@@ -68,7 +76,7 @@ mod tests {
     fn a_source_flows_for_a_while_and_no_more_are_remembered_than_may_be() {
         let mut inflow = Inflow::default();
         for n in 0..200 {
-            inflow.pushed(Time::ZERO, source(n));
+            inflow.pushed(Time::ZERO, source(n), HOST);
         }
         assert_eq!(inflow.pushed.len(), Inflow::MAX_SOURCES);
         assert!(inflow.flows(Time::from_millis(499), source(7)));

@@ -308,7 +308,7 @@ impl Protocol for Mesh {
         match arrival {
             Arrival::Injected => {}
             Arrival::Pushed(from) => {
-                self.inflow.pushed(cx.now(), fragment.source);
+                self.inflow.pushed(cx.now(), fragment.source, from);
                 if let Some(partner) = self.partners.get_mut(&from) {
                     partner.pushed(cx.now());
                 }
@@ -321,15 +321,22 @@ impl Protocol for Mesh {
             Arrival::Pulled(_) => {}
         }
         let from = arrival.from();
+        // What had to be asked for was lost on its way here: whoever pushes the source has it.
+        let feeder = match arrival {
+            Arrival::Pulled(_) => self.inflow.feeder(cx.now(), fragment.source),
+            Arrival::Pushed(_) | Arrival::Injected => None,
+        };
         for (&host, partner) in &self.partners {
-            if partner.is_eager() && Some(host) != from {
+            if partner.is_eager() && ![from, feeder].contains(&Some(host)) {
                 cx.send_fragment(host, fragment);
             }
         }
     }
 
     fn on_duplicate(&mut self, cx: &mut Cx<'_>, from: HostId, fragment: FragmentId) {
-        if !self.inflow.prunes(cx.now(), fragment.source) {
+        let feeds = self.inflow.feeder(cx.now(), fragment.source) == Some(from);
+        // What comes late from whoever pushes the source was asked for too soon.
+        if feeds || !self.inflow.prunes(cx.now(), fragment.source) {
             return;
         }
         // The last one that pushes is kept, whatever it brings.

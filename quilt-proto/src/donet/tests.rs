@@ -82,6 +82,24 @@ fn members(n: u8) -> Vec<Known> {
 }
 
 #[test]
+fn what_was_asked_for_is_not_pushed_back_to_whoever_pushes_the_source() {
+    let mut bench = with_partners([1, 2, 3]);
+    let arrival = Arrival::Pushed(host(1));
+    bench.call(|mesh, cx| mesh.on_fragment(cx, arrival, fragment(0)));
+    let effects = pulled(&mut bench, 2);
+    assert_eq!(pushed_to(&effects), [host(3)]);
+}
+
+#[test]
+fn whoever_pushes_a_source_is_not_pruned_for_what_it_brings_late() {
+    let mut bench = with_partners([1, 2]);
+    let arrival = Arrival::Pushed(host(1));
+    bench.call(|mesh, cx| mesh.on_fragment(cx, arrival, fragment(0)));
+    assert_eq!(duplicate(&mut bench, 1), []);
+    assert!(duplicate(&mut bench, 2).contains(&sent(2, &Frame::Prune)));
+}
+
+#[test]
 fn starting_asks_as_many_members_as_partners_are_wanted() {
     let (_, effects) = started([1]);
     assert_eq!(effects, [Effect::Need(host(1)), sent(1, &request(0, false))]);

@@ -1,8 +1,11 @@
 //! Links: one stream a host, kept exactly as long as somebody needs the host; IP-multicast
 //! addresses; and the UDP socket. Framing, greeting, liveness and queues are here.
 
+mod congestion;
 mod datagrams;
 mod demand;
+mod flow;
+mod flows;
 mod greeting;
 mod hosts;
 mod lanes;
@@ -19,7 +22,7 @@ mod waiting;
 use crate::counters::{Counter, Counters};
 use crate::wire::{self, Frame, Frames, Header, Hello};
 use crate::{
-    Action, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Time,
+    Action, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Rng, Time,
     Transmit, Usage,
 };
 use alloc::boxed::Box;
@@ -104,6 +107,13 @@ pub(super) struct Links {
     datagrams: VecDeque<(SocketAddr, Bytes)>,
     /// Fragments that go to members by datagrams, behind those.
     replies: Replies,
+    /// Streams whose flows have something to say, in turn.
+    flows: VecDeque<LinkId>,
+    /// Whose datagrams show which token.
+    tokens: BTreeMap<u32, LinkId>,
+    rng: Rng,
+    /// Until then flows are tried before streams stand still.
+    prefers_flows: Time,
     datagrams_looked: bool,
     /// Round trips that are being measured, by the stamp that is to come back.
     measured: BTreeMap<u64, Measured>,
@@ -116,7 +126,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(me: Hello, limits: Limits) -> Self {
+    pub(super) fn new(me: Hello, limits: Limits, rng: Rng) -> Self {
         Self {
             me,
             links: BTreeMap::new(),
@@ -126,6 +136,10 @@ impl Links {
             now: Time::ZERO,
             datagrams: VecDeque::new(),
             replies: Replies::new(limits.queued_control),
+            flows: VecDeque::new(),
+            tokens: BTreeMap::new(),
+            rng,
+            prefers_flows: Time::ZERO,
             datagrams_looked: false,
             measured: BTreeMap::new(),
             actions: VecDeque::new(),
@@ -217,11 +231,12 @@ impl Links {
 
     pub(super) fn timeout(&mut self, now: Time) {
         self.now = now;
+        let prefers_flows = self.prefers_flows > now;
         while let Some(&(at, link)) = self.deadlines.first().filter(|&&(at, _)| at <= now) {
             self.deadlines.remove(&(at, link));
             match self.links.get_mut(&link) {
                 Some(Link::Stream(stream)) => {
-                    if let Some(cause) = stream.timeout(now) {
+                    if let Some(cause) = stream.timeout(now, prefers_flows) {
                         if cause == LinkError::TimedOut && self.dial_next(link) {
                             self.actions.push_back(Action::Close { link });
                         } else {
@@ -314,13 +329,20 @@ impl Links {
         }
     }
 
-    fn insert(&mut self, link: LinkId, entry: Link) {
+    fn insert(&mut self, link: LinkId, mut entry: Link) {
+        if let Link::Stream(stream) = &mut entry {
+            self.give_token(link, stream);
+        }
         self.links.insert(link, entry);
         self.schedule(link);
     }
 
     fn remove(&mut self, link: LinkId) -> Option<Link> {
-        self.links.remove(&link)
+        let entry = self.links.remove(&link);
+        if let Some(Link::Stream(stream)) = &entry {
+            self.tokens.remove(&stream.token());
+        }
+        entry
     }
 
     /// Dials the next address of a host that could not be reached at the one before; false if
@@ -336,7 +358,7 @@ impl Links {
 
     /// The same stream under a new name: each name is dialled once.
     fn rename(&mut self, from: LinkId, to: LinkId) {
-        if let Some(entry) = self.links.remove(&from) {
+        if let Some(entry) = self.remove(from) {
             let host = match &entry {
                 Link::Stream(stream) => stream.host(),
                 Link::Multicast(_) => None,
@@ -363,6 +385,7 @@ impl Links {
         if wants {
             self.actions.push_back(Action::Look { link });
         }
+        self.look_at_flow(link);
     }
 
     /// Enters the link's next deadline. One that moved later is left where it is: it comes up

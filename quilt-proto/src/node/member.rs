@@ -45,6 +45,8 @@ const LEAVE_TICK: Duration = Duration::from_millis(50);
 const PUSH_TIME: Duration = Duration::from_millis(100);
 /// Where words go along with other things, a neighbour gets one of its own no more often than so.
 const WORD_PAUSE: Duration = Duration::from_secs(1);
+/// The same where much was asked for lately: what one lacks another may have by now.
+const BUSY_WORD_PAUSE: Duration = Duration::from_millis(250);
 
 /// The application is told of full receive buffers at most once in this time.
 const OVERRUN_PAUSE: Duration = Duration::from_secs(10);
@@ -453,6 +455,7 @@ impl Member {
 
     fn patch_timeout(&mut self, env: &mut Env<'_>, id: PatchId) {
         let (now, me) = (env.now, env.host.config.host);
+        let pause = if self.repair.is_busy(env.now) { BUSY_WORD_PAUSE } else { WORD_PAUSE };
         let holds_nothing = self.window.is_empty();
         let mut effects = core::mem::take(&mut self.effects);
         while let Some(patch) = self.patches.get_mut(&id) {
@@ -469,7 +472,7 @@ impl Member {
                 let along = patch.telling() == Telling::Along && !patch.rests();
                 for host in patch.neighbours() {
                     if along {
-                        env.links.offer_word(host, WORD_PAUSE, self.id, id);
+                        env.links.offer_word(host, pause, self.id, id);
                     } else {
                         env.links.send_word(host, self.id, id);
                     }

@@ -22,6 +22,8 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// with each that did not.
 const MIN_GRACE: Duration = Duration::from_millis(20);
 const MAX_GRACE: Duration = Duration::from_secs(1);
+/// The most where datagrams come, of which any may be lost: none waits for those before it.
+const MAX_FLOW_GRACE: Duration = Duration::from_millis(100);
 /// The least on a standby, which hears of what its region has yet to get.
 pub(super) const STANDBY_GRACE: Duration = Duration::from_millis(300);
 /// The least where a patch repairs by multicast, which is faster.
@@ -29,9 +31,14 @@ pub(super) const MULTICAST_GRACE: Duration = Duration::from_millis(150);
 /// Whoever was asked has at least this long to answer, and twice as long after each time that it
 /// was not long enough: a busy host is not to be asked for more of the same.
 const MIN_PATIENCE: Duration = Duration::from_millis(200);
+/// Less where datagrams go, of which requests and answers may be lost.
+const MIN_FLOW_PATIENCE: Duration = Duration::from_millis(100);
 /// And at first no longer than this, however far away it says it is.
 const MAX_PATIENCE: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 4;
+/// So many fragments that were asked for in this time show that much is lost.
+const BUSY: u32 = 4;
+const LATELY: Duration = Duration::from_secs(1);
 /// Fragments that are asked for at once, of all neighbours.
 const MAX_ASKED: usize = 512;
 /// Fragments that are asked for at once, of one neighbour.
@@ -53,6 +60,8 @@ pub(super) struct Repair {
     asked: BTreeMap<FragmentId, Ask>,
     guesses: BTreeMap<(Source, Seq), Guess>,
     grace: Duration,
+    /// How many fragments were asked for since then, and in the time before that.
+    lately: (Time, [u32; 2]),
     next: Option<Time>,
     /// The message whose holes are looked at first the next time; none, if that is the oldest.
     turn: Option<(Source, Seq)>,
@@ -79,6 +88,7 @@ impl Default for Repair {
             asked: BTreeMap::new(),
             guesses: BTreeMap::new(),
             grace: MIN_GRACE,
+            lately: (Time::ZERO, [0; 2]),
             next: None,
             turn: None,
         }
@@ -151,6 +161,25 @@ impl Repair {
         self.asked.retain(|_, ask| ask.of != host);
     }
 
+    /// Whether much was asked for lately.
+    pub(super) fn is_busy(&self, now: Time) -> bool {
+        let (since, [count, before]) = self.lately;
+        let age = now.since(since);
+        let counted = if age < LATELY { count.saturating_add(before) } else { count };
+        age < LATELY.saturating_mul(2) && counted >= BUSY
+    }
+
+    /// So many fragments are asked for now.
+    fn note_asked(&mut self, now: Time, fragments: u32) {
+        let (since, [count, _]) = self.lately;
+        if now.since(since) >= LATELY {
+            self.lately =
+                (now, [0, if now.since(since) < LATELY.saturating_mul(2) { count } else { 0 }]);
+        }
+        let [count, _] = &mut self.lately.1;
+        *count = count.saturating_add(fragments);
+    }
+
     /// Whether a neighbour may hold a message: it said so, or has not said anything of its source,
     /// and it has not denied it.
     pub(super) fn may_hold(&self, host: HostId, source: Source, seq: Seq) -> bool {
@@ -210,7 +239,12 @@ impl Repair {
         }
         self.next = Some(now + TICK);
         self.forget_unanswered(now);
-        let grace = self.grace.max(least_age);
+        let most = if self.words.keys().any(|&host| links.has_flow(host)) {
+            MAX_FLOW_GRACE
+        } else {
+            MAX_GRACE
+        };
+        let grace = self.grace.min(most).max(least_age);
         let mut round = Round::new(&self.words, links);
         let mut looked = 0_usize;
         window.holes(now, grace, self.turn.take(), |hole| {
@@ -230,7 +264,9 @@ impl Repair {
             for wanted in wanted.chunks(Pull::MAX_WANTED) {
                 let fragments = wanted.iter().map(fragments).fold(0, u64::saturating_add);
                 links.counters.add(Counter::FragmentsPulled, fragments);
-                links.send(host, &Frame::Pull(Pull { group, patch, wanted: wanted.to_vec() }));
+                self.note_asked(now, u32::try_from(fragments).unwrap_or(u32::MAX));
+                links
+                    .send_loose(host, &Frame::Pull(Pull { group, patch, wanted: wanted.to_vec() }));
             }
         }
     }
@@ -243,7 +279,10 @@ impl Repair {
             let (Some(&hole), Some(&(host, patch))) = (names.get(at), hosts.get(of)) else {
                 return;
             };
-            let until = now + patience(host, &self.words, links);
+            let patience = patience(host, &self.words, links);
+            // Where somebody else has it too, that one is asked soon.
+            let others = wants.get(at).is_some_and(|want| want.holders.count_ones() > 1);
+            let until = now + if others { patience.min(MAX_PATIENCE) } else { patience };
             self.asked.insert(hole.first, Ask { of: host, at: now, until });
             if let Some(word) = self.words.get_mut(&host) {
                 word.asked = word.asked.saturating_add(1);
@@ -292,6 +331,7 @@ impl Repair {
 
     fn forget_unanswered(&mut self, now: Time) {
         let words = &mut self.words;
+        // Who is late with what it was asked for before it was late last is late once.
         let mut late = BTreeSet::new();
         self.asked.retain(|_, ask| {
             if ask.until > now {
@@ -299,13 +339,16 @@ impl Repair {
             }
             if let Some(word) = words.get_mut(&ask.of) {
                 word.asked = word.asked.saturating_sub(1);
+                if ask.at >= word.was_late {
+                    late.insert(ask.of);
+                }
             }
-            late.insert(ask.of);
             false
         });
         for host in late {
             if let Some(word) = words.get_mut(&host) {
                 word.late = word.late.saturating_add(1);
+                word.was_late = now;
             }
         }
         self.guesses.retain(|_, guess| guess.next + MAX_GUESS_PAUSE > now);
@@ -388,8 +431,10 @@ fn patience(host: HostId, words: &BTreeMap<HostId, Word>, links: &Links) -> Dura
     let rtt = links.rtt(host).unwrap_or_default();
     let word = words.get(&host);
     let late = word.map_or(0, |word| word.late.min(MAX_DOUBLINGS));
-    let patience = word.and_then(Word::usual).unwrap_or_default().max(rtt.saturating_mul(4));
-    let patience = patience.clamp(MIN_PATIENCE, MAX_PATIENCE);
+    let (trips, least) =
+        if links.has_flow(host) { (2, MIN_FLOW_PATIENCE) } else { (4, MIN_PATIENCE) };
+    let patience = word.and_then(Word::usual).unwrap_or_default().max(rtt.saturating_mul(trips));
+    let patience = patience.clamp(least, MAX_PATIENCE);
     patience.saturating_mul(1_u32.wrapping_shl(late))
 }
 

@@ -29,6 +29,9 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         hello().prop_map(Frame::Hello),
         beat().prop_map(Frame::Beat),
+        (any::<u32>(), any::<u16>()).prop_map(|(token, number)| Frame::Flow { token, number }),
+        (any::<u16>(), any::<u64>(), any::<u32>())
+            .prop_map(|(next, got, held_us)| Frame::Ack(Ack { next, got, held_us })),
         data().prop_map(Frame::Data),
         (group(), patch(), any::<bool>(), vec(held(), 0..=Held::MAX_SOURCES))
             .prop_map(|(group, patch, more, sources)| Frame::Held { group, patch, more, sources }),

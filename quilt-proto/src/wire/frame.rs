@@ -1,8 +1,8 @@
 //! Frames: their head, and which body belongs to which kind.
 
 use super::{
-    Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
-    Orders, Pull, Reader, Refusal, Report, SurveyPart, Writer,
+    Ack, Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
+    Orders, Pull, Reader, Refusal, Report, SurveyPart, Writer, codec,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -23,6 +23,8 @@ const PULL: u8 = 5;
 const NOT_HELD: u8 = 6;
 const PROTOCOL: u8 = 7;
 const CLAIM: u8 = 9;
+const FLOW: u8 = 10;
+const ACK: u8 = 11;
 const REPORT: u8 = 16;
 const COOKIE: u8 = 17;
 const ORDERS: u8 = 18;
@@ -42,6 +44,12 @@ impl Frame {
             out.extend_from_slice(&data.head());
             out.extend_from_slice(&data.payload);
             return;
+        }
+        if let Self::Flow { token, number } = self {
+            return out.extend_from_slice(&flow_head(*token, *number));
+        }
+        if let Self::Ack(ack) = self {
+            return out.extend_from_slice(&ack.head());
         }
         let start = out.len();
         let end = start.saturating_add(MAX_CONTROL_BYTES);
@@ -81,6 +89,8 @@ impl Frame {
         match self {
             Self::Hello(_) => HELLO,
             Self::Beat(_) => BEAT,
+            Self::Flow { .. } => FLOW,
+            Self::Ack(_) => ACK,
             Self::Data(_) => DATA,
             Self::Held { .. } => HELD,
             Self::Pull(_) => PULL,
@@ -100,7 +110,9 @@ impl Frame {
     /// Writes the body, up to byte `end`.
     fn encode_body(&self, out: &mut Writer<'_>, end: usize) {
         match self {
-            Self::Data(_) => debug_assert!(false, "fragments are written by their sender"),
+            Self::Data(_) | Self::Flow { .. } | Self::Ack(_) => {
+                debug_assert!(false, "these are written in one piece");
+            }
             Self::Hello(hello) => hello.encode(out),
             Self::Beat(beat) => beat.encode(out),
             Self::Held { group, patch, more, sources } => {
@@ -145,6 +157,8 @@ impl Frame {
         Ok(match kind {
             HELLO => Self::Hello(Hello::decode(from)?),
             BEAT => Self::Beat(Beat::decode(from)?),
+            FLOW => Self::Flow { token: from.u32()?, number: from.u16()? },
+            ACK => Self::Ack(Ack::decode(from)?),
             HELD => Self::Held {
                 group: from.group()?,
                 patch: from.patch()?,
@@ -179,6 +193,23 @@ impl Frame {
             SURVEY_PART => Self::SurveyPart(SurveyPart::decode(from)?),
             unknown => return Err(DecodeError::UnknownKind(unknown)),
         })
+    }
+}
+
+/// The bytes of a [`Frame::Flow`].
+pub(crate) const FLOW_BYTES: usize = HEAD_BYTES + 6;
+
+/// A [`Frame::Flow`] in one piece.
+pub(crate) fn flow_head(token: u32, number: u16) -> [u8; FLOW_BYTES] {
+    codec::pack(&[&[FLOW, 0, 0, 6], &token.to_be_bytes(), &number.to_be_bytes()])
+}
+
+impl Ack {
+    /// Its frame in one piece.
+    pub(crate) fn head(&self) -> [u8; HEAD_BYTES + 14] {
+        let Self { next, got, held_us } = self;
+        let fields = [&next.to_be_bytes()[..], &got.to_be_bytes(), &held_us.to_be_bytes()];
+        codec::pack(&[&[ACK, 0, 0, 14], fields[0], fields[1], fields[2]])
     }
 }
 

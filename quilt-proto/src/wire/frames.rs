@@ -37,6 +37,17 @@ pub struct Beat {
     pub needed: bool,
 }
 
+/// Which of the last datagrams of a flow came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The number behind the highest one that came.
+    pub next: u16,
+    /// Which came: the lowest bit is the highest number, the next one that before it.
+    pub got: u64,
+    /// For how many microseconds the highest one was held.
+    pub held_us: u32,
+}
+
 /// One fragment of a message. Its head on the wire has 44 bytes, 64 with the packet's, and up to 10
 /// more where the message was published with options.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The bodies of the frames that hosts send each other, but [`Data`](super::Data).
 
-use super::{Beat, DecodeError, Held, Hello, Pull, Range, Reader, Wanted, Writer};
+use super::{Ack, Beat, DecodeError, Held, Hello, Pull, Range, Reader, Wanted, Writer};
 
 impl Hello {
     pub(super) fn encode(&self, out: &mut Writer<'_>) {
@@ -35,6 +35,12 @@ impl Beat {
             next_ms: from.u16()?,
             needed: from.bool("needed")?,
         })
+    }
+}
+
+impl Ack {
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { next: from.u16()?, got: from.u64()?, held_us: from.u32()? })
     }
 }
 

@@ -541,9 +541,10 @@ impl World {
             Path::Multicast => Way::Multicast(host, to),
             Path::Datagram | Path::Stream => Way::Datagram(host, to),
         };
+        let other = there.and_then(|there| self.host_at(there));
         let (now, wire) = (self.now, &mut self.wire);
         self.traffic
-            .sent(now, path, &bytes, leaves, |frame| wire.sent(now, way, host, None, frame));
+            .sent(now, path, &bytes, leaves, |frame| wire.sent(now, way, host, other, frame));
         if let (Kind::Bootstrap(_), Path::Datagram) = (&self.hosts[host].machine, path) {
             self.wire.service_sent(self.now, host, to, bytes.len());
         }

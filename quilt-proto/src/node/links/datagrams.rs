@@ -29,8 +29,13 @@ pub(in crate::node) struct Asker {
 
 impl Links {
     /// Takes in a datagram that came by UDP.
-    pub(super) fn unicast(&mut self, from: SocketAddr, frames: Frames, len: usize) {
+    pub(super) fn unicast(&mut self, from: SocketAddr, mut frames: Frames, len: usize) {
         let sender = frames.header().sender;
+        let whole = frames.clone();
+        if let Some(Ok(Frame::Flow { token, number })) = frames.next() {
+            return self.flow_packet(from, sender, token, number, frames);
+        }
+        let frames = whole;
         let mut speaker: Option<Hello> = None;
         let mut asker = Asker { at: from, room: len };
         for frame in frames {

@@ -222,7 +222,7 @@ impl Links {
         self.look_at_datagrams();
     }
 
-    fn look_at_datagrams(&mut self) {
+    pub(super) fn look_at_datagrams(&mut self) {
         if !core::mem::replace(&mut self.datagrams_looked, true) {
             self.actions.push_back(Action::Look { link: LinkId::UDP });
         }

@@ -12,8 +12,13 @@ impl Links {
                 Ok(Frame::Hello(hello)) => self.greeted(link, &hello),
                 Ok(Frame::Beat(beat)) => {
                     if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
-                        stream.on_beat(self.now, beat);
+                        stream.on_beat(self.now, beat, false);
                     }
+                }
+                Ok(Frame::Flow { token, number }) => {
+                    let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
+                    stream.on_token(self.now, token, number);
+                    self.look(link);
                 }
                 Ok(frame) => {
                     let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };

@@ -118,6 +118,12 @@ impl Liveness {
         Beat { stamp: now.as_nanos().max(1), echo, held, next_ms, needed }
     }
 
+    /// A beat beside one that goes by the flow, which alone measures.
+    pub(super) fn second_beat(&self, needed: bool) -> Beat {
+        let next_ms = u16::try_from(self.beat.as_millis()).unwrap_or(u16::MAX);
+        Beat { stamp: 0, echo: 0, held: 0, next_ms, needed }
+    }
+
     pub(super) fn on_beat(&mut self, now: Time, beat: Beat) {
         self.announced = Duration::from_millis(u64::from(beat.next_ms)).min(MAX_BEAT);
         self.stamp = Some((beat.stamp, now));

@@ -44,8 +44,32 @@ impl Links {
             transmit.push_payload(data.payload);
             return Some(transmit);
         }
+        while let Some(link) = self.flows.pop_front() {
+            if let Some(transmit) = self.flow_datagram(link, fill) {
+                self.flows.push_back(link);
+                return Some(transmit);
+            }
+        }
         self.datagrams_looked = false;
         None
+    }
+
+    /// The next datagram of a flow; `None` if it has nothing to say just now.
+    fn flow_datagram(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {
+        let now = self.now;
+        let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return None };
+        let mut transmit = Transmit::new(None);
+        transmit.push_head(&[0; Header::BYTES]);
+        let filled = stream.fill_datagram(now, &mut transmit, fill);
+        let expired = stream.queue_mut().take_expired();
+        self.counters.add(Counter::QueueExpired, expired);
+        self.schedule(link);
+        if !filled {
+            return None;
+        }
+        let header = self.header();
+        transmit.patch_head(0, &header);
+        Some(transmit)
     }
 
     fn next_packet(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {

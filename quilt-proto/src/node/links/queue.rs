@@ -1,7 +1,7 @@
 //! What waits for one socket, and what goes first.
 
 use super::lanes::Lanes;
-use crate::wire::{Data, Frame};
+use crate::wire::{Data, FLOW_BYTES, Frame, Header, MAX_DATAGRAM_BYTES, TAG_BYTES};
 use crate::{FragmentId, GroupId, Limits, PatchId, Priority, Time, Transmit};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -37,6 +37,10 @@ pub(in crate::node) trait Fill {
 /// Most control frames are no longer, and so are written without growing.
 const USUAL_CONTROL_BYTES: usize = 128;
 
+/// The most bytes of a datagram, and of a frame in it beside its heads.
+const MAX_DATAGRAM: usize = MAX_DATAGRAM_BYTES - TAG_BYTES;
+const MAX_LOOSE: usize = MAX_DATAGRAM - Header::BYTES - FLOW_BYTES;
+
 /// A queue with more fresh fragments than this is long: its link is slow, or the source too fast.
 const LONG: usize = 1_024;
 
@@ -47,6 +51,8 @@ const FRESH_PER_REPAIR: u8 = 3;
 #[derive(Debug)]
 pub(super) struct Queue {
     control: VecDeque<Bytes>,
+    /// Control frames that may be lost, where there is a flow.
+    loose: VecDeque<Bytes>,
     words: BTreeSet<(GroupId, PatchId)>,
     /// Words that may go along with the next packet of fragments.
     offers: BTreeMap<(GroupId, PatchId), Offer>,
@@ -81,6 +87,7 @@ impl Queue {
     fn empty(max_packet: usize, max_fragments: usize, max_control: usize) -> Self {
         Self {
             control: VecDeque::new(),
+            loose: VecDeque::new(),
             words: BTreeSet::new(),
             offers: BTreeMap::new(),
             offered: Time::ZERO,
@@ -95,10 +102,21 @@ impl Queue {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.control.is_empty()
-            && self.words.is_empty()
-            && self.repairs.is_empty()
-            && self.fresh.is_empty()
+        self.control.is_empty() && !self.has_loose()
+    }
+
+    /// Whether anything waits that may be lost.
+    pub(super) fn has_loose(&self) -> bool {
+        !self.loose.is_empty() || !self.words.is_empty() || self.has_fragments()
+    }
+
+    /// Whether anything waits that a flow does not carry.
+    pub(super) fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
+    pub(super) fn has_fragments(&self) -> bool {
+        !self.repairs.is_empty() || !self.fresh.is_empty()
     }
 
     pub(super) fn is_long(&self) -> bool {
@@ -112,7 +130,7 @@ impl Queue {
 
     /// How many control frames wait.
     pub(super) fn controls(&self) -> usize {
-        self.control.len()
+        self.control.len().max(self.loose.len())
     }
 
     pub(super) fn has_fresh(&self) -> bool {
@@ -128,6 +146,18 @@ impl Queue {
         let room = self.control.len() < self.max_control;
         if room {
             self.control.push_back(encoded(frame));
+        }
+        room
+    }
+
+    /// Queues a control frame that may be lost; if it is too long for a datagram beside its heads,
+    /// as any other. False if there was no room.
+    pub(super) fn push_loose(&mut self, frame: &Frame) -> bool {
+        let bytes = encoded(frame);
+        let lane = if bytes.len() > MAX_LOOSE { &mut self.control } else { &mut self.loose };
+        let room = lane.len() < self.max_control;
+        if room {
+            lane.push_back(bytes);
         }
         room
     }
@@ -196,6 +226,7 @@ impl Queue {
     /// Takes over what waited in another queue.
     pub(super) fn append(&mut self, mut other: Self) {
         self.control.append(&mut other.control);
+        self.control.append(&mut other.loose);
         self.words.append(&mut other.words);
         while let Some(data) = other.repairs.pop() {
             self.repairs.push(data);
@@ -208,9 +239,11 @@ impl Queue {
     /// Fills a packet behind its header; false if there is nothing to say.
     pub(super) fn fill(&mut self, transmit: &mut Transmit, fill: &mut dyn Fill) -> bool {
         let before = transmit.len();
-        if !self.repairs.is_empty() || !self.fresh.is_empty() {
+        if self.has_fragments() {
             self.take_offers();
         }
+        // What a flow left behind.
+        self.control.append(&mut self.loose);
         while let Some(frame) = self.next_control(fill) {
             if transmit.len().saturating_add(frame.len()) > self.max_packet {
                 self.control.push_front(frame);
@@ -218,13 +251,49 @@ impl Queue {
             }
             transmit.push_head(&frame);
         }
+        self.push_fragments(self.max_packet, transmit, fill);
+        transmit.len() > before
+    }
+
+    /// As [`fill`](Self::fill), with what no flow carries.
+    pub(super) fn fill_control(&mut self, transmit: &mut Transmit) -> bool {
+        let before = transmit.len();
+        while let Some(frame) = self.control.front() {
+            if transmit.len().saturating_add(frame.len()) > self.max_packet {
+                break;
+            }
+            transmit.push_head(frame);
+            self.control.pop_front();
+        }
+        transmit.len() > before
+    }
+
+    /// Fills a datagram behind its heads with what may be lost; false if there is none.
+    pub(super) fn fill_loose(&mut self, transmit: &mut Transmit, fill: &mut dyn Fill) -> bool {
+        let before = transmit.len();
+        if self.has_fragments() {
+            self.take_offers();
+        }
+        let room = |transmit: &Transmit| MAX_DATAGRAM.saturating_sub(transmit.len());
+        while let Some(frame) = self.next_loose(fill) {
+            if frame.len() > room(transmit) {
+                self.loose.push_front(frame);
+                return true;
+            }
+            transmit.push_head(&frame);
+        }
+        self.push_fragments(MAX_DATAGRAM, transmit, fill);
+        transmit.len() > before
+    }
+
+    /// Adds fragments up to so many bytes in all.
+    fn push_fragments(&mut self, most: usize, transmit: &mut Transmit, fill: &mut dyn Fill) {
         while transmit.payload_count() < Transmit::PAYLOADS {
-            let room = self.max_packet.saturating_sub(transmit.len());
+            let room = most.saturating_sub(transmit.len());
             if !self.push_fragment(room, transmit, fill) {
                 break;
             }
         }
-        transmit.len() > before
     }
 
     /// Has the words that wait for it go along with what is sent now.
@@ -243,6 +312,19 @@ impl Queue {
             self.control.extend(fill.word(group, patch).iter().map(encoded));
         }
         self.control.pop_front()
+    }
+
+    /// As [`next_control`](Self::next_control), of what may be lost. A word that is too long for a
+    /// datagram goes where nothing is lost.
+    fn next_loose(&mut self, fill: &mut dyn Fill) -> Option<Bytes> {
+        while self.loose.is_empty() {
+            let (group, patch) = self.words.pop_first()?;
+            for frame in fill.word(group, patch).iter().map(encoded) {
+                let long = frame.len() > MAX_LOOSE;
+                if long { &mut self.control } else { &mut self.loose }.push_back(frame);
+            }
+        }
+        self.loose.pop_front()
     }
 
     /// Adds the next fragment if it fits `room`; false if it does not, or if there is none.

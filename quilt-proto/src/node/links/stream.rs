@@ -1,12 +1,16 @@
 //! One TCP stream.
 
+use super::flow::Flow;
 use super::liveness::Liveness;
 use super::queue::{Fill, Queue};
 use super::{From, LINGER};
 use crate::wire::{
-    Assembler, Beat, DecodeError, Frame, Hello, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES, TAG_BYTES,
+    Ack, Assembler, Beat, DecodeError, Frame, Hello, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES,
+    TAG_BYTES, flow_head,
 };
 use crate::{HostId, Limits, LinkError, Time, Transmit};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -18,6 +22,13 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// One of two streams to a host stays open this long, so that what is under way arrives.
 const RETIREMENT: Duration = Duration::from_secs(2);
+
+/// A stream that takes nothing for so long while fragments wait stands still.
+const STANDSTILL: Duration = Duration::from_millis(100);
+
+/// Why a host asks for datagrams over a stream: it stands still, or others did.
+const STANDS_STILL: u16 = 1;
+const PREFERS: u16 = 2;
 
 /// How far a stream has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +76,18 @@ pub(super) struct Stream {
     /// When it must have come further.
     patience: Option<Time>,
     scheduled: Option<Time>,
+    /// What datagrams from the other side have to show.
+    token: u32,
+    /// Datagrams to and from the other side, since it said what they have to show.
+    flow: Option<Box<Flow>>,
+    /// A beat is to leave by the flow.
+    beat_waits: bool,
+    /// The adapter pulls the flow's datagrams.
+    flow_looked: bool,
+    /// Since when fragments wait and none was taken.
+    waiting: Option<Time>,
+    /// It stood still when its flow was tried.
+    stood_still: bool,
 }
 
 impl Stream {
@@ -111,6 +134,12 @@ impl Stream {
             retired: false,
             patience: Some(now + DIAL_TIMEOUT),
             scheduled: None,
+            token: 0,
+            flow: None,
+            beat_waits: false,
+            flow_looked: false,
+            waiting: None,
+            stood_still: false,
         }
     }
 
@@ -198,6 +227,7 @@ impl Stream {
     pub(super) fn greet(&mut self, hello: &Frame) -> bool {
         let first = !core::mem::replace(&mut self.greeted, true);
         if first {
+            self.queue.push_first(&Frame::Flow { token: self.token, number: 0 });
             self.queue.push_first(hello);
         }
         first
@@ -223,6 +253,49 @@ impl Stream {
         true
     }
 
+    pub(super) fn set_token(&mut self, token: u32) {
+        self.token = token;
+    }
+
+    pub(super) fn token(&self) -> u32 {
+        self.token
+    }
+
+    pub(super) fn has_open_flow(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.is_open())
+    }
+
+    /// The other side said what datagrams to it have to show, and why it wants them, if it does.
+    pub(super) fn on_token(&mut self, now: Time, token: u32, why: u16) {
+        let listens = self.greeting.as_ref().and_then(|hello| hello.addresses.first());
+        let at = listens.copied().unwrap_or(self.address);
+        if self.flow.as_ref().is_none_or(|flow| flow.token() != token) {
+            self.flow = Some(Box::new(Flow::new(now, at, token)));
+        }
+        if let Some(flow) = self.flow.as_mut().filter(|_| why != 0) {
+            flow.start(now);
+            self.stood_still |= why == STANDS_STILL;
+        }
+    }
+
+    /// A datagram came that shows this stream's token; `counts` if it is to be acknowledged.
+    pub(super) fn on_datagram(&mut self, now: Time, from: SocketAddr, number: u16, counts: bool) {
+        self.liveness.heard(now);
+        if let Some(flow) = &mut self.flow {
+            flow.on_datagram(now, from, number, counts);
+        }
+    }
+
+    pub(super) fn flow_mut(&mut self) -> Option<&mut Flow> {
+        self.flow.as_deref_mut()
+    }
+
+    pub(super) fn on_ack(&mut self, now: Time, ack: &Ack) {
+        if let Some(flow) = &mut self.flow {
+            flow.on_ack(now, ack);
+        }
+    }
+
     pub(super) fn push(&mut self, now: Time, bytes: Bytes) {
         self.liveness.heard(now);
         self.inbound.push(bytes);
@@ -232,14 +305,18 @@ impl Stream {
         self.inbound.next_packet()
     }
 
-    pub(super) fn on_beat(&mut self, now: Time, beat: Beat) {
-        self.liveness.on_beat(now, beat);
+    /// A beat came over the stream, or by the flow: there it tells how far the other side is.
+    pub(super) fn on_beat(&mut self, now: Time, beat: Beat, by_flow: bool) {
+        if by_flow || !self.has_open_flow() {
+            self.liveness.on_beat(now, beat);
+        }
         self.other_needs = beat.needed;
         self.consider_closing(now);
     }
 
     pub(super) fn carries_data(&mut self, now: Time) {
         self.liveness.carries_data(now);
+        self.waiting.get_or_insert(now);
     }
 
     pub(super) fn brings_data(&mut self) {
@@ -283,22 +360,86 @@ impl Stream {
 
     /// Whether the adapter must be told to pull; it is told once.
     pub(super) fn wants_look(&mut self) -> bool {
-        let wants = self.phase != Phase::Dialling && !self.looked && !self.queue.is_empty();
+        let waits =
+            if self.has_open_flow() { self.queue.has_control() } else { !self.queue.is_empty() };
+        let wants = self.phase != Phase::Dialling && !self.looked && waits;
         self.looked |= wants;
         wants
     }
 
+    /// Whether the flow's datagrams must be pulled; it is said once.
+    pub(super) fn wants_flow_look(&mut self, now: Time) -> bool {
+        let wants = !self.flow_looked && self.has_datagram(now);
+        self.flow_looked |= wants;
+        wants
+    }
+
+    fn has_datagram(&mut self, now: Time) -> bool {
+        let waits = self.queue.has_loose();
+        let Some(flow) = self.flow.as_mut().filter(|_| self.phase == Phase::Open) else {
+            return false;
+        };
+        flow.is_due(now) || flow.is_open() && (self.beat_waits || waits && flow.may_carry(now))
+    }
+
+    /// Fills a datagram behind its header; false if there is nothing to say, or not yet.
+    pub(super) fn fill_datagram(
+        &mut self,
+        now: Time,
+        to: &mut Transmit,
+        fill: &mut dyn Fill,
+    ) -> bool {
+        self.flow_looked = self.has_datagram(now);
+        let Some(flow) = self.flow.as_mut().filter(|_| self.flow_looked) else { return false };
+        to.to = Some(flow.at());
+        let number = flow.take_number();
+        to.push_head(&flow_head(flow.token(), number));
+        let ack = flow.take_ack(now);
+        if let Some(ack) = ack {
+            to.push_head(&ack.head());
+        }
+        let beats = core::mem::take(&mut self.beat_waits) && flow.is_open();
+        if beats {
+            let mut bytes = Vec::new();
+            Frame::Beat(self.liveness.beat(now, self.needed)).encode(&mut bytes);
+            to.push_head(&bytes);
+        }
+        let carries = flow.may_carry(now) && self.queue.fill_loose(to, fill);
+        let tries = ack.is_none() && flow.tries(now);
+        if !(carries || tries || beats || ack.is_some()) {
+            self.flow_looked = false;
+            return false;
+        }
+        if carries || tries {
+            flow.on_sent(now, number, to.len());
+            self.waiting = self.queue.has_fragments().then_some(now);
+        }
+        self.liveness.sent(now);
+        true
+    }
+
     /// Fills a packet behind its header; false if there is nothing to say.
     pub(super) fn fill(&mut self, now: Time, to: &mut Transmit, fill: &mut dyn Fill) -> bool {
-        self.looked = self.phase != Phase::Dialling && self.queue.fill(to, fill);
+        self.looked = match self.phase {
+            Phase::Dialling => false,
+            _ if self.has_open_flow() => self.queue.fill_control(to),
+            Phase::Greeting | Phase::Open => {
+                self.waiting = None;
+                self.queue.fill(to, fill)
+            }
+        };
         if self.looked {
             self.liveness.sent(now);
+        }
+        if self.queue.has_fragments() {
+            self.waiting.get_or_insert(now);
         }
         self.looked
     }
 
     /// Beats if a beat is due; the cause if the stream is over.
-    pub(super) fn timeout(&mut self, now: Time) -> Option<LinkError> {
+    /// With `prefers_flows`, a flow is tried before the stream stands still.
+    pub(super) fn timeout(&mut self, now: Time, prefers_flows: bool) -> Option<LinkError> {
         let passed = |at: Option<Time>| at.is_some_and(|at| at <= now);
         if passed(self.closes) {
             return Some(LinkError::Ended);
@@ -312,10 +453,21 @@ impl Stream {
         if self.liveness.dead_at() <= now {
             return Some(LinkError::TimedOut);
         }
+        if let Some(flow) = &mut self.flow {
+            flow.on_timeout(now);
+        }
+        self.consider_flow(now, prefers_flows);
         if self.liveness.beat_due() <= now {
+            // Datagrams may cease to come through, and a stream may stand still.
+            self.beat_waits = self.has_open_flow();
             // What waits already says that this host is alive, once the socket takes it.
-            if self.queue.is_empty() {
-                let beat = self.liveness.beat(now, self.needed);
+            let beat = match self.beat_waits {
+                true if self.queue.has_control() => None,
+                true => Some(self.liveness.second_beat(self.needed)),
+                false if !self.queue.is_empty() => None,
+                false => Some(self.liveness.beat(now, self.needed)),
+            };
+            if let Some(beat) = beat {
                 self.queue.push_control(&Frame::Beat(beat));
             }
             self.liveness.sent(now);
@@ -323,15 +475,45 @@ impl Stream {
         None
     }
 
-    /// Whether two beats of the other side are missing, which is said once in a silence.
+    /// Tries a flow where the stream stands still, or others did.
+    fn consider_flow(&mut self, now: Time, prefers: bool) {
+        let waits = self.waiting.is_some_and(|since| since + STANDSTILL <= now);
+        if waits && self.queue.has_fragments() {
+            self.try_flow(now, STANDS_STILL);
+        } else if prefers && (self.needed || self.other_needs) {
+            self.try_flow(now, PREFERS);
+        }
+    }
+
+    fn try_flow(&mut self, now: Time, why: u16) {
+        if self.flow.as_mut().is_some_and(|flow| flow.start(now)) {
+            self.stood_still = why == STANDS_STILL;
+            self.queue.push_control(&Frame::Flow { token: self.token, number: why });
+        }
+    }
+
+    /// Whether datagrams came through where the stream stood still; it is said once.
+    pub(super) fn take_bypass(&mut self) -> bool {
+        self.has_open_flow() && core::mem::take(&mut self.stood_still)
+    }
+
+    /// Whether two beats of the other side are missing, which is said once in a silence. They may
+    /// stand behind something that was lost.
     pub(super) fn falls_silent(&mut self, now: Time) -> bool {
-        self.beats() && self.liveness.falls_silent(now)
+        let falls = self.beats() && self.liveness.falls_silent(now);
+        if falls {
+            self.try_flow(now, STANDS_STILL);
+        }
+        falls
     }
 
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let beats = self.beats().then(|| self.liveness.beat_due().min(self.liveness.dead_at()));
         let silent = self.liveness.silent_at().filter(|_| self.beats());
-        [self.closes, self.patience, beats, silent].into_iter().flatten().min()
+        let flow = self.flow.as_ref().filter(|_| self.beats());
+        let waits = self.queue.has_loose();
+        let flow = flow.and_then(|flow| flow.next_deadline(self.flow_looked, waits));
+        [self.closes, self.patience, beats, silent, flow].into_iter().flatten().min()
     }
 
     fn beats(&self) -> bool {

@@ -29,7 +29,11 @@ fn address(n: u8) -> SocketAddr {
 fn links(n: u8, life: u32) -> Links {
     let addresses = core::iter::once(address(n)).collect();
     let limits = Limits { queued_control: 8, ..Limits::default() };
-    Links::new(Hello { host: host(n), incarnation: Incarnation(life), addresses }, limits)
+    Links::new(
+        Hello { host: host(n), incarnation: Incarnation(life), addresses },
+        limits,
+        crate::Rng::new(n.into()),
+    )
 }
 
 fn need(links: &mut Links, n: u8) -> LinkId {

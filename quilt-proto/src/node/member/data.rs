@@ -194,7 +194,7 @@ impl Member {
         }
         if !not_held.is_empty() {
             let answer = Pull { wanted: not_held, ..pull.clone() };
-            env.links.send(host, &Frame::NotHeld(answer));
+            env.links.send_loose(host, &Frame::NotHeld(answer));
         }
     }
 

@@ -47,7 +47,7 @@ proptest! {
 fn of_many_holes_each_has_its_turn() {
     let (me, incarnation) = (HostId([0; 32]), Incarnation(1));
     let hello = Hello { host: me, incarnation, addresses: [].into_iter().collect() };
-    let mut links = Links::new(hello, Limits::default());
+    let mut links = Links::new(hello, Limits::default(), crate::Rng::new(1));
     let mut window = Window::new(Limits::default(), me, incarnation, History::None);
     for n in 1..3 {
         let held = Held { next: Seq(3_000), mark: Seq(3_000), ..held(n) };

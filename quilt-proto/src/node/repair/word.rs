@@ -23,6 +23,8 @@ pub(super) struct Word {
     pub(super) asked: usize,
     /// How often in a row it did not answer in time.
     pub(super) late: u32,
+    /// When it was late last.
+    pub(super) was_late: Time,
     /// How long a fragment takes that it is asked for, one behind the other.
     pub(super) pace: Duration,
     /// How long its answers take, and by how much that differs; none so far.
@@ -47,6 +49,7 @@ impl Word {
             denied: BTreeSet::new(),
             asked: 0,
             late: 0,
+            was_late: Time::ZERO,
             pace: FIRST_PACE,
             takes: None,
             answered: Time::ZERO,

@@ -24,7 +24,7 @@ fn address(n: u8) -> SocketAddr {
 fn links(n: u8) -> Links {
     let addresses = core::iter::once(address(n)).collect();
     let hello = Hello { host: HostId([n; 32]), incarnation: Incarnation(1), addresses };
-    Links::new(hello, Limits::default())
+    Links::new(hello, Limits::default(), crate::Rng::new(1))
 }
 
 /// Carries what waits from one host to the other, and says how many bytes that was.
