@@ -1,5 +1,6 @@
 //! A host: a machine and what its adapter keeps for it.
 
+use crate::liar::Lie;
 use crate::net::NicId;
 use crate::packet::StreamId;
 use quilt_proto::{Bootstrap, Counters, LinkId, Machine, Node, Time};
@@ -45,6 +46,8 @@ pub struct Host {
     /// Whether its application takes what it is told.
     pub(crate) reads: bool,
     pub(crate) clock: Clock,
+    /// What it says instead of what its machine would.
+    pub(crate) lie: Option<Lie>,
     /// Until when its processor is busy.
     pub(crate) busy_until: Time,
     /// When the world will wake it.
@@ -62,6 +65,7 @@ impl Host {
             memberships: BTreeMap::new(),
             reads: true,
             clock: Clock::default(),
+            lie: None,
             busy_until: Time::ZERO,
             wake: None,
             held: VecDeque::new(),

@@ -31,6 +31,7 @@
 pub mod check;
 pub mod figure;
 pub mod host;
+pub mod liar;
 pub mod measure;
 pub mod net;
 pub mod optimum;

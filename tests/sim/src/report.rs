@@ -363,7 +363,12 @@ fn series(run: &Run) -> Series {
     let before = std::iter::once(0).chain(sums.iter().copied());
     Series {
         tree_messages_per_ms: per_ms.get(start..end.min(per_ms.len())).unwrap_or(&[]).to_vec(),
-        duplicates_per_s: sums.iter().zip(before).map(|(sum, before)| sum - before).collect(),
+        // A host that starts again counts from zero.
+        duplicates_per_s: sums
+            .iter()
+            .zip(before)
+            .map(|(sum, before)| sum.saturating_sub(before))
+            .collect(),
         control_messages_per_s: per_ms
             .chunks(1_000)
             .map(|second| second.iter().map(|&count| u64::from(count)).sum())

@@ -8,6 +8,7 @@ use crate::check::bounds::Forest;
 use crate::check::liveness::Liveness;
 use crate::check::{self, Invariant, Safety, Violations};
 use crate::host::Life;
+use crate::liar::Lie;
 use crate::measure::Deliveries;
 use crate::population::{Population, System};
 use crate::report::{self, Attached, Report};
@@ -272,6 +273,16 @@ impl Run {
             progress(self.world.now(), PUBLISHING, self.world.events());
         }
         !self.admitted.contains(&None)
+    }
+
+    /// Has a host of the topology say something else than its machine would.
+    pub fn set_lie(&mut self, host: usize, lie: Lie) {
+        self.world.set_lie(self.hosts[host], lie);
+    }
+
+    /// What came to whom, and when.
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
     }
 
     /// Which host publishes, as an index into the topology.

@@ -2,6 +2,7 @@
 
 use super::{Happening, HostIndex, World};
 use crate::host::{Clock, Kind, Life};
+use crate::liar::Lie;
 
 impl World {
     /// How a host is.
@@ -24,6 +25,11 @@ impl World {
     pub fn set_clock(&mut self, host: HostIndex, clock: Clock) {
         self.hosts[host.0].clock = clock;
         self.schedule(host.0);
+    }
+
+    /// Has a host say something else than its machine would, from now on.
+    pub fn set_lie(&mut self, host: HostIndex, lie: Lie) {
+        self.hosts[host.0].lie = Some(lie);
     }
 
     /// Stops a host; its system keeps what comes in.

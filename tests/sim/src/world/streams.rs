@@ -190,7 +190,10 @@ impl World {
                 state.asked = false;
                 return true;
             };
-            let bytes = transmit.to_bytes();
+            let bytes = match &mut self.hosts[host].lie {
+                Some(lie) => lie.told(transmit.to_bytes()),
+                None => transmit.to_bytes(),
+            };
             let there = self.net.nic_at(state.remote.ip());
             // Whoever is behind a NAT is elsewhere.
             let here = self.net.region(state.nic);
