@@ -247,16 +247,6 @@ fn beacons(effects: &[Effect]) -> usize {
     effects.iter().filter(|&effect| *effect == beacon).count()
 }
 
-/// So many members beacon, none of which is called as those that other tests name.
-fn crowd(bench: &mut Bench<Member>, members: u16) {
-    for n in 0..members {
-        let mut id = [255; 32];
-        id[..2].copy_from_slice(&n.to_be_bytes());
-        let contact = Contact { host: HostId(id), ..contact(255) };
-        bench.call(|member, cx| member.on_frame(cx, contact.host, Frame::Beacon { contact }));
-    }
-}
-
 /// A minute in a patch of `members`, each of which beacons every twelve seconds; how often this
 /// one did.
 fn beacons_of_a_minute(bench: &mut Bench<Member>, members: u8) -> usize {
