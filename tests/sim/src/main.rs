@@ -71,7 +71,9 @@ fn swarm(args: &SwarmArgs) -> Result<bool, String> {
     for (a, b) in outcome.tally.unseen().iter().take(3) {
         eprintln!("never in one run: {a} and {b}");
     }
-    if let Some(found) = &outcome.found {
+    if let Some(found) = outcome.found.clone() {
+        eprintln!("seed {} breaks something; now its scenario is made small", found.seed);
+        let found = found.shrink();
         let path = args.out.join(format!("swarm-{}.json", found.seed));
         let text = serde_json::to_string_pretty(&found.scenario).map_err(|why| why.to_string())?;
         std::fs::write(&path, text).map_err(|why| format!("{}: {why}", path.display()))?;

@@ -35,12 +35,19 @@ pub struct Swarm {
 pub struct Found {
     /// Which.
     pub seed: u64,
-    /// The least of its scenario in which the same invariant is broken.
+    /// Its scenario.
     pub scenario: Scenario,
     /// What is broken there.
     pub violations: Vec<String>,
-    /// How many runs were needed to find the least scenario.
+    /// How many runs were made to find a smaller scenario.
     pub tries: usize,
+}
+
+impl Found {
+    /// The least of the scenario in which the same invariant is broken, at the price of many runs.
+    pub fn shrink(self) -> Self {
+        shrink::shrink(self, |scenario| play(scenario).violations)
+    }
 }
 
 /// What came of a swarm.
@@ -61,8 +68,7 @@ pub struct Outcome {
 }
 
 impl Swarm {
-    /// Runs all seeds, up to the first one in which a claimed invariant is broken; that one's
-    /// scenario is made as small as it can be. `progress` is told how many runs are whole.
+    /// Runs all seeds, up to the first one in which a claimed invariant is broken. `progress` is told how many runs are whole.
     pub fn run(&self, progress: impl Fn(u64) + Sync) -> Outcome {
         let started = Instant::now();
         let next = AtomicU64::new(self.seeds.start);
@@ -93,8 +99,6 @@ impl Swarm {
             }
         });
         let mut outcome = outcome.into_inner().unwrap_or_else(|poison| poison.into_inner());
-        let judge = |scenario: &Scenario| play(scenario).violations;
-        outcome.found = outcome.found.map(|found| shrink::shrink(found, judge));
         outcome.wall = started.elapsed();
         outcome
     }

@@ -59,7 +59,7 @@ impl Wire {
     /// A host sends a frame to another one, or to nobody in particular.
     pub fn sent(&mut self, now: Time, way: Way, from: usize, to: Option<usize>, frame: &Frame) {
         match frame {
-            Frame::Data(data) if data.solicited => self.given(now, from, to, data),
+            Frame::Data(data) if data.solicited => self.given(now, way, from, to, data),
             Frame::Data(data) => self.copied(now, way, from, data),
             Frame::Pull(pull) => self.pulled(from, to, pull),
             Frame::Cookie { cookie, .. } => {
@@ -98,11 +98,13 @@ impl Wire {
         }
     }
 
-    /// A host sends a copy as the answer to a request.
-    fn given(&mut self, now: Time, from: usize, to: Option<usize>, data: &Data) {
+    /// A host sends a copy as the answer to a request. By datagram it may be one to a protocol's own
+    /// request, which is not read here.
+    fn given(&mut self, now: Time, way: Way, from: usize, to: Option<usize>, data: &Data) {
         let Some(to) = to else { return };
         match self.asked.get_mut(&(from, to)).filter(|left| **left > 0) {
             Some(left) => *left -= 1,
+            None if matches!(way, Way::Datagram(..)) => {}
             None => {
                 let what = format!(
                     "host {from} gave {to} {} {}, which did not ask for so many",

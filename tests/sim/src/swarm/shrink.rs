@@ -4,7 +4,7 @@ use super::Found;
 use crate::scenario::Scenario;
 
 /// The most runs for that.
-const TRIES: usize = 200;
+const TRIES: usize = 100;
 
 /// Leaves out of the scenario whatever is not needed to break the invariant that was broken first.
 /// `judge` says what is broken in a scenario.
