@@ -184,12 +184,6 @@ pub trait Protocol: Send + 'static {
         let _ = (cx, forwarder);
     }
 
-    /// This host, which forwards, now stands for so many hosts, itself included, as far as the
-    /// bootstrap service knows. A protocol starts with one.
-    fn on_clients(&mut self, cx: &mut Cx<'_, Self::Timer>, clients: u32) {
-        let _ = (cx, clients);
-    }
-
     /// The hosts whose word on what they hold is worth having, and who shall be told what is held
     /// here: tree neighbours, mesh partners. Asked for whenever that word is due, and whenever
     /// something is published. By default there are none, and what this host misses is asked of

@@ -45,7 +45,6 @@ impl Group {
             parameters: patch.parameters.clone(),
             euid: patch.euid.clone(),
             representatives: representatives.take(Assignment::MAX_REPRESENTATIVES).collect(),
-            members: u32::try_from(patch.population).unwrap_or(u32::MAX),
             contacts: contacts.unwrap_or_default(),
         })
     }

@@ -51,10 +51,6 @@ pub(super) struct Patch {
     pub(super) wants_contacts: bool,
     /// This host forwards between this region and the inter-patch patch.
     pub(super) forwards: bool,
-    /// How many hosts the bootstrap service knows in it.
-    pub(super) members: u32,
-    /// For how many hosts this one stands in the inter-patch patch, as the protocol knows.
-    pub(super) clients: u32,
     instance: Box<dyn ErasedProtocol>,
     rng: Rng,
     /// Where in its cycles the protocol is, if it works in cycles: hosts are not in step.
@@ -101,8 +97,6 @@ impl Patch {
             unheard: Timers::default(),
             wants_contacts: false,
             forwards: false,
-            members: assignment.members,
-            clients: 1,
             instance,
             rng: host.rng.fork("patch"),
             phase: host.config.host.tag().0,
@@ -387,7 +381,6 @@ mod tests {
             parameters: Bytes::new(),
             euid: Euid::default(),
             representatives: [].into_iter().collect(),
-            members: 0,
             contacts: [].into_iter().collect(),
         };
         let mut host = Host { config, rng: Rng::new(1) };

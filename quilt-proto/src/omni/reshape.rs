@@ -26,7 +26,7 @@ const CHANGED: (Duration, Duration) = (Duration::from_millis(60), Duration::from
 const VAIN: Duration = Duration::from_millis(50);
 /// After so many of them a family is left alone that is too large for a plan, or of which some host did
 /// not take part. Guess: most of its hosts were in one.
-const CONTENT: u32 = 8;
+const CONTENT: u32 = 4;
 /// How often facts are asked for. Guess: what is not measured by then will not be.
 const ROUNDS: u32 = 3;
 /// How long facts are waited for at least, beside two round trips to the farthest member. Guess.

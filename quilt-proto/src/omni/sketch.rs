@@ -113,12 +113,11 @@ impl Tree {
             // It was given up, and does not know.
             return cx.answer(&Frame::Detach { as_child: false });
         };
-        // Weights change with every host that joins anywhere below: only what is far from what it was
-        // is worth a plan.
+        // Weights change with every host that joins anywhere below.
         let shape = |sketch: &Sketch| -> Vec<_> {
             sketch.below.iter().map(|below| (below.contact.host, below.above)).collect()
         };
-        let moved = shape(&child.sketch) != shape(&sketch) || child.sketch.outweighs(&sketch);
+        let moved = shape(&child.sketch) != shape(&sketch);
         child.sketch = sketch;
         if moved {
             self.plan_soon(cx);

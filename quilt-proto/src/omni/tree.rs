@@ -381,11 +381,6 @@ impl Protocol for Tree {
         self.match_mode(cx);
     }
 
-    fn on_clients(&mut self, cx: &mut Cx<'_>, clients: u32) {
-        self.clients = clients;
-        self.status_soon(cx);
-    }
-
     fn neighbours(&self) -> SmallVec<[HostId; 16]> {
         let parent = self.parent().map(|parent| parent.host);
         parent.into_iter().chain(self.children.keys().copied()).collect()

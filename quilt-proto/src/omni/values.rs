@@ -161,14 +161,6 @@ pub(super) struct Sketch {
     pub(super) spare: Vec<Contact>,
 }
 
-impl Sketch {
-    /// Whether one of two sketches weighs less than half of the other.
-    pub(super) fn outweighs(&self, other: &Self) -> bool {
-        let (low, high) = (self.weight.min(other.weight), self.weight.max(other.weight));
-        low < high.div_ceil(2)
-    }
-}
-
 /// A host below another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Below {

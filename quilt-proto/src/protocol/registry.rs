@@ -93,7 +93,6 @@ pub(crate) trait ErasedProtocol: Send {
     fn on_disconnected(&mut self, lent: Lent<'_>, host: HostId, cause: LinkError);
     fn on_multicast(&mut self, lent: Lent<'_>, joined: Result<(), LinkError>);
     fn on_forwarder(&mut self, lent: Lent<'_>, forwarder: bool);
-    fn on_clients(&mut self, lent: Lent<'_>, clients: u32);
     fn neighbours(&self) -> SmallVec<[HostId; 16]>;
     fn served_by(&self, host: HostId) -> usize;
     fn hub(&self) -> Option<HostId>;
@@ -200,10 +199,6 @@ impl<P: Protocol> ErasedProtocol for Running<P> {
 
     fn on_forwarder(&mut self, lent: Lent<'_>, forwarder: bool) {
         self.call(lent, |protocol, cx| protocol.on_forwarder(cx, forwarder));
-    }
-
-    fn on_clients(&mut self, lent: Lent<'_>, clients: u32) {
-        self.call(lent, |protocol, cx| protocol.on_clients(cx, clients));
     }
 
     fn neighbours(&self) -> SmallVec<[HostId; 16]> {

@@ -207,8 +207,8 @@ fn assignment(
     representatives: impl Strategy<Value = SmallVec<[HostId; 3]>>,
     contacts: impl Strategy<Value = Vec<Contact>>,
 ) -> impl Strategy<Value = Assignment> {
-    (place(), euid, representatives, any::<u32>(), contacts).prop_map(
-        |(place, euid, representatives, members, contacts)| {
+    (place(), euid, representatives, contacts).prop_map(
+        |(place, euid, representatives, contacts)| {
             let (patch, scope, protocol, role, nic, parameters) = place;
             Assignment {
                 patch,
@@ -219,7 +219,6 @@ fn assignment(
                 parameters,
                 euid,
                 representatives,
-                members,
                 contacts,
             }
         },

@@ -303,8 +303,6 @@ pub struct Assignment {
     /// The region's representatives, in the order of appointment, at most
     /// [`Assignment::MAX_REPRESENTATIVES`]; empty for the inter-patch patch.
     pub representatives: SmallVec<[HostId; 3]>,
-    /// How many hosts are in the patch.
-    pub members: u32,
     /// Some members, at most [`Assignment::MAX_CONTACTS`], the most useful one first: the last
     /// ones stay behind where the frame has no room for them.
     pub contacts: Vec<Contact>,

@@ -170,7 +170,6 @@ impl Assignment {
         out.u8(self.nic);
         out.bytes(Self::MAX_PARAMETER_BYTES, &self.parameters);
         out.list(Self::MAX_REPRESENTATIVES, &self.representatives, |out, &host| out.host(host));
-        out.u32(self.members);
     }
 
     fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -182,7 +181,6 @@ impl Assignment {
             nic: from.u8()?,
             parameters: from.small_bytes(Self::MAX_PARAMETER_BYTES)?,
             representatives: from.list(Self::MAX_REPRESENTATIVES, Reader::host)?,
-            members: from.u32()?,
             euid: Euid::default(),
             contacts: Vec::new(),
         })

@@ -96,7 +96,6 @@ impl Member {
         let Some(patch) = self.patches.get_mut(&assignment.patch) else { return };
         let me = env.host.config.host;
         patch.role = assignment.role;
-        patch.members = assignment.members;
         let fellows =
             core::mem::replace(&mut patch.representatives, assignment.representatives.to_vec());
         for host in fellows {

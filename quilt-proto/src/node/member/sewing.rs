@@ -50,18 +50,6 @@ impl Member {
                 self.call(env, id, |protocol, lent| protocol.on_forwarder(lent, forwards));
             }
         }
-        self.count_clients(env);
-    }
-
-    /// Tells the inter-patch patch when this host stands for more hosts there, or for fewer.
-    fn count_clients(&mut self, env: &mut Env<'_>) {
-        let regions = self.forwarded.iter().filter_map(|region| self.patches.get(region));
-        let clients = regions.fold(0_u32, |sum, patch| sum.saturating_add(patch.members)).max(1);
-        let Some(patch) = self.patches.get_mut(&PatchId::INTER_PATCH) else { return };
-        if core::mem::replace(&mut patch.clients, clients) != clients {
-            let id = PatchId::INTER_PATCH;
-            self.call(env, id, |protocol, lent| protocol.on_clients(lent, clients));
-        }
     }
 
     /// Keeps a stream to every fellow representative: its end is the fastest word of a death.
