@@ -106,9 +106,9 @@ impl Priority {
     /// All classes, the most urgent one first.
     pub const ALL: [Self; 4] = [Self::Urgent, Self::High, Self::Normal, Self::Low];
 
-    /// So many fragments, or messages, of higher classes may leave a queue in a row while something of a class
-    /// waits. Then one of it leaves (where the turns of several classes have come, one of each), so
-    /// none starves. `Guess:` a sixteenth keeps a class alive and costs the others little.
+    /// So many fragments, or messages, of higher classes may leave a queue in a row while something
+    /// of a class waits. Then one of it leaves (where the turns of several classes have come, one of
+    /// each), so none starves. `Guess:` a sixteenth keeps a class alive and costs the others little.
     pub const MAX_PASSED_OVER: usize = 15;
 }
 
