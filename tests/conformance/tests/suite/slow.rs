@@ -39,8 +39,10 @@ fn who_does_not_read_for_longer_than_the_window_lasts_is_told_what_it_missed(mix
     group.settle();
     let source = group[0].source();
     for sleeper in 2..4 {
-        let all = (COUNT * LEN) as u64;
-        until("all has come in", || group[sleeper].count(Counter::PayloadBytesFirst) >= all);
+        // Not all of it: pieces go along several paths, and one that comes when the window is past
+        // its message is dropped.
+        let most = (COUNT * LEN) as u64 * 9 / 10;
+        until("most has come in", || group[sleeper].count(Counter::PayloadBytesFirst) >= most);
         group[sleeper].read(true);
         group[sleeper].wait_for_messages(source, COUNT);
         let host = &mut group[sleeper];
@@ -53,10 +55,13 @@ fn who_does_not_read_for_longer_than_the_window_lasts_is_told_what_it_missed(mix
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(host.gaps(), lagged);
+        let (gaps, not_whole): (Vec<_>, Vec<_>) =
+            host.gaps().into_iter().partition(|(_, _, cause)| *cause == GapCause::Lagged);
+        assert_eq!(gaps, lagged);
+        assert!(not_whole.iter().all(|(_, _, cause)| *cause == GapCause::WindowFull));
         // The window has room for 104 of them at most.
-        let missed: u64 = lagged.iter().map(|(_, messages, _)| messages).sum();
-        assert!((100..COUNT as u64 - 80).contains(&missed), "{lagged:?}");
+        let missed: u64 = lagged.iter().chain(&not_whole).map(|(_, messages, _)| messages).sum();
+        assert!((100..COUNT as u64 - 80).contains(&missed), "{lagged:?}, {not_whole:?}");
     }
     group[0].send_all(messages(10, LEN));
     group.check();
