@@ -119,9 +119,10 @@ impl Member {
     const BEACONS_PER_SECOND: u32 = 16;
     /// Who does not beacon at a look says at least that it is here, so that also a silent member of a
     /// large patch learns soon that it is not heard. Beacons are not for that: each makes all others
-    /// learn who it is, and forget somebody else. Guess: so many a second in all, a few kilobytes; with
-    /// the number of members badly estimated each of 250 says it at each look.
-    const HERE_PER_SECOND: u32 = 256;
+    /// learn who it is, and forget somebody else. In a patch of up to this many members each of them
+    /// says it at each look; in a larger one they pause for so long that all of them together hear no
+    /// more than these do. Guess: what so many say in a second is a few kilobytes.
+    const HERE_MEMBERS: u32 = 128;
     /// The longest pause, before jitter: beyond 960 members beacons are more.
     const MAX_PAUSE: Duration = Duration::from_secs(60);
     /// In thousandths.
@@ -253,13 +254,15 @@ impl Member {
         now.since(self.last_beacon.unwrap_or(joined)) >= pause.unwrap_or_default()
     }
 
-    /// Whether it is time to let those that know this host hear it.
+    /// Whether it is time to let those that know this host hear it; before its first beacon nobody does.
     fn is_silent(&mut self, now: Time) -> bool {
+        let Some(said) = self.said else { return false };
         let members = u32::try_from(self.census.members(now)).unwrap_or(u32::MAX);
-        let pause = Duration::from_secs(1).saturating_mul(members);
-        let pause = pause.checked_div(Self::HERE_PER_SECOND).unwrap_or_default();
+        let square = members.saturating_mul(members);
+        let pause = Duration::from_secs(1).saturating_mul(square);
+        let pause = pause.checked_div(Self::HERE_MEMBERS * Self::HERE_MEMBERS).unwrap_or_default();
         let [_, high] = Self::BEACON;
-        pause <= high || self.said.is_none_or(|said| now.since(said) >= pause)
+        pause <= high || now.since(said) >= pause
     }
 
     /// Has a beacon sent at once.

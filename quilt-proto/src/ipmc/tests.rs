@@ -272,23 +272,38 @@ fn beacons_grow_rare_with_the_size_of_the_patch_but_not_of_those_that_announce()
     assert!((40..=84).contains(&announcing), "{announcing}");
 }
 
-#[test]
-fn who_does_not_beacon_says_that_it_is_here_however_large_the_patch_is_and_asks_whether_it_was_heard()
- {
+/// What a member of a patch with so many others says in a minute, other than beacons, and how often
+/// it asks whether it was heard.
+fn heres_and_checks_of_a_minute(members: u8) -> [usize; 2] {
     let mut bench = joined([]);
+    run(&mut bench, Time::from_millis(1_500), &[]);
     beacon(&mut bench, 1);
     frame(&mut bench, 1, Frame::Attached);
     let mut effects = Vec::new();
-    for minute in 1..=5 {
-        (2..=250).for_each(|n| drop(beacon(&mut bench, n)));
-        effects.extend(run(&mut bench, Time::from_millis(minute * 12_000), &[]));
+    for part in 1..=5 {
+        (2..=members).for_each(|n| drop(beacon(&mut bench, n)));
+        effects.extend(run(&mut bench, Time::from_millis(1_500 + part * 12_000), &[]));
     }
     let count = |is_it: &dyn Fn(&Effect) -> bool| effects.iter().filter(|&it| is_it(it)).count();
-    let here = count(&|effect| matches!(effect, Effect::MulticastToKnown(_)));
-    let said = here + beacons(&effects);
-    assert!((40..=90).contains(&said) && here > 20, "{here} of {said}");
-    let checks = count(&|effect| *effect == sent(host(1), &Frame::Check));
-    assert!(checks >= 10, "{checks}");
+    let heres = count(&|effect| matches!(effect, Effect::MulticastToKnown(_)));
+    [heres, count(&|effect| *effect == sent(host(1), &Frame::Check))]
+}
+
+#[test]
+fn who_does_not_beacon_says_that_it_is_here_and_asks_whether_it_was_heard_but_not_to_a_crowd() {
+    let [heres, checks] = heres_and_checks_of_a_minute(128);
+    assert!((35..=80).contains(&heres) && checks >= heres, "{heres}, {checks}");
+    // Every 3.8 s at the first look after that, were the number of members known exactly.
+    let [heres, checks] = heres_and_checks_of_a_minute(250);
+    assert!((5..=16).contains(&heres) && checks >= heres, "{heres}, {checks}");
+}
+
+#[test]
+fn who_was_never_introduced_does_not_say_that_it_is_here() {
+    let mut bench = joined([]);
+    (1..=100).for_each(|n| drop(beacon(&mut bench, n)));
+    let effects = run(&mut bench, Time::from_millis(3_100), &[]);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::MulticastToKnown(_))));
 }
 
 #[test]
