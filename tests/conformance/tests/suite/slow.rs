@@ -56,7 +56,7 @@ fn who_does_not_read_for_longer_than_the_window_lasts_is_told_what_it_missed(mix
             })
             .collect();
         let (gaps, not_whole): (Vec<_>, Vec<_>) =
-            host.gaps().into_iter().partition(|(_, _, cause)| *cause == GapCause::Lagged);
+            host.gaps().iter().copied().partition(|(_, _, cause)| *cause == GapCause::Lagged);
         assert_eq!(gaps, lagged);
         assert!(not_whole.iter().all(|(_, _, cause)| *cause == GapCause::WindowFull));
         // The window has room for 104 of them at most.
