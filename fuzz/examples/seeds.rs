@@ -145,7 +145,7 @@ fn said(protocol: ProtocolId) -> Vec<Vec<u8>> {
 fn answers() -> Vec<u8> {
     let mut ops = Vec::new();
     let said = [
-        Frame::Cookie { group: group(), cookie: 7 },
+        Frame::Cookie { group: group(), cookie: 7, seen: Some(address(1)) },
         Frame::Orders(Box::new(orders(ProtocolId::DONET))),
         Frame::Refused { group: group(), refusal: Refusal::Full },
         Frame::SurveyPart(survey_part()),
@@ -176,7 +176,7 @@ fn life_on_a_hostile_wire() -> Vec<u8> {
 fn life_of_a_node(protocol: ProtocolId) -> Vec<u8> {
     let mut ops = Vec::new();
     let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
-    op(1, SERVICE, &encode(&[Frame::Cookie { group: group(), cookie: 7 }]));
+    op(1, SERVICE, &encode(&[Frame::Cookie { group: group(), cookie: 7, seen: Some(address(1)) }]));
     op(1, SERVICE, &encode(&[Frame::Orders(Box::new(orders(protocol)))]));
     op(5, 0, &[]);
     op(5, 0, &[]);
@@ -238,7 +238,7 @@ fn all_frames() -> Vec<Frame> {
         Frame::Claim(pull()),
         Frame::Protocol { group, patch: PatchId(9), body: Bytes::from_static(b"body") },
         Frame::Report(Box::new(report(2))),
-        Frame::Cookie { group, cookie: 7 },
+        Frame::Cookie { group, cookie: 7, seen: Some(address(1)) },
         Frame::Orders(Box::new(orders(ProtocolId::DONET))),
         Frame::Refused { group, refusal: Refusal::Full },
         Frame::Depart { group, host, incarnation, cookie: 7 },

@@ -8,7 +8,7 @@ pub(crate) mod strategy;
 mod topology;
 
 pub use connectivity::{
-    Barrier, Connectivity, ConnectivityOptions, Direction, Transport, contacts,
+    Barrier, Connectivity, ConnectivityOptions, Direction, Transport, contacts, tunnels,
 };
 pub use performance::{Metric, Performance, Range};
 pub use topology::{RouterId, RouterStack};

@@ -341,6 +341,9 @@ impl Node {
             Frame::Beat(_)
             | Frame::Flow { .. }
             | Frame::Ack(_)
+            | Frame::Tunnel { .. }
+            | Frame::Segment(_)
+            | Frame::Knock { .. }
             | Frame::Report(_)
             | Frame::Depart { .. }
             | Frame::Survey { .. } => {

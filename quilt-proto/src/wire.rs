@@ -26,15 +26,16 @@ pub use error::DecodeError;
 pub(crate) use frame::{FLOW_BYTES, flow_head};
 pub use frames::{
     Ack, Assignment, Beat, Contact, Data, Held, Hello, Membership, Nic, Orders, Pull, Range,
-    Refusal, Report, Scope, SurveyPart, Wanted,
+    Refusal, Report, Scope, Segment, SurveyPart, Wanted,
 };
 pub use packet::{Frames, Header, padding};
 pub use stream::{Assembler, PREFIX_BYTES};
 
-use crate::{GroupId, HostId, Incarnation, PatchId};
+use crate::{GroupId, HostId, HostTag, Incarnation, PatchId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::net::SocketAddr;
 
 /// The version of the wire format that this crate speaks.
 pub const VERSION: u8 = 1;
@@ -79,6 +80,23 @@ pub enum Frame {
     },
     /// Which datagrams of a flow came.
     Ack(Ack),
+    /// By datagram: the sender would have a tunnel, a stream over datagrams, or has one.
+    Tunnel {
+        /// What the receiver last wanted to be shown; 0 if nothing is known of it.
+        shows: u32,
+        /// What the receiver's datagrams have to show; 0 where the tunnel is over.
+        wants: u32,
+    },
+    /// In a datagram of a tunnel: a piece of its stream.
+    Segment(Segment),
+    /// Over a stream: a host would have a tunnel with another one, which cannot hear it before it has
+    /// sent something itself.
+    Knock {
+        /// The other one. Who is not it, and has a stream to it, passes the frame on.
+        to: HostTag,
+        /// Who knocks; the sender, or one that the sender has a stream to.
+        by: Hello,
+    },
     /// One fragment of a message.
     Data(Data),
     /// What the sender holds: its heads and buffermap.
@@ -116,6 +134,9 @@ pub enum Frame {
         group: GroupId,
         /// To be put into the next report from this address.
         cookie: u64,
+        /// Where the request came from, as the service sees it; left out where the answer would be
+        /// longer than the request.
+        seen: Option<SocketAddr>,
     },
     /// From the bootstrap service: where the host shall stand, in full.
     Orders(Box<Orders>),

@@ -19,8 +19,10 @@ const STREAM_IDLE: Duration = Duration::from_secs(60);
 /// The most deadlines that one call acts on; the next call follows at once.
 const DEADLINES_PER_CALL: usize = 1_024;
 
-/// Bytes of a packet that holds a cookie and nothing else: a frame's head, a group and a cookie.
-const COOKIE_PACKET_BYTES: usize = Header::BYTES + 20;
+/// Bytes of a packet that holds a cookie and nothing else: a frame's head, a group, a cookie, and how
+/// many addresses follow; and the longest address.
+const COOKIE_PACKET_BYTES: usize = Header::BYTES + 21;
+const ADDRESS_BYTES: usize = 19;
 
 impl Machine for Bootstrap {
     fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {
@@ -165,7 +167,8 @@ impl Bootstrap {
         let (Path::Datagram(from), Some((group, _))) = (path, request(frame)) else { return };
         if len >= COOKIE_PACKET_BYTES {
             let cookie = self.cookies.cookie(self.now, from);
-            self.send(path, &Frame::Cookie { group, cookie });
+            let seen = Some(from).filter(|_| len >= COOKIE_PACKET_BYTES + ADDRESS_BYTES);
+            self.send(path, &Frame::Cookie { group, cookie, seen });
         }
     }
 

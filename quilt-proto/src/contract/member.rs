@@ -58,7 +58,7 @@ impl Member {
         let group = driver.machine.join(driver.now, wish).expect("its first group");
         driver.settle();
         let mut member = Self { driver, group };
-        member.told(Self::SERVICE, &Frame::Cookie { group, cookie: 7 });
+        member.told(Self::SERVICE, &Frame::Cookie { group, cookie: 7, seen: Some(address(1)) });
         member.told(Self::SERVICE, &Frame::Orders(Box::new(orders(group, protocol))));
         member
     }

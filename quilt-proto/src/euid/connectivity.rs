@@ -111,6 +111,19 @@ pub fn contacts(from: &Euid, to: &Euid) -> BTreeSet<Transport> {
     pairs.filter(|(a, b)| reaches(a, b)).map(|(a, _)| a.transport).collect()
 }
 
+/// Whether two hosts can have a tunnel and nothing else: TCP opens contact in neither direction, and
+/// both can send by UDP, so that whatever stands in front of each takes what the other sends for
+/// answers (the paper's UDP tunnel, section 5.2). Two NATs that change ports with each address prevent
+/// that; an EUID does not say so.
+pub fn tunnels(a: &Euid, b: &Euid) -> bool {
+    let sends = |euid: &Euid| {
+        let mut options = euid.connectivity.iter();
+        options.any(|it| it.transport == Transport::Udp && it.direction != Direction::Inbound)
+    };
+    let by_tcp = |from, to| contacts(from, to).contains(&Transport::Tcp);
+    sends(a) && sends(b) && !by_tcp(a, b) && !by_tcp(b, a)
+}
+
 fn reaches(from: &Connectivity, to: &Connectivity) -> bool {
     if from.transport != to.transport {
         return false;
@@ -160,6 +173,23 @@ mod tests {
         let b = tcp(Direction::Outbound, nat(2));
         assert!(reaches(&a, &a));
         assert!(!reaches(&a, &b) && !reaches(&b, &a));
+    }
+
+    #[test]
+    fn two_that_only_open_contact_have_a_tunnel_by_udp_where_both_have_it() {
+        let both = |direction, barrier| {
+            let option = |transport| Connectivity { transport, direction, barrier };
+            let connectivity = [option(Transport::Tcp), option(Transport::Udp)].into();
+            Euid { connectivity, ..Euid::default() }
+        };
+        let [a, b] = [1, 2].map(|n| both(Direction::Outbound, nat(n)));
+        let shielded = both(Direction::Outbound, Barrier::Firewall);
+        let open = both(Direction::Both, Barrier::None);
+        assert!(tunnels(&a, &b) && tunnels(&b, &a) && tunnels(&a, &shielded));
+        assert!(!tunnels(&a, &a), "they are behind one NAT");
+        assert!(!tunnels(&a, &open) && !tunnels(&open, &a));
+        assert!(!tunnels(&a, &tcp(Direction::Outbound, nat(2))), "UDP is blocked there");
+        assert!(!tunnels(&a, &Euid::default()) && !tunnels(&Euid::default(), &a));
     }
 
     #[test]

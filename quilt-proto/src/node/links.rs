@@ -17,6 +17,8 @@ mod queue;
 mod replies;
 mod spares;
 mod stream;
+mod tunnel;
+mod tunnels;
 mod waiting;
 
 use crate::counters::{Counter, Counters};
@@ -111,6 +113,10 @@ pub(super) struct Links {
     flows: VecDeque<LinkId>,
     /// Whose datagrams show which token.
     tokens: BTreeMap<u32, LinkId>,
+    /// Tunnels that this host called for.
+    calls: BTreeMap<HostTag, LinkId>,
+    /// Makes the tokens of hosts that call for a tunnel.
+    secret: [u64; 2],
     rng: Rng,
     /// Until then flows are tried before streams stand still.
     prefers_flows: Time,
@@ -126,8 +132,11 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(me: Hello, limits: Limits, rng: Rng) -> Self {
+    pub(super) fn new(me: Hello, limits: Limits, mut rng: Rng) -> Self {
+        let mut secrets = rng.fork("tunnels");
         Self {
+            calls: BTreeMap::new(),
+            secret: [secrets.next_u64(), secrets.next_u64()],
             me,
             links: BTreeMap::new(),
             hosts: Hosts::default(),
@@ -184,6 +193,11 @@ impl Links {
         self.now = now;
         let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
         stream.push(now, bytes);
+        self.read(link);
+    }
+
+    /// Takes in the packets of a stream that have come whole.
+    fn read(&mut self, link: LinkId) {
         loop {
             let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
             let from = stream.address();
@@ -202,6 +216,7 @@ impl Links {
         self.now = now;
         let len = bytes.len();
         let Some(frames) = self.open_packet(from, bytes) else { return };
+        self.counters.bump(Counter::PacketsReceived);
         if link == LinkId::UDP {
             return self.unicast(from, frames, len);
         }
@@ -249,6 +264,7 @@ impl Links {
                         let needs = self.hosts.needs(host);
                         self.inbox.push_back(Inbound::Silent { host, needs });
                     }
+                    self.call(link);
                     self.look(link);
                 }
                 Some(Link::Multicast(multicast)) => {
@@ -341,6 +357,8 @@ impl Links {
         let entry = self.links.remove(&link);
         if let Some(Link::Stream(stream)) = &entry {
             self.tokens.remove(&stream.token());
+            let called = stream.peer().filter(|tag| self.calls.get(tag) == Some(&link));
+            called.map(|tag| self.calls.remove(&tag));
         }
         entry
     }
@@ -415,10 +433,7 @@ impl Links {
     /// Checks a packet's header; counts what is wrong with it.
     fn open_packet(&mut self, from: SocketAddr, packet: Bytes) -> Option<Frames> {
         match Frames::decode(packet) {
-            Ok(frames) => {
-                self.counters.bump(Counter::PacketsReceived);
-                Some(frames)
-            }
+            Ok(frames) => Some(frames),
             Err(error) => {
                 if let wire::DecodeError::UnknownVersion(version) = error {
                     self.inbox.push_back(Inbound::ForeignVersion { version, from });
@@ -435,10 +450,12 @@ impl Links {
 
     /// Closes a link of which the adapter still knows.
     fn drop_link(&mut self, link: LinkId, cause: LinkError) {
-        if self.links.contains_key(&link) {
-            self.actions.push_back(Action::Close { link });
-            self.forget(link, cause);
+        match self.links.get(&link) {
+            Some(Link::Stream(stream)) if stream.is_tunnel() => self.say_over(link),
+            Some(_) => self.actions.push_back(Action::Close { link }),
+            None => return,
         }
+        self.forget(link, cause);
     }
 
     /// Takes out a link that is gone, and tells who needed it.

@@ -1,6 +1,7 @@
 //! This host as a member of one group: its patches, its window, and what ties them together.
 
 mod data;
+mod env;
 mod help;
 mod orders;
 mod protocols;
@@ -8,7 +9,7 @@ mod sewing;
 mod survey;
 
 use super::bootstrap::{Client, Due};
-use super::links::{Asker, DataRef, From, Links, Need, Urgency};
+use super::links::{Asker, DataRef, From, Need, Urgency};
 use super::patch::{Broken, Patch};
 use super::relay::{Accord, Blooms};
 use super::repair::Repair;
@@ -28,6 +29,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+pub(super) use env::Env;
 use help::Help;
 use survey::Inquiry;
 
@@ -50,13 +52,6 @@ const BUSY_WORD_PAUSE: Duration = Duration::from_millis(250);
 
 /// The application is told of full receive buffers at most once in this time.
 const OVERRUN_PAUSE: Duration = Duration::from_secs(10);
-
-/// What the member's handlers work with beside the member itself.
-pub(super) struct Env<'a> {
-    pub(super) now: Time,
-    pub(super) host: &'a mut Host,
-    pub(super) links: &'a mut Links,
-}
 
 /// How far the membership has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,8 +265,9 @@ impl Member {
                 }
             }
             Frame::Protocol { patch, body, .. } => self.on_protocol(env, from, patch, &body),
-            Frame::Cookie { cookie, .. } if self.is_service(from) => {
+            Frame::Cookie { cookie, seen, .. } if self.is_service(from) => {
                 if self.client.on_cookie(env.now, cookie, self.survey.is_some()) {
+                    seen.into_iter().for_each(|at| env.seen_at(at));
                     self.ask_again(env);
                 }
                 self.report_if_due(env);

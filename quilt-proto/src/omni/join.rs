@@ -8,8 +8,8 @@ use super::frame::Frame;
 use super::search::Search;
 use super::tree::{Cx, Parent, Place, Timer, Tree};
 use super::values::{Lineage, Mode, Offer, half, micros};
-use crate::HostId;
 use crate::wire::Contact;
+use crate::{HostId, euid};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -75,12 +75,33 @@ impl Tree {
         if kin || shunned || self.is_parent(host) {
             return false;
         }
+        let in_need = self.is_in_need();
+        let peer = cx.peers().get(host);
+        let tunnels = peer.is_some_and(|peer| euid::tunnels(&self.euid, &peer.contact.euid));
         let Some(search) = self.search.as_mut().filter(|search| search.may_ask(host)) else {
             return false;
         };
+        // A tunnel is no small thing: whoever has a parent has one dug at a time.
+        if tunnels && !in_need && search.hosts().next().is_some() {
+            return false;
+        }
         search.ask(host, now);
-        cx.ask(host, &Frame::Probe { nonce: search.nonce, rank });
+        if tunnels {
+            search.ask_by_stream(host);
+            cx.need(host);
+        } else {
+            cx.ask(host, &Frame::Probe { nonce: search.nonce, rank });
+        }
         true
+    }
+
+    /// A stream to a host is open: if it was waited for, to ask the host, it is asked now.
+    pub(super) fn ask_connected(&mut self, cx: &mut Cx<'_>, host: HostId) {
+        let (now, rank) = (cx.now(), self.rank());
+        if let Some(search) = self.search.as_mut().filter(|search| search.awaits_stream(host)) {
+            search.ask(host, now);
+            cx.send(host, &Frame::Probe { nonce: search.nonce, rank });
+        }
     }
 
     /// Asks a host that another one named.
@@ -193,7 +214,9 @@ impl Tree {
             }
             search.refused(host);
         }
-        if self.best(cx).is_none() && self.is_in_need() && self.ask_by_streams(cx) {
+        let opens = search.is_patient_once();
+        let nobody = self.best(cx).is_none();
+        if nobody && (self.is_in_need() && self.ask_by_streams(cx) || opens) {
             return cx.set_timer(Timer::Search, cx.now() + PATIENCE);
         }
         self.decide(cx);
@@ -201,13 +224,11 @@ impl Tree {
 
     /// Asks whoever has not answered over streams; says whether there is anybody.
     fn ask_by_streams(&mut self, cx: &mut Cx<'_>) -> bool {
-        let rank = self.rank();
         let Some(search) = &mut self.search else { return false };
         let mut asked = false;
         for host in search.waiting() {
             if search.ask_by_stream(host) {
                 cx.need(host);
-                cx.send(host, &Frame::Probe { nonce: search.nonce, rank });
                 asked = true;
             }
         }

@@ -23,6 +23,8 @@ pub(super) struct Search {
     asked: BTreeMap<HostId, Asked>,
     /// Who is asked by a stream, since UDP brought no answer.
     streams: BTreeSet<HostId>,
+    /// Streams were waited for.
+    was_patient: bool,
     /// Who is asked to take this host in, and has not answered.
     pub(super) pending: Option<HostId>,
     /// When that was asked for, if it was.
@@ -53,6 +55,7 @@ impl Search {
             nonce,
             asked: BTreeMap::new(),
             streams: BTreeSet::new(),
+            was_patient: false,
             pending: None,
             attach_sent: None,
             opened: BTreeMap::new(),
@@ -67,6 +70,7 @@ impl Search {
             nonce,
             asked,
             streams: BTreeSet::new(),
+            was_patient: false,
             pending: Some(host),
             attach_sent: None,
             opened: BTreeMap::new(),
@@ -103,11 +107,16 @@ impl Search {
         self.streams.insert(host)
     }
 
-    /// The link to `host` has just opened: the question leaves only now.
-    pub(super) fn restart(&mut self, host: HostId, now: Time) {
-        if let Some(Asked::Waiting(since)) = self.asked.get_mut(&host) {
-            *since = now;
-        }
+    /// Whether a stream to `host` is to be opened, so that it can be asked.
+    pub(super) fn awaits_stream(&self, host: HostId) -> bool {
+        self.needs(host) && matches!(self.asked.get(&host), Some(Asked::Waiting(_)))
+    }
+
+    /// Whether a stream is waited for that may still open; it is said once.
+    pub(super) fn is_patient_once(&mut self) -> bool {
+        let waits = !self.was_patient && self.streams.iter().any(|&host| self.awaits_stream(host));
+        self.was_patient |= waits;
+        waits
     }
 
     /// Since when `host` has been asked, if it has not answered.

@@ -9,6 +9,7 @@ use super::search::Search;
 use super::values::{Lineage, Mode, Offer, Rank, Sketch, Way, bare, half};
 use super::zeal::Zeal;
 use crate::counters::Counter;
+use crate::euid::Euid;
 use crate::protocol::{self, Arrival, Protocol, Setup};
 use crate::wire::Contact;
 use crate::{FragmentId, HostId, LinkError, PatchId, Time};
@@ -55,6 +56,8 @@ pub(super) enum Timer {
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) me: Contact,
+    /// What lies around this host; frames do not carry it.
+    pub(super) euid: Euid,
     degree: usize,
     /// Only there do hosts take digests instead of fragments.
     inter_patch: bool,
@@ -134,6 +137,7 @@ impl Tree {
     pub(super) fn new(degree: u8, setup: &Setup) -> Self {
         Self {
             me: bare(&Contact { host: setup.me, ..setup.contact.clone() }),
+            euid: setup.contact.euid.clone(),
             degree: usize::from(degree.max(1)),
             inter_patch: setup.patch == PatchId::INTER_PATCH,
             forwarder: false,
@@ -342,9 +346,7 @@ impl Protocol for Tree {
     }
 
     fn on_connected(&mut self, cx: &mut Cx<'_>, host: HostId) {
-        if let Some(search) = &mut self.search {
-            search.restart(host, cx.now());
-        }
+        self.ask_connected(cx, host);
         // What was said before the link was open is lost.
         if self.children.contains_key(&host) {
             cx.send(host, &Frame::Path(self.lineage(cx)));

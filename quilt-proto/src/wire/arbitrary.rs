@@ -32,6 +32,10 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         (any::<u32>(), any::<u16>()).prop_map(|(token, number)| Frame::Flow { token, number }),
         (any::<u16>(), any::<u64>(), any::<u32>())
             .prop_map(|(next, got, held_us)| Frame::Ack(Ack { next, got, held_us })),
+        (any::<u32>(), any::<u32>()).prop_map(|(shows, wants)| Frame::Tunnel { shows, wants }),
+        (any::<u32>(), any::<u32>(), bytes(Segment::MAX_BYTES))
+            .prop_map(|(number, next, bytes)| Frame::Segment(Segment { number, next, bytes })),
+        (any::<u64>(), hello()).prop_map(|(to, by)| Frame::Knock { to: HostTag(to), by }),
         data().prop_map(Frame::Data),
         (group(), patch(), any::<bool>(), vec(held(), 0..=Held::MAX_SOURCES))
             .prop_map(|(group, patch, more, sources)| Frame::Held { group, patch, more, sources }),
@@ -41,7 +45,8 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         (group(), patch(), bytes(MAX_PROTOCOL_BODY_BYTES))
             .prop_map(|(group, patch, body)| Frame::Protocol { group, patch, body }),
         report().prop_map(|report| Frame::Report(Box::new(report))),
-        (group(), any::<u64>()).prop_map(|(group, cookie)| Frame::Cookie { group, cookie }),
+        (group(), any::<u64>(), proptest::option::of(address()))
+            .prop_map(|(group, cookie, seen)| Frame::Cookie { group, cookie, seen }),
         orders().prop_map(|orders| Frame::Orders(Box::new(orders))),
         (group(), refusal()).prop_map(|(group, refusal)| Frame::Refused { group, refusal }),
         (group(), host(), incarnation(), any::<u64>()).prop_map(
@@ -359,9 +364,12 @@ fn source() -> impl Strategy<Value = Source> {
     (tag(), incarnation()).prop_map(|(host, incarnation)| Source { host, incarnation })
 }
 
+fn address() -> impl Strategy<Value = SocketAddr> {
+    (ip(), any::<u16>()).prop_map(SocketAddr::from)
+}
+
 fn addresses() -> impl Strategy<Value = SmallVec<[SocketAddr; 2]>> {
-    let address = (ip(), any::<u16>()).prop_map(SocketAddr::from);
-    small(address, Contact::MAX_ADDRESSES)
+    small(address(), Contact::MAX_ADDRESSES)
 }
 
 fn ip() -> impl Strategy<Value = IpAddr> {

@@ -2,7 +2,7 @@
 
 use super::{
     Ack, Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
-    Orders, Pull, Reader, Refusal, Report, SurveyPart, Writer, codec,
+    Orders, Pull, Reader, Refusal, Report, Segment, SurveyPart, Writer, codec,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,6 +25,9 @@ const PROTOCOL: u8 = 7;
 const CLAIM: u8 = 9;
 const FLOW: u8 = 10;
 const ACK: u8 = 11;
+const TUNNEL: u8 = 12;
+pub(super) const SEGMENT: u8 = 13;
+const KNOCK: u8 = 14;
 const REPORT: u8 = 16;
 const COOKIE: u8 = 17;
 const ORDERS: u8 = 18;
@@ -91,6 +94,9 @@ impl Frame {
             Self::Beat(_) => BEAT,
             Self::Flow { .. } => FLOW,
             Self::Ack(_) => ACK,
+            Self::Tunnel { .. } => TUNNEL,
+            Self::Segment(_) => SEGMENT,
+            Self::Knock { .. } => KNOCK,
             Self::Data(_) => DATA,
             Self::Held { .. } => HELD,
             Self::Pull(_) => PULL,
@@ -115,6 +121,15 @@ impl Frame {
             }
             Self::Hello(hello) => hello.encode(out),
             Self::Beat(beat) => beat.encode(out),
+            Self::Tunnel { shows, wants } => {
+                out.u32(*shows);
+                out.u32(*wants);
+            }
+            Self::Segment(segment) => segment.encode(out),
+            Self::Knock { to, by } => {
+                out.tag(*to);
+                by.encode(out);
+            }
             Self::Held { group, patch, more, sources } => {
                 out.group(*group);
                 out.patch(*patch);
@@ -129,9 +144,10 @@ impl Frame {
                 out.raw(body.get(..MAX_PROTOCOL_BODY_BYTES).unwrap_or(body));
             }
             Self::Report(report) => report.encode(out, end),
-            Self::Cookie { group, cookie } => {
+            Self::Cookie { group, cookie, seen } => {
                 out.group(*group);
                 out.u64(*cookie);
+                out.list(1, seen, |out, &seen| out.address(seen));
             }
             Self::Orders(orders) => orders.encode(out, end),
             Self::Refused { group, refusal } => {
@@ -159,6 +175,9 @@ impl Frame {
             BEAT => Self::Beat(Beat::decode(from)?),
             FLOW => Self::Flow { token: from.u32()?, number: from.u16()? },
             ACK => Self::Ack(Ack::decode(from)?),
+            TUNNEL => Self::Tunnel { shows: from.u32()?, wants: from.u32()? },
+            SEGMENT => Self::Segment(Segment::decode(from)?),
+            KNOCK => Self::Knock { to: from.tag()?, by: Hello::decode(from)? },
             HELD => Self::Held {
                 group: from.group()?,
                 patch: from.patch()?,
@@ -177,7 +196,11 @@ impl Frame {
                 Self::Protocol { group, patch, body }
             }
             REPORT => Self::Report(Box::new(Report::decode(from)?)),
-            COOKIE => Self::Cookie { group: from.group()?, cookie: from.u64()? },
+            COOKIE => {
+                let (group, cookie) = (from.group()?, from.u64()?);
+                let seen = from.list::<_, Vec<_>>(1, Reader::address)?.pop();
+                Self::Cookie { group, cookie, seen }
+            }
             ORDERS => Self::Orders(Box::new(Orders::decode(from)?)),
             REFUSED => Self::Refused { group: from.group()?, refusal: Refusal::decode(from)? },
             DEPART => Self::Depart {

@@ -48,6 +48,22 @@ pub struct Ack {
     pub held_us: u32,
 }
 
+/// A piece of a tunnel's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Rises by one with each segment that has bytes, from 0, and wraps.
+    pub number: u32,
+    /// The number of the first segment of the other side that has not come.
+    pub next: u32,
+    /// Its bytes, at most [`Segment::MAX_BYTES`]; none where it only tells what came.
+    pub bytes: Bytes,
+}
+
+impl Segment {
+    /// The most bytes of one segment: with all that may stand in front it fits a datagram.
+    pub const MAX_BYTES: usize = 1_000;
+}
+
 /// One fragment of a message. Its head on the wire has 44 bytes, 64 with the packet's, and up to 10
 /// more where the message was published with options.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The bodies of the frames that hosts send each other, but [`Data`](super::Data).
 
-use super::{Ack, Beat, DecodeError, Held, Hello, Pull, Range, Reader, Wanted, Writer};
+use super::{Ack, Beat, DecodeError, Held, Hello, Pull, Range, Reader, Segment, Wanted, Writer};
 
 impl Hello {
     pub(super) fn encode(&self, out: &mut Writer<'_>) {
@@ -41,6 +41,23 @@ impl Beat {
 impl Ack {
     pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { next: from.u16()?, got: from.u64()?, held_us: from.u32()? })
+    }
+}
+
+impl Segment {
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        debug_assert!(self.bytes.len() <= Self::MAX_BYTES, "{} bytes", self.bytes.len());
+        out.u32(self.number);
+        out.u32(self.next);
+        out.raw(self.bytes.get(..Self::MAX_BYTES).unwrap_or(&self.bytes));
+    }
+
+    pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (number, next, bytes) = (from.u32()?, from.u32()?, from.rest());
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(DecodeError::TooLong { len: bytes.len(), max: Self::MAX_BYTES });
+        }
+        Ok(Self { number, next, bytes })
     }
 }
 

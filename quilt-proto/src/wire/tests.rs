@@ -157,9 +157,9 @@ fn some_header() -> Header {
     Header { suite: SUITE_OPEN, key_epoch: 0, sender: HostTag(0x0102_0304), number: 5 }
 }
 
-/// A control frame with a body of 16 bytes.
+/// A control frame with a body of 8 bytes.
 fn some_frame() -> Frame {
-    Frame::Cookie { group: GroupId(1), cookie: 2 }
+    Frame::Tunnel { shows: 1, wants: 2 }
 }
 
 /// The last one of three fragments.

@@ -40,6 +40,10 @@ impl Links {
         let mut asker = Asker { at: from, room: len };
         for frame in frames {
             match frame {
+                Ok(Frame::Tunnel { shows, wants }) => {
+                    // One answer at most, and no longer than the question.
+                    return self.called(from, sender, shows, wants);
+                }
                 Ok(Frame::Hello(hello)) if hello.host.tag() == sender => {
                     speaker = Some(hello).filter(|hello| hello.host != self.me.host);
                 }

@@ -28,6 +28,11 @@ impl Links {
         self.actions.push_back(Action::Dial { link, to, from: self.dial_from(to) });
     }
 
+    /// Where this host listens, as it is said from now on.
+    pub(in crate::node) fn listens_at(&mut self, addresses: &[SocketAddr]) {
+        self.me.addresses = addresses.iter().copied().collect();
+    }
+
     /// As [`need`](Self::need), where the other side dials.
     pub(in crate::node) fn expect(&mut self, host: HostId, need: Need) {
         if host == self.me.host {

@@ -128,6 +128,11 @@ impl Flow {
         self.token
     }
 
+    /// After this time without an acknowledgement a datagram is lost.
+    pub(super) fn timeout(&self) -> Duration {
+        self.congestion.timeout()
+    }
+
     /// Whether it carries what there is.
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open

@@ -52,10 +52,10 @@ impl Links {
         let now = self.now;
         let link = self.tokens.get(&token).copied();
         let known = link.and_then(|link| match self.links.get(&link)? {
-            Link::Stream(stream) => Some((link, stream.host()?)),
+            Link::Stream(stream) => Some((link, stream.peer()?)),
             Link::Multicast(_) => None,
         });
-        let Some((link, host)) = known.filter(|(_, host)| host.tag() == sender) else {
+        let Some((link, _)) = known.filter(|&(_, peer)| peer == sender) else {
             return self.counters.bump(Counter::DroppedStranger);
         };
         let mut counts = None;
@@ -74,7 +74,17 @@ impl Links {
                         stream.brings_data();
                     }
                     counts = Some(true);
-                    self.inbox.push_back(Inbound::Frame { from: From::Host(host), frame });
+                    match stream.speaker() {
+                        Some(from) => self.inbox.push_back(Inbound::Frame { from, frame }),
+                        None => self.counters.bump(Counter::DroppedUnexpected),
+                    }
+                    continue;
+                }
+                Ok(Frame::Segment(segment)) => {
+                    counts = counts.max(Some(!segment.bytes.is_empty()));
+                    if stream.on_segment(now, segment) {
+                        self.read(link);
+                    }
                     continue;
                 }
                 Ok(_) => self.counters.bump(Counter::DroppedUnexpected),

@@ -7,6 +7,10 @@ impl Links {
         let Some(frames) = self.open_packet(from, packet) else {
             return self.drop_link(link, LinkError::Reset);
         };
+        // What a tunnel carries came in datagrams that were counted.
+        if !self.is_tunnel(link) {
+            self.counters.bump(Counter::PacketsReceived);
+        }
         for frame in frames {
             match frame {
                 Ok(Frame::Hello(hello)) => self.greeted(link, &hello),
@@ -19,6 +23,13 @@ impl Links {
                     let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
                     stream.on_token(self.now, token, number);
                     self.look(link);
+                }
+                Ok(Frame::Knock { to, by }) => {
+                    let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
+                    match stream.speaker() {
+                        Some(From::Host(host)) => self.knocked(host, to, by),
+                        _ => self.counters.bump(Counter::DroppedUnexpected),
+                    }
                 }
                 Ok(frame) => {
                     let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
@@ -54,6 +65,7 @@ impl Links {
         if stream.is_accepted() && stream.greet(&Frame::Hello(self.me.clone())) {
             self.look(link);
         }
+        self.knock_on(link);
         let life = |stream: &Stream| stream.greeting().map(|known| known.incarnation);
         let former = self.stream_to(host).and_then(life).filter(|&life| life < hello.incarnation);
         if let Some(known) = former.and_then(|_| self.hosts.link(host)) {

@@ -10,10 +10,11 @@ impl Links {
         link: LinkId,
         fill: &mut dyn Fill,
     ) -> Option<Transmit> {
-        let transmit = if link == LinkId::UDP {
-            self.next_datagram(fill)
-        } else {
-            self.next_packet(link, fill)
+        let transmit = match link {
+            LinkId::UDP => self.next_datagram(fill),
+            // What a tunnel carries goes by datagrams.
+            _ if self.is_tunnel(link) => None,
+            _ => self.next_packet(link, fill),
         };
         if let Some(transmit) = &transmit {
             self.counters.bump(Counter::PacketsSent);
@@ -57,6 +58,7 @@ impl Links {
     /// The next datagram of a flow; `None` if it has nothing to say just now.
     fn flow_datagram(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {
         let now = self.now;
+        self.fill_tunnel(link, fill);
         let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return None };
         let mut transmit = Transmit::new(None);
         transmit.push_head(&[0; Header::BYTES]);
@@ -72,7 +74,7 @@ impl Links {
         Some(transmit)
     }
 
-    fn next_packet(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {
+    pub(super) fn next_packet(&mut self, link: LinkId, fill: &mut dyn Fill) -> Option<Transmit> {
         let now = self.now;
         let mut transmit = Transmit::new(None);
         let filled = match self.links.get_mut(&link)? {

@@ -1,14 +1,15 @@
-//! One TCP stream.
+//! One stream, by TCP or through a tunnel.
 
 use super::flow::Flow;
 use super::liveness::Liveness;
 use super::queue::{Fill, Queue};
+use super::tunnel::Tunnel;
 use super::{From, LINGER};
 use crate::wire::{
     Ack, Assembler, Beat, DecodeError, Frame, Hello, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES,
-    TAG_BYTES, flow_head,
+    Segment, TAG_BYTES, flow_head,
 };
-use crate::{HostId, Limits, LinkError, Time, Transmit};
+use crate::{HostId, HostTag, Limits, LinkError, Time, Transmit};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -88,6 +89,8 @@ pub(super) struct Stream {
     waiting: Option<Time>,
     /// It stood still when its flow was tried.
     stood_still: bool,
+    /// What carries it, if that is not TCP.
+    tunnel: Option<Box<Tunnel>>,
 }
 
 impl Stream {
@@ -140,7 +143,25 @@ impl Stream {
             flow_looked: false,
             waiting: None,
             stood_still: false,
+            tunnel: None,
         }
+    }
+
+    /// A stream through a tunnel to a host at one of these addresses.
+    pub(super) fn calling(
+        now: Time,
+        host: HostId,
+        addresses: &[SocketAddr],
+        limits: &Limits,
+    ) -> Option<Self> {
+        let tunnel = Some(Box::new(Tunnel::calling(now, host.tag(), addresses)));
+        Self::dialled(now, host, addresses.get(..1)?, limits).map(|it| Self { tunnel, ..it })
+    }
+
+    /// A stream through a tunnel that the host at `from` has called for.
+    pub(super) fn called(now: Time, from: SocketAddr, peer: HostTag, limits: &Limits) -> Self {
+        let tunnel = Some(Box::new(Tunnel::calling(now, peer, &[from])));
+        Self { tunnel, ..Self::accepted(now, from, limits) }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -253,6 +274,54 @@ impl Stream {
         true
     }
 
+    pub(super) fn tunnel_mut(&mut self) -> Option<&mut Tunnel> {
+        self.tunnel.as_deref_mut()
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.is_some()
+    }
+
+    /// Who sends the flow's datagrams, as far as that is known.
+    pub(super) fn peer(&self) -> Option<HostTag> {
+        let host = self.host().map(|host| host.tag());
+        host.or_else(|| self.tunnel.as_ref().map(|tunnel| tunnel.peer()))
+    }
+
+    /// Whether it is a tunnel that is not open, and calls at `from` among others.
+    pub(super) fn calls(&self, from: SocketAddr) -> bool {
+        self.flow.is_none() && self.tunnel.as_ref().is_some_and(|tunnel| tunnel.calls(from))
+    }
+
+    /// The other side of the tunnel is at `at`, where datagrams have to show `token`. True if that is
+    /// news; false also where it is someone else by now.
+    pub(super) fn bored(&mut self, now: Time, at: SocketAddr, token: u32) -> bool {
+        let Some(tunnel) = self.tunnel.as_mut() else { return false };
+        if self.flow.is_some() {
+            return false;
+        }
+        tunnel.found(now, at, token);
+        self.address = at;
+        let mut flow = Flow::new(now, at, token);
+        flow.start(now);
+        self.flow = Some(Box::new(flow));
+        true
+    }
+
+    /// What the other side of a flow wants to be shown.
+    pub(super) fn far_token(&self) -> Option<u32> {
+        self.flow.as_ref().map(|flow| flow.token())
+    }
+
+    /// A piece of the tunnel's stream came; true if the stream goes on.
+    pub(super) fn on_segment(&mut self, now: Time, segment: Segment) -> bool {
+        let Some(tunnel) = self.tunnel.as_mut() else { return false };
+        let come = tunnel.on_segment(segment);
+        let goes_on = !come.is_empty();
+        come.into_iter().for_each(|bytes| self.push(now, bytes));
+        goes_on
+    }
+
     pub(super) fn set_token(&mut self, token: u32) {
         self.token = token;
     }
@@ -281,6 +350,9 @@ impl Stream {
     /// A datagram came that shows this stream's token; `counts` if it is to be acknowledged.
     pub(super) fn on_datagram(&mut self, now: Time, from: SocketAddr, number: u16, counts: bool) {
         self.liveness.heard(now);
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.heard();
+        }
         if let Some(flow) = &mut self.flow {
             flow.on_datagram(now, from, number, counts);
         }
@@ -362,7 +434,8 @@ impl Stream {
     pub(super) fn wants_look(&mut self) -> bool {
         let waits =
             if self.has_open_flow() { self.queue.has_control() } else { !self.queue.is_empty() };
-        let wants = self.phase != Phase::Dialling && !self.looked && waits;
+        let by_adapter = self.phase != Phase::Dialling && !self.is_tunnel();
+        let wants = by_adapter && !self.looked && waits;
         self.looked |= wants;
         wants
     }
@@ -375,11 +448,19 @@ impl Stream {
     }
 
     fn has_datagram(&mut self, now: Time) -> bool {
-        let waits = self.queue.has_loose();
-        let Some(flow) = self.flow.as_mut().filter(|_| self.phase == Phase::Open) else {
-            return false;
-        };
-        flow.is_due(now) || flow.is_open() && (self.beat_waits || waits && flow.may_carry(now))
+        let waits = self.queue.has_loose() && self.phase == Phase::Open;
+        let flows = self.phase == Phase::Open || self.is_tunnel();
+        let takes_more = self.takes_control();
+        let Some(flow) = self.flow.as_mut().filter(|_| flows) else { return false };
+        let segment = |tunnel: &Tunnel| takes_more || tunnel.is_due(now, flow.timeout());
+        let sends = self.beat_waits || self.tunnel.as_deref().is_some_and(segment);
+        flow.is_due(now) || flow.is_open() && (sends || waits && flow.may_carry(now))
+    }
+
+    /// Whether the tunnel takes what must not be lost and waits.
+    pub(super) fn takes_control(&self) -> bool {
+        let has_room = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.has_room());
+        has_room && self.has_open_flow() && self.queue.has_control()
     }
 
     /// Fills a datagram behind its header; false if there is nothing to say, or not yet.
@@ -394,6 +475,7 @@ impl Stream {
         to.to = Some(flow.at());
         let number = flow.take_number();
         to.push_head(&flow_head(flow.token(), number));
+        let quiet = to.len();
         let ack = flow.take_ack(now);
         if let Some(ack) = ack {
             to.push_head(&ack.head());
@@ -404,9 +486,19 @@ impl Stream {
             Frame::Beat(self.liveness.beat(now, self.needed)).encode(&mut bytes);
             to.push_head(&bytes);
         }
-        let carries = flow.may_carry(now) && self.queue.fill_loose(to, fill);
+        let timeout = flow.timeout();
+        let tunnel = self.tunnel.as_mut().filter(|_| flow.is_open());
+        let segment = tunnel.and_then(|tunnel| tunnel.take_segment(now, timeout));
+        if let Some(segment) = &segment {
+            let mut bytes = Vec::new();
+            Frame::Segment(segment.clone()).encode(&mut bytes);
+            to.push_head(&bytes);
+        }
+        let open = self.phase == Phase::Open;
+        let carries = open && flow.may_carry(now) && self.queue.fill_loose(to, fill);
+        let carries = carries || segment.is_some_and(|segment| !segment.bytes.is_empty());
         let tries = ack.is_none() && flow.tries(now);
-        if !(carries || tries || beats || ack.is_some()) {
+        if !tries && to.len() == quiet {
             self.flow_looked = false;
             return false;
         }
@@ -447,14 +539,14 @@ impl Stream {
         if passed(self.patience) {
             return Some(LinkError::TimedOut);
         }
+        if let Some(flow) = &mut self.flow {
+            flow.on_timeout(now);
+        }
         if !self.beats() {
             return None;
         }
         if self.liveness.dead_at() <= now {
             return Some(LinkError::TimedOut);
-        }
-        if let Some(flow) = &mut self.flow {
-            flow.on_timeout(now);
         }
         self.consider_flow(now, prefers_flows);
         if self.liveness.beat_due() <= now {
@@ -510,10 +602,12 @@ impl Stream {
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let beats = self.beats().then(|| self.liveness.beat_due().min(self.liveness.dead_at()));
         let silent = self.liveness.silent_at().filter(|_| self.beats());
-        let flow = self.flow.as_ref().filter(|_| self.beats());
-        let waits = self.queue.has_loose();
+        let flow = self.flow.as_ref().filter(|_| self.beats() || self.is_tunnel());
+        let timeout = flow.map(|flow| flow.timeout()).unwrap_or_default();
+        let waits = self.queue.has_loose() && self.phase == Phase::Open;
         let flow = flow.and_then(|flow| flow.next_deadline(self.flow_looked, waits));
-        [self.closes, self.patience, beats, silent, flow].into_iter().flatten().min()
+        let tunnel = self.tunnel.as_ref().and_then(|tunnel| tunnel.next_deadline(timeout));
+        [self.closes, self.patience, beats, silent, flow, tunnel].into_iter().flatten().min()
     }
 
     fn beats(&self) -> bool {

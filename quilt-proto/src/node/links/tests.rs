@@ -191,7 +191,7 @@ fn a_forged_echo_makes_no_endless_round_trip() {
 #[test]
 fn a_service_that_does_not_answer_over_its_stream_is_dialled_anew() {
     let mut a = links(1, 1);
-    let frame = Frame::Cookie { group: GROUP, cookie: 1 };
+    let frame = Frame::Cookie { group: GROUP, cookie: 1, seen: Some(address(1)) };
     a.send_to_service(address(9), &frame, false);
     let (first, _) = dialled(&mut a).expect("a dial");
     a.opened(Time::from_millis(1), first);

@@ -43,8 +43,7 @@ impl Member {
         if let Some((patch, host)) = self.choose_helper(env, source, neighbours) {
             self.help.helpers.insert(host, patch);
             let peer = self.patches.get(&patch).and_then(|patch| patch.peers.get(host));
-            let addresses = peer.map(|peer| peer.contact.addresses.clone()).unwrap_or_default();
-            env.links.need(host, Need::Help(self.id), &addresses);
+            env.need(host, Need::Help(self.id), peer.map(|peer| &peer.contact));
             if env.links.is_up(host) {
                 self.ask_for_word(env, host);
             }

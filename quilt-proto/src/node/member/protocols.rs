@@ -36,11 +36,11 @@ impl Member {
         let Some(patch) = self.patches.get_mut(&id) else { return };
         match effect {
             Effect::Need(host) => {
-                let known = patch.peers.get(host).map(|peer| peer.contact.addresses.clone());
+                let contact = patch.peers.get(host).map(|peer| peer.contact.clone());
                 if patch.needs.insert(host) && env.links.is_up(host) {
                     self.calls.push_back((id, Call::Connected(host)));
                 }
-                env.links.need(host, Need::Patch(group, id), &known.unwrap_or_default());
+                env.need(host, Need::Patch(group, id), contact.as_ref());
             }
             Effect::Expect(host) => {
                 if patch.needs.insert(host) && env.links.is_up(host) {

@@ -79,7 +79,7 @@ impl Member {
             match peer {
                 Some(peer) => {
                     let need = Need::Relay(self.id, region);
-                    env.links.need(host, need, &peer.contact.addresses);
+                    env.need(host, need, Some(&peer.contact));
                 }
                 None => self.ask_for_fellow(env, region, host),
             }

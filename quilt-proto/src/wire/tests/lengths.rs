@@ -54,7 +54,8 @@ proptest! {
 #[test]
 fn the_largest_frame_of_each_kind_fits() {
     // As docs/wire.md says.
-    let stated = [117, 31, 10, 18, 1_152, 785, 785, 785, 1_040, 20, 14, 56, 24, 1_030];
+    let stated =
+        [117, 31, 10, 18, 12, 1_012, 125, 1_152, 785, 785, 785, 1_040, 40, 14, 56, 24, 1_030];
     for (frame, stated) in largest_frames().into_iter().zip(stated) {
         let bytes = encode(&frame);
         assert_eq!(bytes.len(), stated, "{frame:?}");
@@ -213,7 +214,7 @@ fn largest_orders() -> Orders {
 }
 
 /// One frame of each other kind, with as much in it as it may hold.
-fn largest_frames() -> [Frame; 14] {
+fn largest_frames() -> [Frame; 17] {
     let (group, patch) = (GroupId(1), PatchId(2));
     let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
     let missing =
@@ -228,12 +229,22 @@ fn largest_frames() -> [Frame; 14] {
         Frame::Beat(Beat { stamp: 1, echo: 2, held: 3, next_ms: 4, needed: true }),
         Frame::Flow { token: 1, number: 2 },
         Frame::Ack(Ack { next: 1, got: 2, held_us: 3 }),
+        Frame::Tunnel { shows: 1, wants: 2 },
+        Frame::Segment(Segment {
+            number: 1,
+            next: 2,
+            bytes: Bytes::from_static(&[7; Segment::MAX_BYTES]),
+        }),
+        Frame::Knock {
+            to: HostTag(1),
+            by: Hello { host, incarnation, addresses: largest_addresses() },
+        },
         Frame::Held { group, patch, more: true, sources: alloc::vec![held; Held::MAX_SOURCES] },
         Frame::Pull(pull.clone()),
         Frame::NotHeld(pull.clone()),
         Frame::Claim(pull),
         Frame::Protocol { group, patch, body: Bytes::from_static(&[7; MAX_PROTOCOL_BODY_BYTES]) },
-        Frame::Cookie { group, cookie: 1 },
+        Frame::Cookie { group, cookie: 1, seen: Some(largest_addresses()[0]) },
         Frame::Refused { group, refusal: Refusal::Delivery(Delivery::Ordered) },
         Frame::Depart { group, host, incarnation, cookie: 1 },
         Frame::Survey { group, cookie: 1, from: patch },

@@ -38,7 +38,7 @@ fn foreign_datagrams_are_counted_and_disturb_nobody(mix: Mix) {
     // To a host, the echo of a round trip that it does not measure.
     let beat = garbage.len() - 1;
     garbage[beat].1 = Counter::DroppedStranger;
-    let cookie = Frame::Cookie { group: GroupId::named(group.url.group()), cookie: 7 };
+    let cookie = Frame::Cookie { group: GroupId::named(group.url.group()), cookie: 7, seen: None };
     garbage.push((framed(&cookie), Counter::DroppedStranger));
     for number in 0..4 {
         let to = group[number].address();
@@ -73,7 +73,8 @@ fn foreign_streams_are_counted_and_closed_and_disturb_nobody(mix: Mix) {
         .filter(|(_, counter)| *counter != Counter::DroppedUnexpected)
         .map(|(bytes, counter)| ([&Assembler::prefix(bytes.len()), &bytes[..]].concat(), counter))
         .collect();
-    let cookie = framed(&Frame::Cookie { group: GroupId::named(group.url.group()), cookie: 7 });
+    let cookie =
+        framed(&Frame::Cookie { group: GroupId::named(group.url.group()), cookie: 7, seen: None });
     let unasked = [&Assembler::prefix(cookie.len()), &cookie[..]].concat();
     garbage.push((unasked, Counter::DroppedUnexpected));
     // Lengths that no packet has.
@@ -118,7 +119,7 @@ fn foreign_packets_on_the_multicast_address_are_counted_and_disturb_nobody(mix: 
     stranger.set_multicast_if_v4(&interface).unwrap();
     let from = stranger.local_addr().unwrap().as_socket().unwrap();
     let mut garbage = garbage();
-    let nowhere = Frame::Cookie { group: GroupId::named("another"), cookie: 7 };
+    let nowhere = Frame::Cookie { group: GroupId::named("another"), cookie: 7, seen: None };
     garbage.push((framed(&nowhere), Counter::DroppedUnknownPatch));
     let before = [0, 1].map(|number| group[number].counters());
     for (bytes, _) in &garbage {

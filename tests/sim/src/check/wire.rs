@@ -276,7 +276,7 @@ mod tests {
             wire.service_got(9, to, &depart(0));
             wire.service_sent(Time::ZERO, 9, to, depart(0).len());
             assert_eq!(wire.violations.names(), [], "as much as came");
-            let given = Frame::Cookie { group: GROUP, cookie: 77 };
+            let given = Frame::Cookie { group: GROUP, cookie: 77, seen: None };
             wire.sent(Time::ZERO, Way::Datagram(9, to), 9, None, &given);
             wire.service_got(9, to, &depart(cookie));
             wire.service_sent(Time::ZERO, 9, to, 1_000);

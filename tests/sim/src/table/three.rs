@@ -141,21 +141,20 @@ fn notes(run: &Run, topology: &Topology) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn table() -> Outcome {
-        let request =
-            Request { runs: 1, seed: 1, hosts: None, full: false, command: String::new() };
+    fn table(seed: u64) -> Outcome {
+        let request = Request { runs: 1, seed, hosts: None, full: false, command: String::new() };
         make(&request, &mut |_, _, _, _| {})
     }
 
-    /// The core has no UDP links between hosts, so that host 16 gets messages by TCP.
     #[test]
-    fn all_rows_of_the_synthetic_run_are_the_papers_but_for_the_udp_tunnel() {
-        let table = table();
-        let rows = &table.sheet.rows;
-        assert_eq!(rows.len(), 8, "{rows:?}");
-        let differing: Vec<_> = rows.iter().filter(|row| row[6] != "yes").collect();
-        let expected = [["4", "16", "IPMC, OMNI", "IPMC, OMNI", "UDP tunnel", "TCP", "DIFFERS"]];
-        assert_eq!(differing, expected.iter().collect::<Vec<_>>());
+    fn all_rows_of_the_synthetic_run_are_the_papers() {
+        for seed in 1..=3 {
+            let table = table(seed);
+            let rows = &table.sheet.rows;
+            assert_eq!(rows.len(), 8, "{rows:?}");
+            let differing: Vec<_> = rows.iter().filter(|row| row[6] != "yes").collect();
+            assert!(differing.is_empty(), "seed {seed}: {differing:?}");
+        }
     }
 
     #[test]
