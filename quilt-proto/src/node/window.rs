@@ -82,8 +82,8 @@ pub(crate) struct Window {
     /// Where streams stood that had to make room for others, the latest last: should one go on,
     /// nothing of it is delivered again.
     past: VecDeque<(Source, Seq)>,
-    /// Messages in the order in which their first fragment came: who goes first when room is
-    /// needed.
+    /// Messages in the order in which their first fragment came: the source of the first one gives
+    /// way when room is needed, and of its messages those before it go first.
     order: VecDeque<(Source, Seq)>,
     /// What all messages take, see [`Limits::window_bytes`].
     bytes: usize,
@@ -490,9 +490,13 @@ impl Window {
             });
         }
         while self.bytes > self.limits.window_bytes {
-            let Some((source, seq)) = self.order.pop_front() else { return };
-            let Some(stream) = self.streams.get_mut(&source) else { continue };
-            self.bytes = self.bytes.saturating_sub(stream.evict(seq));
+            let Some(&(source, seq)) = self.order.front() else { return };
+            let stream = self.streams.get_mut(&source);
+            let Some(stream) = stream.filter(|stream| stream.expires(seq).is_some()) else {
+                self.order.pop_front();
+                continue;
+            };
+            self.bytes = self.bytes.saturating_sub(stream.evict_oldest());
             self.look_at(source);
         }
     }

@@ -271,8 +271,7 @@ impl Stream {
     pub(super) fn held(&self, incarnation: Incarnation) -> Option<Held> {
         let host = self.host.filter(|_| self.placed)?;
         let next = self.head();
-        let ended = self.ended.ranges(self.base).next().filter(|range| range.from == self.base);
-        let low = ended.map_or(self.base, |range| range.to);
+        let low = self.low();
         let mut missing: SmallVec<[Range; 2]> = SmallVec::new();
         for range in self.missing(low) {
             let full = missing.len() >= Held::MAX_MISSING;
@@ -542,20 +541,38 @@ impl Stream {
         bytes
     }
 
-    /// Lets a message go to make room, delivered or not; returns the bytes freed.
-    pub(super) fn evict(&mut self, seq: Seq) -> usize {
+    /// Lets the oldest message go to make room, delivered or not; returns the bytes freed. What is
+    /// missing counts as well: whatever the order in which messages come, those that go are one stretch.
+    pub(super) fn evict_oldest(&mut self) -> usize {
+        let seq = self.low();
         if self.is_done(seq) {
             return self.forget(seq);
         }
-        let Some(slot) = self.slot(seq) else { return 0 };
-        let cause = if slot.is_whole() { GapCause::Lagged } else { GapCause::WindowFull };
-        if self.delivery != Delivery::BestEffort {
+        let whole = self.slot(seq).is_some_and(Slot::is_whole);
+        if self.keeps_order() {
+            let lagged = whole || self.lags_before(seq);
+            let cause = if lagged { GapCause::Lagged } else { GapCause::WindowFull };
             return self.close(seq, End::Gone(cause));
         }
         let bytes = self.close(seq, End::Forgotten);
-        self.lagged = self.lagged.saturating_add(u64::from(cause == GapCause::Lagged));
+        self.lagged = self.lagged.saturating_add(u64::from(whole));
         self.trim();
         bytes
+    }
+
+    /// Whether the application has yet to take, or to be told of, messages that came before this one.
+    fn lags_before(&self, seq: Seq) -> bool {
+        if self.cursor < self.base {
+            return self.front == GapCause::Lagged;
+        }
+        let lags = |slot: &Slot| slot.is_whole() || gone(slot) == Some(GapCause::Lagged);
+        self.cursor < seq && self.slot(self.cursor).is_some_and(lags)
+    }
+
+    /// The first message that has not ended.
+    fn low(&self) -> Seq {
+        let ended = self.ended.ranges(self.base).next().filter(|range| range.from == self.base);
+        ended.map_or(self.base, |range| range.to)
     }
 
     fn index(&self, seq: Seq) -> Option<usize> {

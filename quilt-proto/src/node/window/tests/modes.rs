@@ -123,6 +123,34 @@ fn what_a_slow_application_missed_is_said_once_whichever_limit_it_ran_into() {
     assert_eq!(told.len(), 22);
 }
 
+/// As from two partners of which each brings every second stretch.
+#[test]
+fn the_oldest_messages_go_first_in_whichever_order_they_came() {
+    for delivery in [Delivery::Ordered, Delivery::Reliable] {
+        let mut window = of_mode(delivery, Limits { window_bytes: 5 * 42, ..limits() });
+        for seq in 0..10 {
+            keep(&mut window, seq, seq + 10, 0, 1);
+            keep(&mut window, seq, seq, 0, 1);
+        }
+        let told = notices(&mut window);
+        assert_eq!(told[0], Notice::Lagged { source: source(), messages: 15 }, "{delivery}");
+        assert_eq!(told[1], gap(0, 14, GapCause::Lagged), "{delivery}");
+        assert_eq!(seqs(&told[2..]), [15, 16, 17, 18, 19], "{delivery}");
+    }
+}
+
+/// What a message that never came held up gives way behind it, and the application goes on.
+#[test]
+fn a_message_that_is_missing_gives_way_before_those_behind_it() {
+    let mut window = of_mode(Delivery::Reliable, Limits { window_bytes: 5 * 42, ..limits() });
+    (1..=6).for_each(|seq| drop(keep(&mut window, seq, seq, 0, 1)));
+    let told = notices(&mut window);
+    assert_eq!(told[0], gap(0, 0, GapCause::WindowFull));
+    assert_eq!(told[1], Notice::Lagged { source: source(), messages: 1 });
+    assert_eq!(told[2], gap(1, 1, GapCause::Lagged));
+    assert_eq!(seqs(&told[3..]), [2, 3, 4, 5, 6]);
+}
+
 #[test]
 fn a_newcomer_gets_as_many_of_the_last_messages_as_it_wants_and_are_held() {
     for (count, first) in [(0, 9), (3, 6), (7, 2), (100, 2)] {
