@@ -28,6 +28,7 @@ mod links;
 mod member;
 mod nack;
 mod rate;
+mod recent;
 mod repair;
 mod rule;
 mod tally;

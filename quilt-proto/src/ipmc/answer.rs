@@ -1,5 +1,7 @@
 //! What is given to those that ask, and how much of it.
 
+use super::recent::Recent;
+use crate::protocol::Timers;
 use crate::wire::MAX_DATAGRAM_BYTES;
 use crate::{FragmentId, HostTag, Time};
 use alloc::collections::BTreeMap;
@@ -7,8 +9,6 @@ use core::time::Duration;
 
 /// What was given to all is not given again for at least so long: requests cross answers.
 pub(super) const REPEAT: Duration = Duration::from_millis(3);
-/// What was given is forgotten after this.
-const MEMORY: Duration = Duration::from_millis(200);
 /// The most fragments that are remembered, and the most that wait.
 const MAX_FRAGMENTS: usize = 1_024;
 /// Repairs are at most this part of what may be sent.
@@ -24,9 +24,9 @@ const MAX_HOSTS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Answer {
     /// What was given to all lately, here or by another.
-    given: BTreeMap<FragmentId, Time>,
+    given: Recent<FragmentId, Time>,
     /// What is given to all, unless another does so first.
-    pending: BTreeMap<FragmentId, Time>,
+    pending: Timers<FragmentId>,
     /// The most that is sent at all, in bytes a second.
     ceiling: u64,
     allowance: Allowance,
@@ -36,8 +36,8 @@ impl Answer {
     /// `bytes_per_second` is the ceiling of all that is sent.
     pub(super) fn new(bytes_per_second: u64) -> Self {
         Self {
-            given: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            given: Recent::new(MAX_FRAGMENTS),
+            pending: Timers::default(),
             ceiling: bytes_per_second,
             allowance: Allowance::new(bytes_per_second / SHARE),
         }
@@ -67,32 +67,25 @@ impl Answer {
             self.allowance.refill(now);
             self.allowance.tokens = self.allowance.tokens.saturating_sub(DATAGRAM);
         }
-        self.pending.remove(&fragment);
-        if self.given.len() >= MAX_FRAGMENTS {
-            self.given.retain(|_, at| now.since(*at) < MEMORY);
-        }
-        if self.given.len() < MAX_FRAGMENTS {
-            self.given.insert(fragment, now);
-        }
+        self.pending.stop(fragment);
+        *self.given.note(fragment, || now) = now;
     }
 
     /// Gives a fragment to all at `due`, unless another does so first.
     pub(super) fn plan(&mut self, fragment: FragmentId, due: Time) {
-        if self.pending.len() < MAX_FRAGMENTS {
-            self.pending.entry(fragment).or_insert(due);
+        if self.pending.len() < MAX_FRAGMENTS && self.pending.deadline(fragment).is_none() {
+            self.pending.set(fragment, due);
         }
     }
 
     /// A fragment whose time has come.
     pub(super) fn take_due(&mut self, now: Time) -> Option<FragmentId> {
-        let due = self.pending.iter().find(|&(_, &at)| at <= now).map(|(&fragment, _)| fragment)?;
-        self.pending.remove(&due);
-        Some(due)
+        self.pending.pop(now)
     }
 
     /// When the next one's time comes.
     pub(super) fn next(&self) -> Option<Time> {
-        self.pending.values().min().copied()
+        self.pending.next()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who asked for what lately, as every member hears it.
 
+use super::recent::Recent;
 use crate::{HostTag, Seq, Source, Time};
-use alloc::collections::BTreeMap;
 use core::time::Duration;
 use smallvec::SmallVec;
 
@@ -14,12 +14,12 @@ const ROUND: Duration = Duration::from_millis(3);
 /// all. Of those that missed it at first an answer to all leaves a few, and another one would be of no
 /// use to all others. Guess: 4.
 const FEW: usize = 4;
-/// The most messages of which requests are remembered; those of others count as the first.
+/// The most messages of which requests are remembered; those of one that gave way count as the first.
 const MAX_MESSAGES: usize = 1_024;
 
 /// The messages that were asked for by multicast.
-#[derive(Debug, Default)]
-pub(super) struct Asked(BTreeMap<(Source, Seq), Entry>);
+#[derive(Debug)]
+pub(super) struct Asked(Recent<(Source, Seq), Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -40,17 +40,17 @@ impl Entry {
     }
 }
 
+impl Default for Asked {
+    fn default() -> Self {
+        Self(Recent::new(MAX_MESSAGES))
+    }
+}
+
 impl Asked {
     /// A member asks for something of a message; whether so many have asked for it as well that it
     /// is to be given to all.
     pub(super) fn note(&mut self, now: Time, source: Source, seq: Seq, by: HostTag) -> bool {
-        if self.0.len() >= MAX_MESSAGES {
-            self.0.retain(|_, entry| now.since(entry.at) <= MEMORY);
-        }
-        if self.0.len() >= MAX_MESSAGES && !self.0.contains_key(&(source, seq)) {
-            return false;
-        }
-        let entry = self.0.entry((source, seq)).or_insert_with(|| Entry::new(now));
+        let entry = self.0.note((source, seq), || Entry::new(now));
         let since = now.since(entry.at);
         if since > MEMORY {
             *entry = Entry::new(now);

@@ -30,6 +30,9 @@ const MAX_PATIENCE: Duration = Duration::from_millis(200);
 const QUICK_TRIES: u8 = 5;
 /// Holes that are looked at in one go.
 const MAX_LOOKED: usize = 512;
+/// For each of them the next look is so much later at least: a host that misses much, most often since
+/// it has too much to do, spends a small part of its time on looking.
+const PAUSE_EACH: Duration = Duration::from_micros(4);
 /// What was lost is recorded over about so many fragments, and about this time.
 const RECORD: u32 = 512;
 const RECORD_TIME: Duration = Duration::from_millis(250);
@@ -192,9 +195,11 @@ impl Nack {
         request
     }
 
-    /// When something is to be asked for next.
-    pub(super) fn next(&self) -> Option<Time> {
-        self.waits.values().map(|wait| wait.due).min()
+    /// When something is to be asked for next, at `now` or later.
+    pub(super) fn next(&self, now: Time) -> Option<Time> {
+        let due = self.waits.values().map(|wait| wait.due).min()?;
+        let waits = u32::try_from(self.waits.len()).unwrap_or(u32::MAX);
+        Some(due.max(now + PAUSE_EACH.saturating_mul(waits)))
     }
 
     /// The most holes that [`look`](Self::look) is given.
@@ -270,7 +275,7 @@ mod tests {
             if let [(tries, _)] = request[..] {
                 return (now, tries);
             }
-            now = nack.next().expect("it is missing");
+            now = nack.next(now).expect("it is missing");
         }
     }
 
@@ -289,14 +294,27 @@ mod tests {
         assert!(pauses[1..].iter().all(|pause| *pause <= Duration::from_millis(205)));
         assert!(pauses[39] >= Duration::from_millis(200));
         assert!(nack.look(at, &[], &asked, AROUND, &mut rng).is_empty());
-        assert_eq!(nack.next(), None, "what came is not waited for");
+        assert_eq!(nack.next(at), None, "what came is not waited for");
+    }
+
+    #[test]
+    fn who_misses_much_looks_at_it_in_proportion_more_rarely() {
+        let (mut nack, asked, mut rng) = (Nack::default(), Asked::default(), Rng::new(1));
+        let holes: Vec<Hole> = (0..MAX_LOOKED as u64).map(hole).collect();
+        let (mut now, mut looked) = (Time::ZERO, 0);
+        while now < Time::from_millis(100) {
+            nack.look(now, &holes, &asked, AROUND, &mut rng);
+            now = nack.next(now).expect("all are missing");
+            looked += holes.len();
+        }
+        assert!(looked < 30_000, "{looked} looks at holes in a tenth of a second");
     }
 
     #[test]
     fn what_several_have_asked_for_is_not_asked_for_once_more() {
         let (mut nack, mut asked, mut rng) = (Nack::default(), Asked::default(), Rng::new(1));
         nack.look(Time::ZERO, &[hole(1)], &asked, AROUND, &mut rng);
-        let due = nack.next().expect("it waits");
+        let due = nack.next(Time::ZERO).expect("it waits");
         asked.note(due, SOURCE, Seq(1), HostTag(1));
         asked.note(due, SOURCE, Seq(1), HostTag(2));
         assert_eq!(nack.look(due, &[hole(1)], &asked, AROUND, &mut rng), []);
@@ -337,11 +355,11 @@ mod tests {
         let tail = |seq| Hole { is_tail: true, ..hole(seq) };
         nack.on_pushed(SOURCE, Seq(5));
         nack.look(Time::ZERO, &[tail(6), tail(7)], &asked, AROUND, &mut rng);
-        assert_eq!(nack.next(), Some(Time::from_millis(100)));
+        assert_eq!(nack.next(Time::ZERO), Some(Time::from_millis(100)));
         assert_eq!(nack.loss(), 0);
         nack.on_head(SOURCE, Seq(7));
         nack.look(Time::from_millis(1), &[tail(6), tail(7)], &asked, AROUND, &mut rng);
-        let due = nack.next().expect("6 was sent");
+        let due = nack.next(Time::from_millis(1)).expect("6 was sent");
         assert!(due <= Time::from_millis(6), "{due}");
         assert_eq!(nack.loss(), u16::MAX / 2);
     }
@@ -356,7 +374,7 @@ mod tests {
                 if !request.is_empty() {
                     break request;
                 }
-                now = nack.next().expect("it is missing");
+                now = nack.next(now).expect("it is missing");
             };
             assert_eq!(request.len(), 1);
             now = now + Duration::from_millis(40);

@@ -131,7 +131,7 @@ impl Member {
             let wanted = packet.iter().map(|(_, wanted)| *wanted).collect();
             cx.multicast(&Frame::Nack { of, loss: self.repair.nack.loss(), wanted });
         }
-        if let Some(next) = self.repair.nack.next() {
+        if let Some(next) = self.repair.nack.next(now) {
             cx.set_timer_by(Timer::Nack, next);
         }
     }

@@ -239,6 +239,9 @@ impl Repair {
         }
         self.next = Some(now + TICK);
         self.forget_unanswered(now);
+        if self.asked.len() >= MAX_ASKED {
+            return;
+        }
         let most = if self.words.keys().any(|&host| links.has_flow(host)) {
             MAX_FLOW_GRACE
         } else {

@@ -417,6 +417,11 @@ impl<T: Copy + Ord> Timers<T> {
         self.deadlines.get(&timer).copied()
     }
 
+    /// How many are set.
+    pub(crate) fn len(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<Time> {
         self.order.first().map(|&(at, _)| at)
