@@ -10,10 +10,12 @@ use core::time::Duration;
 const MEMORY: Duration = Duration::from_secs(1);
 /// The most reports that count.
 const MAX_REPORTS: usize = 256;
-/// The rate is looked at so often, and grows each time by this part of the ceiling for each time since
-/// it was slowed down: close to what the receivers could not take it grows slowly, and then ever faster
-/// (the idea is RFC 9438's). Guess: a tenth of the ceiling in a second, and all of it in some 3 s.
+/// The rate is looked at so often. After it was slowed down it comes close to its aim by this part of
+/// the way each time. From there it grows by this part of the ceiling for each time since: close to what
+/// the receivers could not take it grows slowly, and then ever faster (the idea is RFC 9438's). Guess: a
+/// tenth of the ceiling in a second, and all of it in some 3 s.
 pub(super) const TICK: Duration = Duration::from_millis(50);
+const APPROACH: u64 = 8;
 const STEP: u64 = 2_000;
 /// What is lost is left out, and this part of the rest, so that what waits at receivers gets less.
 const RELIEF: u64 = 8;
@@ -36,12 +38,25 @@ pub(super) struct Rate {
     bytes_per_second: u64,
     /// When losses slowed it down last.
     slowed: Option<Time>,
+    /// What it soon comes back to. As long as receivers are busy with what they lost, they lose more of
+    /// whatever is sent: each time that they say so before the rate is back halves the way there, and
+    /// does not end it.
+    aim: u64,
+    /// When it last was below its aim.
+    reached: Time,
     reports: BTreeMap<HostTag, (Time, u16)>,
 }
 
 impl Rate {
     pub(super) fn new(ceiling: u64) -> Self {
-        Self { ceiling, bytes_per_second: ceiling, slowed: None, reports: BTreeMap::new() }
+        Self {
+            ceiling,
+            bytes_per_second: ceiling,
+            slowed: None,
+            aim: 0,
+            reached: Time::ZERO,
+            reports: BTreeMap::new(),
+        }
     }
 
     /// A receiver says which part of all it lost lately, in 65,535ths.
@@ -77,15 +92,28 @@ impl Rate {
         let rate = if fair < before {
             self.slowed = Some(now);
             let came = before.saturating_sub(part(before, loss));
-            came.saturating_sub(came / RELIEF).max(fair)
+            let slower = came.saturating_sub(came / RELIEF).max(fair);
+            self.aim = if before < self.aim { self.aim.midpoint(slower) } else { slower };
+            slower
         } else {
-            let times = now.since(settled).as_nanos().checked_div(TICK.as_nanos());
-            let times = u64::try_from(times.unwrap_or(1)).unwrap_or(1);
-            let step = self.ceiling.div_ceil(STEP).saturating_mul(times);
-            before.saturating_add(step).min(fair).min(self.ceiling)
+            self.grow(now).min(fair)
         };
         self.bytes_per_second = rate;
         (rate != before).then_some(rate)
+    }
+
+    /// The next rate, where nothing is in its way.
+    fn grow(&mut self, now: Time) -> u64 {
+        let before = self.bytes_per_second;
+        let step = self.ceiling.div_ceil(STEP);
+        if before < self.aim {
+            self.reached = now;
+            let way = self.aim.saturating_sub(before);
+            return before.saturating_add(way.div_ceil(APPROACH).max(step.min(way)));
+        }
+        let times = now.since(self.reached).as_nanos().checked_div(TICK.as_nanos());
+        let times = u64::try_from(times.unwrap_or(1)).unwrap_or(1);
+        before.saturating_add(step.saturating_mul(times)).min(self.ceiling)
     }
 
     /// Whether there is anything to look at.
@@ -178,6 +206,26 @@ mod tests {
         }
         assert_eq!(last, 25_000_000);
         assert!(now.since(since) <= Duration::from_secs(5), "{:?}", now.since(since));
+    }
+
+    #[test]
+    fn what_is_lost_while_losses_are_mended_does_not_keep_the_rate_down() {
+        let (mut rate, mut now, mut last) = (reported(&[]), Time::from_millis(1), 0);
+        let mut tick = |rate: &mut Rate, loss: u16| {
+            (0..10).for_each(|host| rate.on_report(now, HostTag(host), loss));
+            last = rate.tick(now, 10, MS).unwrap_or(last);
+            now = now + TICK;
+            last
+        };
+        // Once a tenth is too much, and then for half a second three quarters of what is left.
+        for n in 0..10 {
+            tick(&mut rate, if n == 0 { 6_553 } else { 49_152 });
+        }
+        let least = tick(&mut rate, 0);
+        assert!(least < 3_000_000, "{least}");
+        let after: Vec<u64> = (0..40).map(|_| tick(&mut rate, 0)).collect();
+        assert!(after.is_sorted(), "{after:?}");
+        assert!((4_000_000..19_000_000).contains(&after[19]), "within a second: {after:?}");
     }
 
     #[test]
