@@ -2,8 +2,10 @@
 //! missing; what was given up; and what the application gets next.
 
 mod ready;
+mod room;
 mod seqs;
 mod slot;
+mod sources;
 mod stream;
 
 use crate::protocol::Holdings;
@@ -26,9 +28,6 @@ pub(crate) const REPAIR_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How long a late message is waited for where nothing is repaired and the order is kept.
 pub(crate) const LATE_WAIT: Duration = Duration::from_millis(50);
-
-/// How often messages are looked through for their age.
-const AGING: Duration = Duration::from_secs(1);
 
 /// What became of a fragment that was offered to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,33 +313,6 @@ impl Window {
         }
     }
 
-    /// Forgets what has been here, whole and delivered, for longer than the window's time.
-    pub(crate) fn age(&mut self, now: Time) {
-        self.aged = now;
-        while let Some(&(source, seq)) = self.order.front() {
-            let Some(stream) = self.streams.get_mut(&source) else {
-                self.order.pop_front();
-                continue;
-            };
-            let old = stream.expires(seq).is_none_or(|from| from + self.limits.window_time <= now);
-            if !old || !stream.is_done(seq) {
-                return;
-            }
-            self.bytes = self.bytes.saturating_sub(stream.forget(seq));
-            self.order.pop_front();
-            self.look_at(source);
-        }
-    }
-
-    /// When [`age`](Self::age) may have something to do; at most once in [`AGING`], since a
-    /// message that the application does not take stays over its time.
-    pub(crate) fn next_aging(&self) -> Option<Time> {
-        let &(source, seq) = self.order.front()?;
-        let from = self.streams.get(&source).and_then(|stream| stream.expires(seq));
-        let from = from.unwrap_or(Time::ZERO);
-        Some((from + self.limits.window_time).max(self.aged + AGING))
-    }
-
     /// Next thing for the application. Classes take turns, and within one streams.
     pub(crate) fn poll_notice(&mut self, now: Time) -> Option<Notice> {
         while self.notices.is_empty() {
@@ -384,121 +356,6 @@ impl Window {
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Makes sure that a stream for `source` exists if it is current and another host's; false if
-    /// there is no room.
-    fn meet(&mut self, now: Time, source: Source, host: Option<HostId>, meeting: Meeting) -> bool {
-        if self.streams.contains_key(&source) || source.host == self.me.tag() {
-            return true;
-        }
-        let full = self.streams.len() >= self.limits.sources && !self.retire();
-        // Lives that follow each other faster than the application is told of them wait.
-        if full || self.notices.len() >= self.limits.sources {
-            return false;
-        }
-        match self.lives.get(&source.host).copied() {
-            // A life before the latest one: it stays over.
-            Some(latest) if latest > source.incarnation => return true,
-            Some(old) => self.reset(now, source, old, meeting),
-            None => {}
-        }
-        self.lives.insert(source.host, source.incarnation);
-        let mut stream = Stream::met(host, self.delivery);
-        let past = self.past.iter().position(|(past, _)| *past == source);
-        if let Some((_, cursor)) = past.and_then(|at| self.past.remove(at)) {
-            stream.resume(cursor);
-        }
-        self.streams.insert(source, stream);
-        true
-    }
-
-    /// Takes out the stream that was silent for longest, of those of which nothing is missing and
-    /// nothing waits; false if there is none.
-    fn retire(&mut self) -> bool {
-        let idle = self.streams.iter().filter(|(_, stream)| stream.is_idle());
-        let Some((&source, _)) = idle.min_by_key(|(_, stream)| stream.touched()) else {
-            return false;
-        };
-        if let Some(mut stream) = self.streams.remove(&source) {
-            self.slots = self.slots.saturating_sub(stream.count_slots().0);
-            self.bytes = self.bytes.saturating_sub(stream.bytes());
-            if !stream.is_unplaced() {
-                self.past.push_back((source, stream.cursor()));
-            }
-        }
-        let too_many = self.past.len() > self.limits.sources.saturating_mul(4);
-        if let Some((forgotten, _)) = too_many.then(|| self.past.pop_front()).flatten() {
-            if self.lives.get(&forgotten.host) == Some(&forgotten.incarnation) {
-                self.lives.remove(&forgotten.host);
-            }
-        }
-        true
-    }
-
-    /// Ends the stream of a host's earlier life. A newcomer is told nothing of it: that life was over
-    /// before it came.
-    fn reset(&mut self, now: Time, source: Source, old: Incarnation, meeting: Meeting) {
-        let before = Source { host: source.host, incarnation: old };
-        let told = meeting == Meeting::Present;
-        while let Some(stream) = self.streams.get_mut(&before).filter(|_| told) {
-            let next = match Priority::ALL.into_iter().find_map(|class| stream.deliver(now, class))
-            {
-                Some(next) => next,
-                None => {
-                    let Some(bytes) = stream.end() else { break };
-                    self.bytes = self.bytes.saturating_sub(bytes);
-                    continue;
-                }
-            };
-            self.tell(before, next);
-        }
-        if let Some(mut stream) = self.streams.remove(&before) {
-            self.slots = self.slots.saturating_sub(stream.count_slots().0);
-            self.bytes = self.bytes.saturating_sub(stream.bytes());
-        }
-        self.ready.set(before, |_| false);
-        self.holed.remove(&before);
-        if told {
-            let (host, new) = (source.host, source.incarnation);
-            self.notices.push_back(Notice::SourceReset { host, old, new });
-        }
-    }
-
-    /// How many messages of a stream may be known: what is left for all, and at least an equal
-    /// share.
-    fn max_slots(&self, source: Source) -> usize {
-        let max = self.limits.window_messages;
-        let own = self.streams.get(&source).map_or(0, Stream::len);
-        let left = max.saturating_sub(self.slots.saturating_sub(own));
-        left.max(max.checked_div(self.streams.len()).unwrap_or(max)).max(1)
-    }
-
-    fn make_room(&mut self) {
-        while self.slots > self.limits.window_messages {
-            let longest = self.streams.iter_mut().max_by_key(|(_, stream)| stream.len());
-            let Some((&source, stream)) = longest else { break };
-            stream.drop_first();
-            self.bytes = self.bytes.saturating_sub(stream.take_freed());
-            self.look_at(source);
-        }
-        // Messages that went before their turn are still named.
-        if self.order.len() > self.slots.saturating_mul(2) {
-            let streams = &self.streams;
-            self.order.retain(|(source, seq)| {
-                streams.get(source).is_some_and(|stream| stream.expires(*seq).is_some())
-            });
-        }
-        while self.bytes > self.limits.window_bytes {
-            let Some(&(source, seq)) = self.order.front() else { return };
-            let stream = self.streams.get_mut(&source);
-            let Some(stream) = stream.filter(|stream| stream.expires(seq).is_some()) else {
-                self.order.pop_front();
-                continue;
-            };
-            self.bytes = self.bytes.saturating_sub(stream.evict_oldest());
-            self.look_at(source);
-        }
     }
 
     /// Brings what is known of all streams up to date for one of them.
