@@ -31,9 +31,8 @@ const QUICK_TRIES: u8 = 5;
 /// Holes that are looked at in one go.
 const MAX_LOOKED: usize = 512;
 /// For each of them the next look is so much later at least: a host that misses much, most often since
-/// it has too much to do, spends a small part of its time on looking. Guess: a look takes a quarter of a
-/// microsecond for each, and some hosts share a core.
-const REST_EACH: Duration = Duration::from_micros(20);
+/// it has too much to do, spends a small part of its time on looking.
+const PAUSE_EACH: Duration = Duration::from_micros(4);
 /// What was lost is recorded over about so many fragments, and about this time.
 const RECORD: u32 = 512;
 const RECORD_TIME: Duration = Duration::from_millis(250);
@@ -45,8 +44,6 @@ pub(super) struct Nack {
     /// The message of each source before which all were sent to the address: it was begun, or
     /// somebody said so there.
     sent: BTreeMap<Source, Seq>,
-    /// Before this nothing is looked at again.
-    rest: Time,
     guard: Duration,
     received: u32,
     lost: u32,
@@ -86,7 +83,6 @@ impl Default for Nack {
         Self {
             waits: BTreeMap::new(),
             sent: BTreeMap::new(),
-            rest: Time::ZERO,
             guard: MIN_GUARD,
             received: 0,
             lost: 0,
@@ -162,8 +158,6 @@ impl Nack {
         around: Surroundings,
         rng: &mut Rng,
     ) -> Vec<(u8, Wanted)> {
-        let looked = u32::try_from(holes.len()).unwrap_or(u32::MAX);
-        self.rest = now + REST_EACH.saturating_mul(looked);
         let before = core::mem::take(&mut self.waits);
         let mut request = Vec::new();
         let mut again = None;
@@ -201,14 +195,11 @@ impl Nack {
         request
     }
 
-    /// When something is to be asked for next.
-    pub(super) fn next(&self) -> Option<Time> {
-        self.waits.values().map(|wait| wait.due).min().map(|due| due.max(self.rest))
-    }
-
-    /// When a hole that shows now is looked at, if it has to be so old.
-    pub(super) fn soonest(&self, now: Time, age: Duration) -> Time {
-        (now + age).max(self.rest)
+    /// When something is to be asked for next, at `now` or later.
+    pub(super) fn next(&self, now: Time) -> Option<Time> {
+        let due = self.waits.values().map(|wait| wait.due).min()?;
+        let waits = u32::try_from(self.waits.len()).unwrap_or(u32::MAX);
+        Some(due.max(now + PAUSE_EACH.saturating_mul(waits)))
     }
 
     /// The most holes that [`look`](Self::look) is given.
@@ -284,7 +275,7 @@ mod tests {
             if let [(tries, _)] = request[..] {
                 return (now, tries);
             }
-            now = nack.next().expect("it is missing");
+            now = nack.next(now).expect("it is missing");
         }
     }
 
@@ -303,7 +294,7 @@ mod tests {
         assert!(pauses[1..].iter().all(|pause| *pause <= Duration::from_millis(205)));
         assert!(pauses[39] >= Duration::from_millis(200));
         assert!(nack.look(at, &[], &asked, AROUND, &mut rng).is_empty());
-        assert_eq!(nack.next(), None, "what came is not waited for");
+        assert_eq!(nack.next(at), None, "what came is not waited for");
     }
 
     #[test]
@@ -313,19 +304,17 @@ mod tests {
         let (mut now, mut looked) = (Time::ZERO, 0);
         while now < Time::from_millis(100) {
             nack.look(now, &holes, &asked, AROUND, &mut rng);
+            now = nack.next(now).expect("all are missing");
             looked += holes.len();
-            let rested = now + REST_EACH.saturating_mul(MAX_LOOKED as u32);
-            assert_eq!(nack.soonest(now, MIN_GUARD), rested, "news does not end the pause");
-            now = nack.next().expect("all are missing");
         }
-        assert!(looked <= 10 * MAX_LOOKED, "{looked} looks at holes in a tenth of a second");
+        assert!(looked < 30_000, "{looked} looks at holes in a tenth of a second");
     }
 
     #[test]
     fn what_several_have_asked_for_is_not_asked_for_once_more() {
         let (mut nack, mut asked, mut rng) = (Nack::default(), Asked::default(), Rng::new(1));
         nack.look(Time::ZERO, &[hole(1)], &asked, AROUND, &mut rng);
-        let due = nack.next().expect("it waits");
+        let due = nack.next(Time::ZERO).expect("it waits");
         asked.note(due, SOURCE, Seq(1), HostTag(1));
         asked.note(due, SOURCE, Seq(1), HostTag(2));
         assert_eq!(nack.look(due, &[hole(1)], &asked, AROUND, &mut rng), []);
@@ -366,11 +355,11 @@ mod tests {
         let tail = |seq| Hole { is_tail: true, ..hole(seq) };
         nack.on_pushed(SOURCE, Seq(5));
         nack.look(Time::ZERO, &[tail(6), tail(7)], &asked, AROUND, &mut rng);
-        assert_eq!(nack.next(), Some(Time::from_millis(100)));
+        assert_eq!(nack.next(Time::ZERO), Some(Time::from_millis(100)));
         assert_eq!(nack.loss(), 0);
         nack.on_head(SOURCE, Seq(7));
         nack.look(Time::from_millis(1), &[tail(6), tail(7)], &asked, AROUND, &mut rng);
-        let due = nack.next().expect("6 was sent");
+        let due = nack.next(Time::from_millis(1)).expect("6 was sent");
         assert!(due <= Time::from_millis(6), "{due}");
         assert_eq!(nack.loss(), u16::MAX / 2);
     }
@@ -385,7 +374,7 @@ mod tests {
                 if !request.is_empty() {
                     break request;
                 }
-                now = nack.next().expect("it is missing");
+                now = nack.next(now).expect("it is missing");
             };
             assert_eq!(request.len(), 1);
             now = now + Duration::from_millis(40);

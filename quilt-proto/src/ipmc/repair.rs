@@ -94,8 +94,8 @@ impl Member {
     /// Something is missing: it is looked at once it is old enough.
     pub(super) fn notice_holes(&mut self, cx: &mut Cx<'_>) {
         if self.joined.is_some() {
-            let soonest = self.repair.nack.soonest(cx.now(), self.least_age());
-            cx.set_timer_by(Timer::Nack, soonest);
+            let age = self.least_age();
+            cx.set_timer_by(Timer::Nack, cx.now() + age);
         }
     }
 
@@ -131,7 +131,7 @@ impl Member {
             let wanted = packet.iter().map(|(_, wanted)| *wanted).collect();
             cx.multicast(&Frame::Nack { of, loss: self.repair.nack.loss(), wanted });
         }
-        if let Some(next) = self.repair.nack.next() {
+        if let Some(next) = self.repair.nack.next(now) {
             cx.set_timer_by(Timer::Nack, next);
         }
     }

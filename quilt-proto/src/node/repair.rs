@@ -45,9 +45,6 @@ const MAX_ASKED: usize = 512;
 const MAX_ASKED_OF_ONE: usize = 128;
 /// Holes that are looked at in one go; the others have their turn the next time.
 const MAX_LOOKED: usize = 1_024;
-/// For each of them the next round is so much later: who misses much spends a small part of its time on
-/// looking at it.
-const REST_EACH: Duration = Duration::from_micros(20);
 /// Late messages that are looked at in one go; more of them say no more.
 const MAX_LATE: usize = 64;
 /// Fragments of one message that one entry of a request brings at most.
@@ -265,8 +262,6 @@ impl Repair {
             }
             true
         });
-        let looked = u32::try_from(looked).unwrap_or(u32::MAX);
-        self.next = Some(now + TICK + REST_EACH.saturating_mul(looked));
         self.assign(now, &mut round, links);
         for ((host, patch), wanted) in round.requests {
             for wanted in wanted.chunks(Pull::MAX_WANTED) {

@@ -54,15 +54,12 @@ fn of_many_holes_each_has_its_turn() {
         window.note_head(Time::ZERO, &held, Meeting::Present);
     }
     let mut repair = Repair::default();
-    // Who has looked at so many rests for longer than after a few.
-    let pause = TICK + REST_EACH * MAX_LOOKED as u32;
     for run in 1..=6 {
-        let now = Time::from_millis(100) + pause * run;
+        let now = Time::from_millis(100 + 10 * run);
         repair.wake(Time::ZERO);
         repair.run(now, GroupId(1), &window, &mut links, &BTreeMap::new(), Duration::ZERO);
         let looked = (run as usize * MAX_LOOKED).min(6_000);
         assert_eq!(repair.guesses.len(), looked, "in run {run}");
-        assert!(repair.poll_timeout() <= Some(now + pause), "in run {run}");
     }
 }
 
