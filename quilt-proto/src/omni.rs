@@ -2,7 +2,8 @@
 //! Banerjee et al., INFOCOM 2003).
 //!
 //! A host asks some members at once, by datagram, and becomes the child of the one that puts it
-//! nearest to the root. What comes from one neighbour in the tree goes to all others. The way from
+//! nearest to the root; one without room hands the question on to a child (`seat`), so that a place
+//! takes one question. What comes from one neighbour in the tree goes to all others. The way from
 //! the root travels down the tree with every change and about every second, so a host sees at once
 //! that a parent is its own descendant, and knows to whom it turns when its parent dies.
 //!
@@ -43,6 +44,7 @@ mod plan;
 mod reshape;
 mod rule;
 mod search;
+mod seat;
 mod sketch;
 mod tree;
 mod values;

@@ -9,6 +9,8 @@ use core::time::Duration;
 
 /// How many members are asked at first. Guess: enough that one of them is near.
 const CANDIDATES: usize = 8;
+/// The same for a host that is new: members near it are likely to be known, and many come at once. Guess.
+const NEWCOMER: usize = 5;
 /// How many a settled root asks for news of other trees, and a host that looks for a better parent.
 /// Guess: few, since they do so often.
 const SCOUTS: usize = 4;
@@ -63,6 +65,7 @@ impl Tree {
         let wanted = match self.place {
             Place::Top { provisional: false } => SCOUTS,
             _ if !self.is_in_need() => SCOUTS,
+            _ if self.attempts == 0 && self.lost.is_none() => NEWCOMER,
             _ => CANDIDATES,
         };
         let wanted = wanted.saturating_sub(beside);

@@ -90,22 +90,37 @@ impl Tree {
             self.children.extend(old.map(|child| (from, child)));
             return;
         }
+        self.children.extend(old.map(|child| (from, child)));
+        self.take_in(cx, mode, contact, (weight, rtt));
+        cx.answer(&Frame::Accept { mode, lineage: self.lineage(cx) });
+    }
+
+    /// Takes a host in as a child; there are so many clients in and below it, and the round trip to
+    /// it takes so many microseconds, if it is known.
+    pub(super) fn take_in(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mode: Mode,
+        contact: Contact,
+        (weight, rtt): (u32, u32),
+    ) {
+        let host = contact.host;
         if let Some(search) = &mut self.search {
-            search.refused(from);
+            search.refused(host);
         }
-        let known = cx.peers().get(from).map(|peer| peer.contact.incarnation);
+        let known = cx.peers().get(host).map(|peer| peer.contact.incarnation);
         if known.is_none_or(|known| known < contact.incarnation) {
             cx.learn(contact.clone());
         }
         if rtt > 0 {
-            cx.took(from, Duration::from_micros(rtt.into()));
+            cx.took(host, Duration::from_micros(rtt.into()));
         }
         // Whoever asks opens the link, if it is not open yet.
-        cx.expect(from);
-        let old = old.map(|child| (child.since, child.sketch));
+        cx.expect(host);
+        let old = self.children.remove(&host).map(|child| (child.since, child.sketch));
         let (since, sketch) = old.unwrap_or((cx.now(), Sketch { weight, ..Sketch::default() }));
-        self.children.insert(from, Child { mode, contact: bare(&contact), since, sketch });
-        cx.answer(&Frame::Accept { mode, lineage: self.lineage(cx) });
+        let contact = bare(&contact);
+        self.children.insert(host, Child { mode, contact, since, silent: false, sketch });
         if !cx.is_set(Timer::Ghosts) {
             cx.set_timer(Timer::Ghosts, cx.now() + GHOST);
         }
@@ -117,7 +132,7 @@ impl Tree {
 
     /// Whether `host` can become a child. Two hosts that ask each other at once: the one with the
     /// smaller id becomes the parent.
-    fn takes(&self, host: HostId, mode: Mode, plan: u64) -> bool {
+    pub(super) fn takes(&self, host: HostId, mode: Mode, plan: u64) -> bool {
         let asked_too = self.search.as_ref().is_some_and(|search| search.pending == Some(host));
         let yields = asked_too && self.me.host > host;
         // A plan from a time when this host still served does not count.

@@ -16,6 +16,12 @@ pub(super) enum Frame {
     /// By which plan, 0 for none; how many clients there are in and below me; and the round trip
     /// between us in microseconds, 0 if I do not know it.
     Attach { mode: Mode, contact: Contact, plan: u64, weight: u32, rtt: u32 },
+    /// Be the parent of that host, or hand this on to a child of yours. From the host, or from a
+    /// parent. Which search it belongs to, and as in [`Frame::Attach`]; and how often it may be handed
+    /// on.
+    Seek { mode: Mode, contact: Contact, nonce: u64, weight: u32, rtt: u32, hops: u8 },
+    /// The answer of one to whom it was handed on: I am your parent.
+    Adopt { nonce: u64, mode: Mode, lineage: Lineage },
     /// I am your parent.
     Accept { mode: Mode, lineage: Lineage },
     /// I am not, or not so; these may be.
@@ -83,6 +89,21 @@ impl Body for Frame {
                 out.bool(*as_child);
             }
             Self::Leave => out.u8(13),
+            Self::Seek { mode, contact, nonce, weight, rtt, hops } => {
+                out.u8(14);
+                put_mode(out, *mode);
+                out.contact(contact);
+                out.u64(*nonce);
+                out.u32(*weight);
+                out.u32(*rtt);
+                out.u8(*hops);
+            }
+            Self::Adopt { nonce, mode, lineage } => {
+                out.u8(15);
+                out.u64(*nonce);
+                put_mode(out, *mode);
+                put_lineage(out, lineage);
+            }
             Self::Status(sketch) => {
                 out.u8(8);
                 put_sketch(out, sketch);
@@ -146,6 +167,19 @@ impl Body for Frame {
             11 => Self::Invite(take_plan(from)?),
             12 => Self::Displace(take_displacement(from)?),
             13 => Self::Leave,
+            14 => Self::Seek {
+                mode: take_mode(from)?,
+                contact: from.contact()?,
+                nonce: from.u64()?,
+                weight: from.u32()?,
+                rtt: from.u32()?,
+                hops: from.u8()?,
+            },
+            15 => Self::Adopt {
+                nonce: from.u64()?,
+                mode: take_mode(from)?,
+                lineage: take_lineage(from)?,
+            },
             kind => return Err(DecodeError::UnknownKind(kind)),
         })
     }

@@ -40,6 +40,11 @@ const CONTENT: u32 = 7;
 /// The same where the parent is near, and the way to it long: finding a better one is the parent's
 /// work, which brings along all that is below it. Guess: enough to find a better place nearby.
 const NEAR_CONTENT: u32 = 3;
+/// So often a question for a place is passed on. Guess: more than a tree is deep.
+const MAX_HOPS: u8 = 16;
+/// So many of those that a full host names are asked by one in need: they are the most likely to have
+/// room. Guess: two, in case one has been found by others too.
+const DESCENT: usize = 2;
 /// A better parent saves so much of the latency, as a part of it, and no less than the other figure:
 /// less is noise. Guess.
 const GAIN: (u32, Duration) = (64, Duration::from_micros(30));
@@ -68,19 +73,13 @@ impl Tree {
 
     /// Asks one host, if it can be; says whether it was.
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>, host: HostId) -> bool {
-        let rank = self.rank();
-        let now = cx.now();
-        let kin = host == self.me.host || self.children.contains_key(&host);
-        let shunned = self.shunned.get(&host).is_some_and(|&until| now < until);
-        if kin || shunned || self.is_parent(host) {
+        if !self.may_ask(cx, host) {
             return false;
         }
-        let in_need = self.is_in_need();
+        let (rank, now, in_need) = (self.rank(), cx.now(), self.is_in_need());
         let peer = cx.peers().get(host);
         let tunnels = peer.is_some_and(|peer| euid::tunnels(&self.euid, &peer.contact.euid));
-        let Some(search) = self.search.as_mut().filter(|search| search.may_ask(host)) else {
-            return false;
-        };
+        let Some(search) = &mut self.search else { return false };
         // A tunnel is no small thing: whoever has a parent has one dug at a time.
         if tunnels && !in_need && search.hosts().next().is_some() {
             return false;
@@ -104,19 +103,38 @@ impl Tree {
         }
     }
 
-    /// Asks a host that another one named.
+    /// Whether the search may still ask a host, and has not.
+    fn may_ask(&self, cx: &Cx<'_>, host: HostId) -> bool {
+        let kin = host == self.me.host || self.children.contains_key(&host);
+        let shunned = self.shunned.get(&host).is_some_and(|&until| cx.now() < until);
+        let search = self.search.as_ref().filter(|search| search.may_ask(host));
+        search.is_some() && !kin && !shunned && !self.is_parent(host)
+    }
+
+    /// Whether it goes wherever a host that it asks finds a place for it.
+    fn takes_any_place(&self) -> bool {
+        self.parent().is_none() && self.held.is_none()
+    }
+
+    /// Asks a host that another one named. Whoever is not asked is not learnt either: it would take the
+    /// place of one that was.
     fn ask_contact(&mut self, cx: &mut Cx<'_>, contact: &Contact) {
-        if cx.peers().get(contact.host).is_none() && contact.host != self.me.host {
-            cx.learn(contact.clone());
+        let host = contact.host;
+        if self.may_ask(cx, host) {
+            if cx.peers().get(host).is_none() {
+                cx.learn(contact.clone());
+            }
+            self.ask(cx, host);
         }
-        self.ask(cx, contact.host);
     }
 
     /// Whether this host may become the child of `host`, at that distance.
     fn admits(&self, cx: &Cx<'_>, host: HostId, offer: &Offer, rtt: Duration) -> bool {
         let way = &offer.way;
         let below_me = way.contains(self.me.host) || self.children.contains_key(&host);
-        if offer.room(self.mode_at_first()) == 0 || way.is_full() || below_me {
+        let room =
+            offer.room(self.mode_at_first()) > 0 || self.takes_any_place() && offer.passes_on();
+        if !room || way.is_full() || below_me {
             return false;
         }
         if self.lost.as_ref().is_some_and(|lost| lost.is_on(cx.now(), host, way)) {
@@ -139,7 +157,9 @@ impl Tree {
     }
 
     pub(super) fn best(&self, cx: &Cx<'_>) -> Option<HostId> {
-        self.search.as_ref()?.best(|host, offer, rtt| self.admits(cx, host, offer, rtt))
+        let search = self.search.as_ref()?;
+        let need = self.takes_any_place().then_some(self.mode_at_first());
+        search.best(need, |host, offer, rtt| self.admits(cx, host, offer, rtt))
     }
 
     pub(super) fn on_offer(&mut self, cx: &mut Cx<'_>, from: HostId, nonce: u64, offer: Offer) {
@@ -162,7 +182,7 @@ impl Tree {
             }
             Some(_) => {}
             None if self.is_in_need() => {
-                others.iter().for_each(|other| self.ask_contact(cx, other));
+                others.iter().take(DESCENT).for_each(|other| self.ask_contact(cx, other));
             }
             None => {}
         }
@@ -208,13 +228,22 @@ impl Tree {
     pub(super) fn on_patience(&mut self, cx: &mut Cx<'_>) {
         let Some(search) = &mut self.search else { return };
         if let Some(host) = search.pending {
+            if search.handed_on {
+                // It answered before; to whom it handed the question on may be dead.
+                search.refused(host);
+                if self.best(cx).is_some() {
+                    return self.decide(cx);
+                }
+            }
+            let Some(search) = &mut self.search else { return };
             if search.ask_by_stream(host) {
+                search.pending = Some(host);
                 cx.need(host);
                 return self.attach_to(cx, host);
             }
             search.refused(host);
         }
-        let opens = search.is_patient_once();
+        let opens = self.search.as_mut().is_some_and(Search::is_patient_once);
         let nobody = self.best(cx).is_none();
         if nobody && (self.is_in_need() && self.ask_by_streams(cx) || opens) {
             return cx.set_timer(Timer::Search, cx.now() + PATIENCE);
@@ -250,17 +279,21 @@ impl Tree {
     pub(super) fn attach_to(&mut self, cx: &mut Cx<'_>, host: HostId) {
         let weight = self.weight();
         let mode_at_first = self.mode_at_first();
+        let needy = self.takes_any_place();
         let Some(search) = &mut self.search else { return };
         search.asks_for_place(cx.now());
         let (mode, contact) = (mode_at_first, self.me.clone());
-        // Only the search that a plan began is named as the plan.
+        let (nonce, rtt) = (search.nonce, micros(search.rtt(host)));
         let frame = match &search.displacement {
             Some(wish) => Frame::Displace(wish.clone()),
-            None => {
-                let (plan, rtt) = (search.nonce, micros(search.rtt(host)));
-                Frame::Attach { mode, contact, plan, weight, rtt }
+            // Over a stream everybody answers for itself.
+            None if needy && !search.needs(host) => {
+                Frame::Seek { mode, contact, nonce, weight, rtt, hops: MAX_HOPS }
             }
+            // Only the search that a plan began is named as the plan.
+            None => Frame::Attach { mode, contact, plan: nonce, weight, rtt },
         };
+        search.handed_on = matches!(frame, Frame::Seek { .. });
         let patience = if search.needs(host) {
             cx.send(host, &frame);
             PATIENCE
@@ -294,6 +327,27 @@ impl Tree {
         self.step(cx);
     }
 
+    /// A host below the one that was asked for a place has one.
+    pub(super) fn on_adopt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        from: HostId,
+        nonce: u64,
+        (mode, lineage): (Mode, Lineage),
+    ) {
+        let now = cx.now();
+        let search = self.search.as_mut().filter(|search| search.nonce == nonce);
+        if !search.is_some_and(|search| search.adopted(from, now)) {
+            return cx.answer(&Frame::Detach { as_child: true });
+        }
+        cx.learn_asker();
+        self.on_accept(cx, from, mode, lineage);
+        if self.is_parent(from) {
+            // How long it took says little of how far it is.
+            cx.measure(from);
+        }
+    }
+
     pub(super) fn on_accept(
         &mut self,
         cx: &mut Cx<'_>,
@@ -315,7 +369,13 @@ impl Tree {
         else {
             return cx.answer(&Frame::Detach { as_child: true });
         };
-        if lineage.way.contains(self.me.host) || lineage.way.is_full() {
+        let unasked = search.is_unasked(from);
+        let way = &lineage.way;
+        let wrong = unasked && self.parent().is_none() && way.rank() >= self.rank();
+        let lost =
+            unasked && self.lost.as_ref().is_some_and(|lost| lost.is_on(cx.now(), from, way));
+        let Some(search) = &mut self.search else { return };
+        if wrong || lost || way.contains(self.me.host) || way.is_full() {
             search.refused(from);
             cx.answer(&Frame::Detach { as_child: true });
             return self.decide(cx);
@@ -338,9 +398,10 @@ impl Tree {
     fn give_up(&mut self, cx: &mut Cx<'_>) {
         let search = self.search.as_ref();
         let nobody = search.is_some_and(Search::is_empty);
-        let full_tree = search.and_then(|search| search.best(|_, o, _| o.way.rank() < self.rank()));
+        let full_tree =
+            search.and_then(|search| search.best(None, |_, o, _| o.way.rank() < self.rank()));
         let is_rival = |_, offer: &Offer, _| self.is_rival(offer);
-        let rival = search.and_then(|search| search.best(is_rival)).is_some();
+        let rival = search.and_then(|search| search.best(None, is_rival)).is_some();
         let settled = matches!(self.place, Place::Top { provisional: false });
         self.rivals = if rival { self.rivals.saturating_add(1) } else { 0 };
         if rival || full_tree.is_some() && settled {

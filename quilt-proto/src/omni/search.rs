@@ -1,12 +1,13 @@
 //! The hosts that were asked to be the parent, and which of them is the best.
 
-use super::values::{Displacement, Offer, half};
+use super::values::{Displacement, Mode, Offer, half};
 use crate::wire::Contact;
 use crate::{HostId, Time};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
+use smallvec::SmallVec;
 
 /// The most hosts that one search asks. Guess: the first eight, and six full ones' children.
 const MAX_ASKED: usize = 32;
@@ -14,6 +15,13 @@ const MAX_ASKED: usize = 32;
 /// On each level of the tree, the children of so many hosts are asked. Guess: four levels are as deep
 /// as a search gets.
 const MOST_OPENED: usize = 2;
+
+/// A place is hardly worse than another where the latency there is longer by less than one of so many
+/// parts. Guess: less than what moves save later.
+const HARDLY: u32 = 8;
+
+/// An odd number with many ones and zeros, which scatters what it is multiplied with.
+const SCATTER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A search for a parent, or for a better one.
 #[derive(Debug)]
@@ -29,6 +37,8 @@ pub(super) struct Search {
     pub(super) pending: Option<HostId>,
     /// When that was asked for, if it was.
     attach_sent: Option<Time>,
+    /// Whether that host may have handed the question on.
+    pub(super) handed_on: bool,
     /// How many hosts' children were asked, by how far these hosts are down the tree.
     opened: BTreeMap<usize, usize>,
     /// What it is asked for, if that is the place of one of its children.
@@ -58,6 +68,7 @@ impl Search {
             was_patient: false,
             pending: None,
             attach_sent: None,
+            handed_on: false,
             opened: BTreeMap::new(),
             displacement: None,
         }
@@ -73,9 +84,26 @@ impl Search {
             was_patient: false,
             pending: Some(host),
             attach_sent: None,
+            handed_on: false,
             opened: BTreeMap::new(),
             displacement: None,
         }
+    }
+
+    /// Notes that `host` takes this one in for another that was asked to; says whether one was.
+    pub(super) fn adopted(&mut self, host: HostId, now: Time) -> bool {
+        let waited = self.pending.is_some();
+        if waited {
+            let took = self.attach_sent.map_or(Duration::ZERO, |sent| now.since(sent));
+            self.asked.entry(host).or_insert(Asked::Invited(took));
+            self.pending = Some(host);
+        }
+        waited
+    }
+
+    /// Whether nothing is known of the way to `host`, which takes this one in.
+    pub(super) fn is_unasked(&self, host: HostId) -> bool {
+        matches!(self.asked.get(&host), Some(Asked::Invited(_)))
     }
 
     /// Notes that the pending host is asked; an answer to a question that was repeated may be to the
@@ -249,16 +277,31 @@ impl Search {
     }
 
     /// The best of the offers that are admitted: in a settled tree rather than in a provisional
-    /// one, and with the least latency from the root to this host.
-    pub(super) fn best(&self, admits: impl Fn(HostId, &Offer, Duration) -> bool) -> Option<HostId> {
+    /// one, and with the least latency from the root to this host. A host in `need` of a place
+    /// of that mode takes one with room before one that would pass it on, and of those that are
+    /// hardly worse than the best one at random, so that not all go to the same.
+    pub(super) fn best(
+        &self,
+        need: Option<Mode>,
+        admits: impl Fn(HostId, &Offer, Duration) -> bool,
+    ) -> Option<HostId> {
         let offers = self.asked.iter().filter_map(|(&host, asked)| match asked {
             Asked::Offered(offer, rtt) if admits(host, offer, *rtt) => {
                 let latency = offer.way.latency.saturating_add(half(*rtt));
-                Some((offer.way.provisional, latency, host))
+                let full = need.is_some_and(|mode| offer.room(mode) == 0);
+                Some(((offer.way.provisional, full), latency, host))
             }
             _ => None,
         });
-        offers.min().map(|(_, _, host)| host)
+        let offers: SmallVec<[_; 8]> = offers.collect();
+        let &(kind, least, best) = offers.iter().min()?;
+        if need.is_none() {
+            return Some(best);
+        }
+        let most = least.saturating_add(least.checked_div(HARDLY).unwrap_or_default());
+        let alike = offers.iter().filter(|offer| offer.0 == kind && offer.1 <= most);
+        let draw = |host: HostId| (host.tag().0 ^ self.nonce).wrapping_mul(SCATTER);
+        alike.map(|&(_, _, host)| host).min_by_key(|&host| draw(host))
     }
 }
 
@@ -285,15 +328,15 @@ mod tests {
     #[test]
     fn the_least_latency_from_the_root_wins() {
         let search = search(&[(1, false, 30, 10), (2, false, 10, 48), (3, false, 0, 80)]);
-        assert_eq!(search.best(|_, _, _| true), Some(host(2)));
-        assert_eq!(search.best(|candidate, _, _| candidate != host(2)), Some(host(1)));
-        assert_eq!(search.best(|_, _, _| false), None);
+        assert_eq!(search.best(None, |_, _, _| true), Some(host(2)));
+        assert_eq!(search.best(None, |candidate, _, _| candidate != host(2)), Some(host(1)));
+        assert_eq!(search.best(None, |_, _, _| false), None);
     }
 
     #[test]
     fn a_settled_tree_is_better_than_a_provisional_one() {
         let search = search(&[(1, true, 0, 1), (2, false, 90, 90)]);
-        assert_eq!(search.best(|_, _, _| true), Some(host(2)));
+        assert_eq!(search.best(None, |_, _, _| true), Some(host(2)));
     }
 
     #[test]
@@ -306,7 +349,7 @@ mod tests {
         assert!(search.ask_by_stream(host(2)) && !search.ask_by_stream(host(2)));
         assert_eq!(search.hosts().collect::<Vec<_>>(), [host(2)]);
         assert!(search.gone(host(2)) && !search.gone(host(2)));
-        assert_eq!(search.best(|_, _, _| true), Some(host(3)));
+        assert_eq!(search.best(None, |_, _, _| true), Some(host(3)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a host knows of those below it, and tells its parent.
 
 use super::frame::Frame;
-use super::tree::{Cx, Timer, Tree};
+use super::tree::{Child, Cx, Timer, Tree};
 use super::values::{Below, MAX_BELOW, MAX_OTHERS, MAX_SPARE, Mode, Sketch, slim};
 use crate::HostId;
 use crate::wire::Contact;
@@ -65,22 +65,32 @@ impl Tree {
         self.children.values().flat_map(|child| child.sketch.spare.iter().cloned()).collect()
     }
 
-    /// Who may have room if this host has none: its children, then hosts below it that have; or its
-    /// parent and the other children there.
+    /// Who may have room if this host has none, the most likely first: children with nobody below
+    /// them, then hosts below it that said so, then the other children; or its parent and the other
+    /// children there.
     pub(super) fn others(&self, cx: &mut Cx<'_>) -> Vec<Contact> {
-        let mut others: Vec<Contact> =
-            self.children_of(Mode::Full).map(|(_, contact)| slim(contact)).collect();
-        cx.rng().shuffle(&mut others);
-        others.truncate(MAX_OTHERS.saturating_sub(MAX_SPARE));
+        let mut children: Vec<&Child> =
+            self.children.values().filter(|child| child.mode == Mode::Full).collect();
+        cx.rng().shuffle(&mut children);
+        children.sort_by_key(|child| child.sketch.weight);
+        let (bare, laden): (Vec<&Child>, Vec<&Child>) =
+            children.into_iter().partition(|child| child.sketch.below.is_empty());
         let mut spare = self.spare_below();
         cx.rng().shuffle(&mut spare);
+        spare.truncate(MAX_SPARE);
         let parent = self.parent().and_then(|parent| cx.peers().get(parent.host));
-        let parent = parent.map(|peer| slim(&peer.contact));
         let siblings = self.parent().map_or(&[][..], |parent| &parent.lineage.heirs);
-        others.extend(spare);
-        others.extend(parent);
-        others.extend(siblings.iter().map(slim));
-        others.truncate(MAX_OTHERS);
+        let mut others: Vec<Contact> = Vec::new();
+        let (bare, laden) = (bare.into_iter(), laden.into_iter());
+        let below = bare.map(|child| slim(&child.contact)).chain(spare);
+        let below = below.chain(laden.map(|child| slim(&child.contact)));
+        let above = parent.map(|peer| slim(&peer.contact));
+        for other in below.chain(above).chain(siblings.iter().map(slim)) {
+            let named = others.iter().any(|named| named.host == other.host);
+            if others.len() < MAX_OTHERS && !named {
+                others.push(other);
+            }
+        }
         others
     }
 
@@ -130,7 +140,6 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::super::tests::setup;
-    use super::super::tree::Child;
     use super::*;
     use crate::protocol::bench::{contact, host};
     use crate::{PatchId, Time};
@@ -143,7 +152,8 @@ mod tests {
         let of_two = [named(4, None), named(3, Some(0)), named(5, Some(1))];
         for (n, below) in [(1, of_one), (2, of_two)] {
             let sketch = Sketch { weight: 4, below: below.to_vec(), spare: Vec::new() };
-            let child = Child { mode: Mode::Full, contact: contact(n), since: Time::ZERO, sketch };
+            let (mode, contact, since) = (Mode::Full, contact(n), Time::ZERO);
+            let child = Child { mode, contact, since, silent: false, sketch };
             tree.children.insert(host(n), child);
         }
         let below: Vec<_> = tree.below().iter().map(|b| (b.contact.host, b.above)).collect();

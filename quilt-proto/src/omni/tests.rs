@@ -4,6 +4,7 @@
 mod alone;
 mod lies;
 mod net;
+mod seats;
 mod together;
 
 use crate::PatchId;

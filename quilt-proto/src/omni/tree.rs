@@ -6,6 +6,7 @@ use super::heal::{Fate, Lost};
 use super::links::UNREACHED;
 use super::reshape::Planning;
 use super::search::Search;
+use super::seat::Seat;
 use super::values::{Lineage, Mode, Offer, Rank, Sketch, Way, bare, half};
 use super::zeal::Zeal;
 use crate::counters::Counter;
@@ -129,6 +130,8 @@ pub(super) struct Child {
     pub(super) contact: Contact,
     /// Since when it is one.
     pub(super) since: Time,
+    /// Whether it has missed beats, and said nothing since.
+    pub(super) silent: bool,
     /// What is below it.
     pub(super) sketch: Sketch,
 }
@@ -258,6 +261,9 @@ impl Protocol for Tree {
     }
 
     fn on_frame(&mut self, cx: &mut Cx<'_>, from: HostId, frame: Frame) {
+        if let Some(child) = self.children.get_mut(&from) {
+            child.silent = false;
+        }
         match frame {
             Frame::Probe { nonce, rank } => self.on_probe(cx, from, nonce, rank),
             Frame::ProbeReply { nonce, offer } => self.on_offer(cx, from, nonce, offer),
@@ -265,6 +271,13 @@ impl Protocol for Tree {
                 self.on_attach(cx, from, mode, contact, (plan, weight, rtt))
             }
             Frame::Accept { mode, lineage } => self.on_accept(cx, from, mode, lineage),
+            Frame::Seek { mode, contact, nonce, weight, rtt, hops } => {
+                let seat = Seat { mode, contact, nonce, weight, hops };
+                self.on_seek(cx, from, seat, rtt);
+            }
+            Frame::Adopt { nonce, mode, lineage } => {
+                self.on_adopt(cx, from, nonce, (mode, lineage));
+            }
             Frame::Refuse { others } => self.on_refuse(cx, from, &others),
             Frame::Path(lineage) => self.on_path(cx, from, lineage),
             Frame::Detach { as_child: true } => self.on_child_gone(cx, from),
@@ -290,6 +303,8 @@ impl Protocol for Tree {
             | Frame::ProbeReply { .. }
             | Frame::Attach { .. }
             | Frame::Accept { .. }
+            | Frame::Seek { .. }
+            | Frame::Adopt { .. }
             | Frame::Refuse { .. }
             | Frame::Gather { .. }
             | Frame::Facts(_)
@@ -304,15 +319,22 @@ impl Protocol for Tree {
         }
     }
 
-    fn on_measured(&mut self, cx: &mut Cx<'_>, host: HostId, _: Duration) {
-        if self.is_parent(host) {
+    fn on_measured(&mut self, cx: &mut Cx<'_>, host: HostId, rtt: Duration) {
+        let Place::Under(parent) = &mut self.place else { return };
+        if parent.host == host {
             cx.stop_timer(Timer::Verdict);
+            // Of one that was not asked before it was the parent, only the least was known.
+            if rtt.saturating_mul(2) < core::mem::replace(&mut parent.rtt, rtt) {
+                self.tell_children(cx);
+            }
         }
     }
 
     fn on_silent(&mut self, cx: &mut Cx<'_>, host: HostId) {
         if self.is_parent(host) {
             self.suspect(cx);
+        } else if let Some(child) = self.children.get_mut(&host) {
+            child.silent = true;
         }
     }
 

@@ -128,6 +128,11 @@ impl Offer {
             Mode::Digests => self.room_digests,
         }
     }
+
+    /// Whether the host can have children, and so may know who has room if it has none.
+    pub(super) fn passes_on(&self) -> bool {
+        self.room_full > 0 || self.room_digests > 0
+    }
 }
 
 /// A contact without its surroundings: what it takes to dial the host.

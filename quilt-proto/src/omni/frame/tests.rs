@@ -76,6 +76,21 @@ fn frame() -> impl Strategy<Value = Frame> {
             }
         ),
         (mode(), lineage()).prop_map(|(mode, lineage)| Frame::Accept { mode, lineage }),
+        (mode(), contact(), any::<u64>(), any::<[u32; 2]>(), any::<u8>()).prop_map(
+            |(mode, contact, nonce, [weight, rtt], hops)| Frame::Seek {
+                mode,
+                contact,
+                nonce,
+                weight,
+                rtt,
+                hops
+            }
+        ),
+        (any::<u64>(), mode(), lineage()).prop_map(|(nonce, mode, lineage)| Frame::Adopt {
+            nonce,
+            mode,
+            lineage
+        }),
         others().prop_map(|others| Frame::Refuse { others }),
         lineage().prop_map(Frame::Path),
         any::<bool>().prop_map(|as_child| Frame::Detach { as_child }),
@@ -160,6 +175,6 @@ fn the_largest_frame_fits() {
     let way = Way { path: vec![HostTag(7); MAX_PATH], ..Way::top(&contact, true) };
     let heirs = vec![contact.clone(); MAX_CONTACTS];
     let lineage = Lineage { way, grandparent: Some(contact), heirs };
-    let bytes = encoded(&Frame::Accept { mode: Mode::Full, lineage });
+    let bytes = encoded(&Frame::Adopt { nonce: 1, mode: Mode::Full, lineage });
     assert!(bytes.len() <= MAX_PROTOCOL_BODY_BYTES, "{} bytes", bytes.len());
 }

@@ -30,7 +30,7 @@ fn send(to: u8, frame: &Frame) -> Effect {
 }
 
 /// To whom which frames go.
-fn sent(effects: &[Effect]) -> Vec<(u8, Frame)> {
+pub(super) fn sent(effects: &[Effect]) -> Vec<(u8, Frame)> {
     let frames = effects.iter().filter_map(|effect| match effect {
         Effect::Send(to, body) | Effect::Tell(to, body, _) => {
             Some((to.0[0], Frame::decode(&mut Reader::new(body)).unwrap()))
@@ -40,7 +40,7 @@ fn sent(effects: &[Effect]) -> Vec<(u8, Frame)> {
     frames.collect()
 }
 
-fn frame(bench: &mut Bench<Tree>, from: u8, frame: Frame) -> Vec<Effect> {
+pub(super) fn frame(bench: &mut Bench<Tree>, from: u8, frame: Frame) -> Vec<Effect> {
     let effects = bench.call(|tree, cx| tree.on_frame(cx, host(from), frame));
     let answered = effects.into_iter().map(|effect| match effect {
         Effect::Answer(body) => Effect::Send(host(from), body),
@@ -58,28 +58,28 @@ fn way(path: &[u8]) -> Way {
     way
 }
 
-fn offer(path: &[u8], room: u8, others: &[u8]) -> Offer {
+pub(super) fn offer(path: &[u8], room: u8, others: &[u8]) -> Offer {
     let others = others.iter().map(|&n| contact(n)).collect();
     Offer { way: way(path), room_full: room, room_digests: room, weight: 1, others }
 }
 
-fn lineage(path: &[u8], heirs: &[u8]) -> Lineage {
+pub(super) fn lineage(path: &[u8], heirs: &[u8]) -> Lineage {
     let grandparent = path.len().checked_sub(2).map(|at| contact(path[at]));
     let heirs = heirs.iter().map(|&n| contact(n)).collect();
     Lineage { way: way(path), grandparent, heirs }
 }
 
 /// The nonce of the search under way.
-fn nonce(bench: &Bench<Tree>) -> u64 {
+pub(super) fn nonce(bench: &Bench<Tree>) -> u64 {
     bench.protocol.search.as_ref().unwrap().nonce
 }
 
-fn reply(bench: &mut Bench<Tree>, from: u8, offer: Offer) -> Vec<Effect> {
+pub(super) fn reply(bench: &mut Bench<Tree>, from: u8, offer: Offer) -> Vec<Effect> {
     let nonce = nonce(bench);
     frame(bench, from, Frame::ProbeReply { nonce, offer })
 }
 
-fn attach(n: u8) -> Frame {
+pub(super) fn attach(n: u8) -> Frame {
     Frame::Attach { mode: Mode::Full, contact: contact(n), plan: 0, weight: 1, rtt: 0 }
 }
 
@@ -88,13 +88,14 @@ fn digests(n: u8) -> Frame {
 }
 
 /// Whom it asks to be the parent, over a stream or by datagram.
-fn attached(effects: &[Effect]) -> Vec<u8> {
+pub(super) fn attached(effects: &[Effect]) -> Vec<u8> {
     let frames = sent(effects).into_iter();
-    frames.filter(|(_, f)| matches!(f, Frame::Attach { .. })).map(|(to, _)| to).collect()
+    let asks = |frame: &Frame| matches!(frame, Frame::Attach { .. } | Frame::Seek { .. });
+    frames.filter(|(_, frame)| asks(frame)).map(|(to, _)| to).collect()
 }
 
 /// The root of its tree, with these children.
-fn root(children: &[u8]) -> Bench<Tree> {
+pub(super) fn root(children: &[u8]) -> Bench<Tree> {
     let mut bench = alone(REGION, []);
     bench.call(|tree, cx| tree.start(cx));
     for &child in children {
@@ -104,7 +105,7 @@ fn root(children: &[u8]) -> Bench<Tree> {
 }
 
 /// The child of the last host on `path`, whose other children and this one are `heirs`.
-fn child(patch: PatchId, path: &[u8], heirs: &[u8]) -> Bench<Tree> {
+pub(super) fn child(patch: PatchId, path: &[u8], heirs: &[u8]) -> Bench<Tree> {
     let parent = path[path.len() - 1];
     let mut bench = alone(patch, [parent]);
     bench.call(|tree, cx| tree.start(cx));
@@ -147,12 +148,16 @@ fn the_first_member_is_the_root() {
 }
 
 #[test]
-fn a_joiner_asks_eight_members_at_once() {
+fn a_newcomer_asks_five_members_at_once_and_eight_if_none_takes_it() {
     let mut bench = alone(REGION, 1..=20);
     let effects = bench.call(|tree, cx| tree.start(cx));
     let asked = probed(&effects);
-    assert_eq!(asked.len(), 8);
-    assert_eq!(effects.len(), 8, "nobody is dialled");
+    assert_eq!(asked.len(), 5);
+    assert_eq!(effects.len(), 5, "nobody is dialled");
+    for &n in &asked {
+        reply(&mut bench, n, offer(&[n, 0, 21], 1, &[]));
+    }
+    assert_eq!(probed(&bench.fire().unwrap()).len(), 8);
 }
 
 #[test]
@@ -191,7 +196,7 @@ fn a_full_host_points_to_others_which_are_asked_next() {
     let effects = reply(&mut bench, 1, offer(&[1], 0, &[5, 6]));
     assert_eq!(probed(&effects), [5, 6]);
     assert!(effects.contains(&Effect::Learn(contact(5))));
-    reply(&mut bench, 5, offer(&[1, 5], 0, &[]));
+    reply(&mut bench, 5, Offer { room_digests: 0, ..offer(&[1, 5], 0, &[]) });
     assert_eq!(attached(&reply(&mut bench, 6, offer(&[1, 6], 1, &[]))), [6]);
     let effects = frame(&mut bench, 6, Frame::Refuse { others: vec![contact(7)] });
     assert_eq!(probed(&effects), [7]);
@@ -369,7 +374,7 @@ fn mutual(other: u8) -> Vec<(u8, Frame)> {
     bench.me = host(5);
     bench.call(|tree, cx| tree.start(cx));
     let effects = reply(&mut bench, other, offer(&[1, other], 1, &[]));
-    assert!(matches!(sent(&effects)[..], [(_, Frame::Attach { .. })]));
+    assert_eq!(attached(&effects), [other]);
     sent(&frame(&mut bench, other, attach(other)))
 }
 

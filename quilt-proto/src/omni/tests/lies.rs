@@ -60,7 +60,7 @@ fn says_it_serves_many(frame: &mut Frame) {
             (offer.weight, offer.room_full) = (u32::MAX, u8::MAX);
         }
         Frame::Status(sketch) => sketch.weight = u32::MAX,
-        Frame::Attach { weight, .. } => *weight = u32::MAX,
+        Frame::Attach { weight, .. } | Frame::Seek { weight, .. } => *weight = u32::MAX,
         Frame::Facts(facts) => (facts.weight, facts.slots) = (u32::MAX, u8::MAX),
         Frame::Displace(wish) => wish.weight = u32::MAX,
         _ => {}
