@@ -67,12 +67,30 @@ fn says_it_serves_many(frame: &mut Frame) {
     }
 }
 
+/// It is where the root is, and all are next to it.
+fn says_it_is_at_the_root(frame: &mut Frame) {
+    match frame {
+        Frame::ProbeReply { offer, .. } => offer.way.latency = Duration::ZERO,
+        Frame::Accept { lineage, .. } | Frame::Adopt { lineage, .. } | Frame::Path(lineage) => {
+            lineage.way.latency = Duration::ZERO;
+        }
+        Frame::Attach { rtt, .. } | Frame::Seek { rtt, .. } => *rtt = 1,
+        _ => {}
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn a_lie_about_clients_costs_those_below_the_liar_at_most(seed: u64, hosts in 8..=30_u8) {
         let mut net = grown(seed, hosts, says_it_serves_many);
+        stands(&mut net, hosts)?;
+    }
+
+    #[test]
+    fn a_lie_about_latency_costs_those_below_the_liar_at_most(seed: u64, hosts in 8..=30_u8) {
+        let mut net = grown(seed, hosts, says_it_is_at_the_root);
         stands(&mut net, hosts)?;
     }
 
