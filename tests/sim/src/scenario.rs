@@ -161,13 +161,14 @@ pub struct Fault {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// Hosts are turned off without a word. The source and the service never are.
+    /// Hosts are turned off without a word. The service never is, and the source only where it alone
+    /// is meant and another host publishes.
     Kill,
-    /// Processes end, and their systems reset their streams; never the source's or the service's.
+    /// Processes end, and their systems reset their streams; whose, as with `Kill`.
     End,
     /// Dead hosts start again, in their next life, and join.
     Restart,
-    /// Members leave, and do not come back; never the source.
+    /// Members leave, and do not come back; who, as with `Kill`.
     Leave,
     /// Hosts stop, and their systems keep what comes in.
     Pause,

@@ -56,3 +56,16 @@ fn a_stream_goes_on_when_the_root_falls_silent() {
         assert!(missing <= report.delivery.expected / HOSTS as u64, "{missing}, seed {seed}");
     }
 }
+
+#[test]
+fn a_stream_goes_on_when_the_root_dies() {
+    for seed in 1..=3 {
+        // The first host that joined is the root; another one publishes.
+        let dead = vec![(2.0, Some(Who::Source), What::Kill)];
+        let report = play(seed, Who::DrawCount(1), 8.0, dead);
+        is_whole(&report, HOSTS - 1);
+        assert_eq!(report.delivery.delivered, report.delivery.expected, "seed {seed}");
+        let whole = report.recovery.unwrap().attached.whole_after_ms.unwrap();
+        assert!(whole <= 3_000.0, "all are attached after {whole} ms, seed {seed}");
+    }
+}

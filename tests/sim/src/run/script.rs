@@ -243,9 +243,16 @@ impl Run {
         }
     }
 
-    /// Ends hosts, never the source.
+    /// Who of these may be gone: not the source, unless it alone is meant, and does not publish.
+    fn mortal(&self, hosts: &[usize]) -> Vec<usize> {
+        let publishes = self.prepared.streams.iter().any(|stream| stream.host == self.source);
+        let source = hosts == [self.source] && !publishes;
+        hosts.iter().copied().filter(|&host| source || host != self.source).collect()
+    }
+
+    /// Ends hosts.
     fn kill(&mut self, hosts: &[usize], life: Life) {
-        for &host in hosts.iter().filter(|&&host| host != self.source) {
+        for host in self.mortal(hosts) {
             self.world.kill(self.hosts[host], life);
             self.killed[host] = true;
         }
@@ -253,10 +260,10 @@ impl Run {
         self.next_places = self.world.now();
     }
 
-    /// Members leave in good order, never the source.
+    /// Members leave in good order.
     fn leave(&mut self, hosts: &[usize]) {
         let group = self.group;
-        for &host in hosts.iter().filter(|&&host| host != self.source) {
+        for host in self.mortal(hosts) {
             if self.world.life(self.hosts[host]) == Life::Up {
                 self.world.call(self.hosts[host], |node, now| node.leave(now, group));
                 (self.killed[host], self.left[host]) = (true, true);
