@@ -6,10 +6,9 @@ use quilt_proto::{Action, Event, LinkError, LinkId, Machine, Time, Transmit};
 use quilt_sockets::{Calls, Clock};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::task::coop::consume_budget;
 
 /// Actions carried out before the lock is given up. What is left over has a deadline of now, so
 /// the timer comes back for it.
@@ -198,14 +197,12 @@ impl<M: Machine + Send + 'static> Driver<M> {
         taken
     }
 
-    /// The timer: wakes the machine at its deadline, for ever. Tokio's clock ticks once a millisecond,
-    /// and a time that has come by less than that is slept for until the next tick: nobody sleeps for it.
+    /// The timer: wakes the machine at its deadline, for ever.
     pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
             let armed = self.lock().armed;
             let sleep = async {
                 match armed.and_then(|at| self.clock.instant(at)) {
-                    Some(at) if at <= Instant::now() => consume_budget().await,
                     Some(at) => tokio::time::sleep_until(at.into()).await,
                     None => std::future::pending().await,
                 }
