@@ -54,14 +54,14 @@ pub struct Ipmc {
     /// stays on the local network.
     pub ttl: u8,
     /// Ceiling of what one host sends by multicast, in bytes a second; what receivers lose slows it
-    /// down below that. Default 60 MB/s, half of what gigabit Ethernet carries: eight receivers that
-    /// share a core keep up with it while they have the core (docs/benchmarks.md).
+    /// down below that. Default 25 MB/s: above it receivers that share a core lose much now and then
+    /// (docs/benchmarks.md).
     pub bytes_per_second: u64,
 }
 
 impl Default for Ipmc {
     fn default() -> Self {
-        Self { ttl: 1, bytes_per_second: 60_000_000 }
+        Self { ttl: 1, bytes_per_second: 25_000_000 }
     }
 }
 
