@@ -606,6 +606,8 @@ impl Stream {
         let timeout = flow.map(|flow| flow.timeout()).unwrap_or_default();
         let waits = self.queue.has_loose() && self.phase == Phase::Open;
         let flow = flow.and_then(|flow| flow.next_deadline(self.flow_looked, waits));
+        let sends = self.has_open_flow() && !self.flow_looked;
+        let timeout = Some(timeout).filter(|_| sends);
         let tunnel = self.tunnel.as_ref().and_then(|tunnel| tunnel.next_deadline(timeout));
         [self.closes, self.patience, beats, silent, flow, tunnel].into_iter().flatten().min()
     }

@@ -174,12 +174,13 @@ impl Tunnel {
         come
     }
 
-    /// When the other side is to be called, or something to be sent again.
-    pub(super) fn next_deadline(&self, timeout: Duration) -> Option<Time> {
+    /// When the other side is to be called, or, where that can be, something to be sent again after
+    /// `timeout`.
+    pub(super) fn next_deadline(&self, timeout: Option<Duration>) -> Option<Time> {
         let call = self.call.as_ref().map(|call| call.next);
-        let patience = self.patience(timeout);
-        let sent = self.out.iter().take(WINDOW).filter_map(|sent| sent.at);
-        [call, sent.min().map(|at| at + patience)].into_iter().flatten().min()
+        let sent = self.out.iter().take(WINDOW).filter_map(|sent| sent.at).min();
+        let again = sent.zip(timeout).map(|(at, timeout)| at + self.patience(timeout));
+        [call, again].into_iter().flatten().min()
     }
 }
 
