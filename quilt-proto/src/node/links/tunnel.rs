@@ -215,7 +215,7 @@ mod tests {
             let mut written = written.into_iter();
             let mut quiet = 0;
             while quiet < 3 {
-                if a.has_room() && let Some(bytes) = written.next() {
+                for bytes in written.by_ref().take(usize::from(a.has_room())) {
                     sent.extend_from_slice(&bytes);
                     a.write(bytes.into());
                 }
