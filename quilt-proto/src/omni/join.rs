@@ -33,9 +33,8 @@ const SCOUT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// this root joins that tree: perhaps it can reach the other, and the other cannot reach it. Guess: two
 /// seconds, in which a root that can has come.
 const MOST_RIVALS: u32 = 8;
-/// The first pause before a better parent is looked for, doubled after each search in vain, and the
-/// longest. Guess: when hosts join at once, all have a place before the first looks for a better one.
-const IMPROVE: (Duration, Duration) = (Duration::from_millis(120), Duration::from_millis(500));
+/// The first pause before a better parent is looked for, doubled after each search in vain. Guess.
+const IMPROVE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(500));
 /// After so many searches for a better parent in vain a host is content. Guess.
 const CONTENT: u32 = 7;
 /// The same where the parent is near, and the way to it long: finding a better one is the parent's
