@@ -43,7 +43,8 @@ impl Tree {
         }
     }
 
-    /// Hands a question on to the child that has least below it, and has not fallen silent; says whether there is one.
+    /// Hands a question on to the child that has least below it, and has not fallen silent; says
+    /// whether there is one.
     fn hand_on(&mut self, cx: &mut Cx<'_>, seat: &Seat) -> bool {
         let host = seat.contact.host;
         // Whoever this host is about to go below does not go below it.

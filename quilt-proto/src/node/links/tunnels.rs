@@ -169,8 +169,12 @@ impl Links {
         if wants == 0 {
             return;
         }
-        if shows != token {
+        if shows == 0 {
             return self.send_tunnel(from, wants, token);
+        }
+        // An answer to a call that was made in this host's name is no call.
+        if shows != token {
+            return self.counters.bump(Counter::DroppedStranger);
         }
         if self.links.len() >= self.limits.links {
             return self.counters.bump(Counter::LinksRefused);
