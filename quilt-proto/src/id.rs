@@ -31,6 +31,14 @@ impl HostId {
         HostTag(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 
+    /// The first of the ids with that tag.
+    pub(crate) fn first(tag: HostTag) -> Self {
+        let mut bytes = [0; 32];
+        let (named, _) = bytes.split_at_mut(8);
+        named.copy_from_slice(&tag.0.to_be_bytes());
+        Self(bytes)
+    }
+
     /// A host id drawn from `rng`.
     pub fn random(rng: &mut crate::Rng) -> Self {
         let mut bytes = [0; 32];

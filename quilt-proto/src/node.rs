@@ -337,7 +337,7 @@ impl Node {
             Frame::Pull(pull) | Frame::NotHeld(pull) | Frame::Claim(pull) => pull.group,
             Frame::Orders(orders) => orders.group,
             Frame::SurveyPart(part) => part.group,
-            Frame::Hello(hello) => return self.on_introduction(from, &contact(hello)),
+            Frame::Hello(hello) => return self.on_introduction(from, hello),
             Frame::Beat(_)
             | Frame::Flow { .. }
             | Frame::Ack(_)
@@ -365,16 +365,16 @@ impl Node {
         }
     }
 
-    fn on_introduction(&mut self, from: From, contact: &Contact) {
+    fn on_introduction(&mut self, from: From, hello: &Hello) {
         let From::Multicast(link, tag, at) = from else {
             return self.links.counters.bump(Counter::DroppedUnexpected);
         };
-        if contact.host.tag() != tag {
+        if hello.host.tag() != tag {
             return self.links.counters.bump(Counter::Misbehaviour);
         }
         let (now, me) = (self.now, self.host.config.host);
         for member in self.members.values_mut() {
-            member.on_introduction(now, link, at, contact, me);
+            member.on_introduction(now, link, at, hello, me);
         }
     }
 

@@ -104,6 +104,8 @@ pub(super) struct Links {
     hosts: Hosts,
     next_link: u64,
     packet_number: u64,
+    /// Grows whenever a stream comes, goes, or brings something.
+    revision: u64,
     now: Time,
     /// Datagrams for bootstrap services and for hosts, encoded.
     datagrams: VecDeque<(SocketAddr, Bytes)>,
@@ -142,6 +144,7 @@ impl Links {
             hosts: Hosts::default(),
             next_link: LinkId::UDP.0.saturating_add(1),
             packet_number: 0,
+            revision: 0,
             now: Time::ZERO,
             datagrams: VecDeque::new(),
             replies: Replies::new(limits.queued_control),
@@ -193,6 +196,7 @@ impl Links {
         self.now = now;
         let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
         stream.push(now, bytes);
+        self.revise();
         self.read(link);
     }
 
@@ -218,6 +222,7 @@ impl Links {
         let Some(frames) = self.open_packet(from, bytes) else { return };
         self.counters.bump(Counter::PacketsReceived);
         if link == LinkId::UDP {
+            self.revise();
             return self.unicast(from, frames, len);
         }
         let sender = frames.header().sender;
@@ -319,6 +324,15 @@ impl Links {
         (own.is_ipv4() == to.is_ipv4() && !own.is_unspecified()).then_some(own)
     }
 
+    /// As long as this stays, so does all that is known of the hosts at the streams' other ends.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn revise(&mut self) {
+        self.revision = self.revision.wrapping_add(1);
+    }
+
     fn stream_to(&self, host: HostId) -> Option<&Stream> {
         match self.links.get(&self.hosts.link(host)?)? {
             Link::Stream(stream) => Some(stream),
@@ -350,10 +364,12 @@ impl Links {
             self.give_token(link, stream);
         }
         self.links.insert(link, entry);
+        self.revise();
         self.schedule(link);
     }
 
     fn remove(&mut self, link: LinkId) -> Option<Link> {
+        self.revise();
         let entry = self.links.remove(&link);
         if let Some(Link::Stream(stream)) = &entry {
             self.tokens.remove(&stream.token());

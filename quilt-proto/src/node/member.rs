@@ -18,7 +18,7 @@ use super::{Group, Host};
 use crate::bootstrap::{MEMBER_REPORT, REPRESENTATIVE_REPORT};
 use crate::counters::{Counter, Fault};
 use crate::protocol::{Arrival, Effect, ErasedProtocol, Lent, Telling};
-use crate::wire::{Contact, Data, Frame, Pull, Report, Scope};
+use crate::wire::{Contact, Data, Frame, Hello, Pull, Report, Scope};
 use crate::{
     Delivery, GroupId, History, HostId, LinkError, LinkId, Notice, PatchId, Place, PublishError,
     PublishOptions, RejectCause, Role, Seq, Source, Standing, Time, Trouble, Usage,
@@ -288,15 +288,14 @@ impl Member {
         now: Time,
         link: LinkId,
         at: IpAddr,
-        contact: &Contact,
+        hello: &Hello,
         me: HostId,
     ) {
         for patch in self.patches.values_mut().filter(|patch| patch.multicast == Some(link)) {
-            if patch.peers.get(contact.host).is_none() {
-                patch.learn(now, me, contact.clone());
+            if patch.peers.get(hello.host).is_none() {
+                patch.learn(now, me, super::contact(hello));
             }
-            patch.heard(now, contact.host);
-            patch.prove(contact.host, at);
+            patch.prove(now, hello.host, at);
         }
     }
 
@@ -304,7 +303,7 @@ impl Member {
         if self.lost.remove(&host).is_some() {
             self.choose_forwarders(env);
         }
-        let needing = self.patches.values().filter(|patch| patch.needs.contains(&host));
+        let needing = self.patches.values().filter(|patch| patch.needs().contains(&host));
         let calls: Vec<_> = needing.map(|patch| (patch.id, Call::Connected(host))).collect();
         self.calls.extend(calls);
         self.ask_for_word(env, host);
@@ -328,7 +327,7 @@ impl Member {
         match need {
             Need::Patch(_, id) => {
                 let patch = self.patches.get_mut(&id);
-                if patch.is_some_and(|patch| patch.needs.remove(&host)) {
+                if patch.is_some_and(|patch| patch.release(host)) {
                     self.call(env, id, |protocol, lent| {
                         protocol.on_disconnected(lent, host, cause);
                     });

@@ -41,10 +41,10 @@ pub(super) struct Patch {
     pub(super) nic: u8,
     pub(super) parameters: Bytes,
     pub(super) representatives: Vec<HostId>,
-    pub(super) needs: BTreeSet<HostId>,
+    needs: BTreeSet<HostId>,
+    /// The revision of the links that `peers` are up to date with.
+    looked: Option<u64>,
     pub(super) multicast: Option<LinkId>,
-    /// Who is behind a tag heard on the multicast address: each of `peers` has its own here.
-    pub(super) tags: BTreeMap<HostTag, HostId>,
     pub(super) peers: Peers,
     /// Since when nothing was heard of each of `peers`, or since some time before that.
     unheard: Timers<HostId>,
@@ -91,8 +91,8 @@ impl Patch {
             parameters: assignment.parameters.clone(),
             representatives: assignment.representatives.to_vec(),
             needs: BTreeSet::new(),
+            looked: None,
             multicast: None,
-            tags: BTreeMap::new(),
             peers: Peers::default(),
             unheard: Timers::default(),
             wants_contacts: false,
@@ -181,13 +181,17 @@ impl Patch {
             }
             return false;
         }
-        if self.peers.len() >= self.max_peers {
-            let Some(oldest) = self.longest_unheard() else { return false };
-            self.forget(oldest);
-        }
-        self.tags.insert(host.tag(), host);
         let peer = Peer { contact, linked: false, rtt: None, heard: now, datagrams: None };
-        self.peers.0.insert(host, Box::new(peer));
+        let peer = if self.peers.len() < self.max_peers {
+            Box::new(peer)
+        } else {
+            let Some(oldest) = self.longest_unheard() else { return false };
+            let Some(mut room) = self.peers.0.remove(&oldest) else { return false };
+            *room = peer;
+            room
+        };
+        self.looked = None;
+        self.peers.0.insert(host, peer);
         self.unheard.set(host, now);
         true
     }
@@ -216,7 +220,13 @@ impl Patch {
     pub(super) fn forget(&mut self, host: HostId) {
         self.peers.0.remove(&host);
         self.unheard.stop(host);
-        self.tags.remove(&host.tag());
+    }
+
+    /// Something came of the host with this tag: the member that it is.
+    pub(super) fn hear(&mut self, now: Time, tag: HostTag) -> Option<HostId> {
+        let (&host, peer) = self.peers.with_tag(tag)?;
+        peer.heard = now;
+        Some(host)
     }
 
     /// Something of a member was heard.
@@ -238,15 +248,35 @@ impl Patch {
 
     /// A multicast packet of a member came from `at`: where that is one of its addresses, datagrams
     /// reach it there.
-    pub(super) fn prove(&mut self, host: HostId, at: IpAddr) {
+    pub(super) fn prove(&mut self, now: Time, host: HostId, at: IpAddr) {
         if let Some(peer) = self.peers.0.get_mut(&host) {
+            peer.heard = now;
             let is_it = |address: &&SocketAddr| address.ip() == at;
             peer.datagrams = peer.contact.addresses.iter().find(is_it).copied();
         }
     }
 
+    pub(super) fn needs(&self) -> &BTreeSet<HostId> {
+        &self.needs
+    }
+
+    /// A link to the host is needed from now on; false if it was before.
+    pub(super) fn need(&mut self, host: HostId) -> bool {
+        self.looked = None;
+        self.needs.insert(host)
+    }
+
+    /// No link to the host is needed any more; false if none was.
+    pub(super) fn release(&mut self, host: HostId) -> bool {
+        self.needs.remove(&host)
+    }
+
     /// Brings what is known of the links to members up to date.
     pub(super) fn look_at_links(&mut self, links: &Links) {
+        let revision = Some(links.revision());
+        if core::mem::replace(&mut self.looked, revision) == revision {
+            return;
+        }
         for host in &self.needs {
             if let Some(peer) = self.peers.0.get_mut(host) {
                 let (linked, rtt) = links.state(*host);
@@ -397,8 +427,8 @@ mod tests {
             let host = HostId([1 + rng.below(30) as u8; 32]);
             match rng.below(8) {
                 0 => patch.forget(host),
-                1 => drop(patch.needs.insert(host)),
-                2 => drop(patch.needs.remove(&host)),
+                1 => drop(patch.need(host)),
+                2 => drop(patch.release(host)),
                 3..=5 => patch.heard(now, host),
                 _ => {
                     let known = patch.peers.iter().map(|(host, peer)| (peer.heard, host));

@@ -4,7 +4,7 @@ use super::Body;
 use crate::counters::{Counter, Fault};
 use crate::notice::Unusable;
 use crate::wire::{Contact, Wanted, Writer};
-use crate::{FragmentId, HostId, PatchId, Rng, Seq, Source, Time};
+use crate::{FragmentId, HostId, HostTag, PatchId, Rng, Seq, Source, Time};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -370,6 +370,13 @@ impl Peers {
     /// All members, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = (HostId, &Peer)> {
         self.0.iter().map(|(&host, peer)| (host, &**peer))
+    }
+
+    /// The member that packets name so; of several, which do not occur unless one of them was made
+    /// for that, the first.
+    pub(crate) fn with_tag(&mut self, tag: HostTag) -> Option<(&HostId, &mut Peer)> {
+        let (host, peer) = self.0.range_mut(HostId::first(tag)..).next()?;
+        (host.tag() == tag).then_some((host, &mut **peer))
     }
 
     /// How many there are.

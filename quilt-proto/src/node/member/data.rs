@@ -18,16 +18,16 @@ impl Member {
             return counters.bump(Counter::DroppedHopLimit);
         }
         let sender = match from {
-            From::Host(host) => Some(host),
-            From::Multicast(_, tag, _) | From::Datagram(_, tag) => patch.tags.get(&tag).copied(),
+            From::Host(host) => {
+                patch.heard(env.now, host);
+                Some(host)
+            }
+            From::Multicast(_, tag, _) | From::Datagram(_, tag) => patch.hear(env.now, tag),
             From::Service(_) => return counters.bump(Counter::DroppedUnexpected),
         };
-        if let Some(host) = sender {
-            patch.heard(env.now, host);
-            if data.options.deadline.is_some() {
-                let rtt = env.links.rtt(host).or_else(|| patch.peers.get(host)?.rtt);
-                data.options.travel(rtt.and_then(|rtt| rtt.checked_div(2)).unwrap_or_default());
-            }
+        if let Some(host) = sender.filter(|_| data.options.deadline.is_some()) {
+            let rtt = env.links.rtt(host).or_else(|| patch.peers.get(host)?.rtt);
+            data.options.travel(rtt.and_then(|rtt| rtt.checked_div(2)).unwrap_or_default());
         }
         let meeting = meeting(self.stage, patch, env.now);
         let bytes = data.payload.len() as u64;
@@ -154,7 +154,6 @@ impl Member {
     ) {
         let Some(host) = self.sender(env, from, id) else { return };
         let Some(patch) = self.patches.get_mut(&id) else { return };
-        patch.heard(env.now, host);
         let meeting = meeting(self.stage, patch, env.now);
         if !more {
             patch.on_word(env.now, self.history);

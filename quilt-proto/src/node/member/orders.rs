@@ -123,7 +123,7 @@ impl Member {
         for id in leaving.map(|patch| patch.id).collect::<Vec<_>>() {
             self.call(env, id, |protocol, lent| protocol.leave(lent));
             let Some(patch) = self.patches.remove(&id) else { continue };
-            for host in patch.needs {
+            for &host in patch.needs() {
                 env.links.release(host, Need::Patch(self.id, id));
             }
             for host in patch.representatives {

@@ -37,19 +37,19 @@ impl Member {
         match effect {
             Effect::Need(host) => {
                 let contact = patch.peers.get(host).map(|peer| peer.contact.clone());
-                if patch.needs.insert(host) && env.links.is_up(host) {
+                if patch.need(host) && env.links.is_up(host) {
                     self.calls.push_back((id, Call::Connected(host)));
                 }
                 env.need(host, Need::Patch(group, id), contact.as_ref());
             }
             Effect::Expect(host) => {
-                if patch.needs.insert(host) && env.links.is_up(host) {
+                if patch.need(host) && env.links.is_up(host) {
                     self.calls.push_back((id, Call::Connected(host)));
                 }
                 env.links.expect(host, Need::Patch(group, id));
             }
             Effect::Release(host) => {
-                patch.needs.remove(&host);
+                patch.release(host);
                 patch.unlinked(host);
                 env.links.release(host, Need::Patch(group, id));
             }
@@ -196,7 +196,6 @@ impl Member {
     pub(super) fn on_protocol(&mut self, env: &mut Env<'_>, from: From, id: PatchId, body: &Bytes) {
         let Some(host) = self.sender(env, from, id) else { return };
         let Some(patch) = self.patches.get_mut(&id) else { return };
-        patch.heard(env.now, host);
         let me = env.host.config.host;
         let decoded = patch.call(env.now, me, &self.window, &mut self.effects, |protocol, lent| {
             protocol.on_frame(lent, host, body)
@@ -265,18 +264,22 @@ impl Member {
             return None;
         };
         let host = match from {
-            From::Host(host) => Some(host),
-            From::Multicast(_, tag, _) => patch.tags.get(&tag).copied(),
-            From::Datagram(..) | From::Service(_) => None,
-        };
-        let Some(host) = host else {
-            env.links.counters.bump(Counter::DroppedUnexpected);
-            return None;
+            From::Host(host) => host,
+            From::Multicast(_, tag, _) => {
+                let host = patch.hear(env.now, tag);
+                if host.is_none() {
+                    env.links.counters.bump(Counter::DroppedUnexpected);
+                }
+                return host;
+            }
+            From::Datagram(..) | From::Service(_) => {
+                env.links.counters.bump(Counter::DroppedUnexpected);
+                return None;
+            }
         };
         if patch.peers.get(host).is_some() {
-            return Some(host);
-        }
-        if let Some(contact) = env.links.greeting(host).map(crate::node::contact) {
+            patch.heard(env.now, host);
+        } else if let Some(contact) = env.links.greeting(host).map(crate::node::contact) {
             patch.learn(env.now, me, contact);
             patch.look_at_links(env.links);
         }
