@@ -13,6 +13,7 @@ use crate::queue::Queue;
 use crate::topology::Topology;
 use crate::traffic::{Path, Traffic};
 use bytes::Bytes;
+use quilt_proto::wire::Frame;
 use quilt_proto::{
     Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq, Source, Time,
     Transmit,
@@ -537,14 +538,18 @@ impl World {
         let bytes = transmit.to_bytes();
         let there = self.net.nic_at(to.ip());
         let leaves = there.is_some_and(|there| self.net.region(there) != self.net.region(nic));
-        let way = match path {
+        let mut way = match path {
             Path::Multicast => Way::Multicast(host, to),
             Path::Datagram | Path::Stream => Way::Datagram(host, to),
         };
         let other = there.and_then(|there| self.host_at(there));
         let (now, wire) = (self.now, &mut self.wire);
-        self.traffic
-            .sent(now, path, &bytes, leaves, |frame| wire.sent(now, way, host, other, frame));
+        self.traffic.sent(now, path, &bytes, leaves, |frame| {
+            if matches!(frame, Frame::Flow { .. }) {
+                way = Way::Flow(host, to);
+            }
+            wire.sent(now, way, host, other, frame);
+        });
         if let (Kind::Bootstrap(_), Path::Datagram) = (&self.hosts[host].machine, path) {
             self.wire.service_sent(self.now, host, to, bytes.len());
         }

@@ -24,7 +24,9 @@ pub enum Way {
     Stream(StreamId, usize),
     /// From a host to a multicast address.
     Multicast(usize, SocketAddr),
-    /// From a host to another's address.
+    /// From a host to another's address, beside a stream between the two.
+    Flow(usize, SocketAddr),
+    /// From a host to another's address, for itself.
     Datagram(usize, SocketAddr),
 }
 
@@ -98,13 +100,12 @@ impl Wire {
         }
     }
 
-    /// A host sends a copy as the answer to a request. By datagram it may be one to a protocol's own
-    /// request, which is not read here.
+    /// A host sends a copy as the answer to a request. In a datagram for itself it is one to a
+    /// protocol's own request, which is not read here.
     fn given(&mut self, now: Time, way: Way, from: usize, to: Option<usize>, data: &Data) {
-        let Some(to) = to else { return };
+        let Some(to) = to.filter(|_| !matches!(way, Way::Datagram(..))) else { return };
         match self.asked.get_mut(&(from, to)).filter(|left| **left > 0) {
             Some(left) => *left -= 1,
-            None if matches!(way, Way::Datagram(..)) => {}
             None => {
                 let what = format!(
                     "host {from} gave {to} {} {}, which did not ask for so many",
@@ -251,8 +252,13 @@ mod tests {
         wire.sent(Time::ZERO, HERE, 1, Some(2), &data(5, true));
         assert_eq!(wire.violations.names(), [Invariant::S6]);
         wire.sent(Time::ZERO, HERE, 2, Some(1), &pull(9, u16::MAX));
-        (0..64).for_each(|_| wire.sent(Time::ZERO, HERE, 1, Some(2), &data(9, true)));
-        assert_eq!(wire.violations.names().len(), 1);
+        let address = "10.0.0.2:7400".parse().unwrap();
+        for way in [Way::Datagram(1, address), HERE, Way::Flow(1, address)] {
+            (0..32).for_each(|_| wire.sent(Time::ZERO, way, 1, Some(2), &data(9, true)));
+        }
+        assert_eq!(wire.violations.names().len(), 1, "a stream and its flow answer one request");
+        wire.sent(Time::ZERO, Way::Flow(1, address), 1, Some(2), &data(9, true));
+        assert_eq!(wire.violations.names().len(), 2);
         assert_eq!(wire.wanted(2, SOURCE), Some(Seq(9)));
         assert_eq!(wire.wanted(1, SOURCE), None);
     }
