@@ -300,8 +300,14 @@ impl Node {
                 }
                 Inbound::Silent { host, needs } => {
                     for need in needs {
-                        if let Need::Patch(group, patch) = need {
-                            self.with(group, |member, env| member.on_silent(env, host, patch));
+                        match need {
+                            Need::Patch(group, patch) => {
+                                self.with(group, |member, env| member.on_silent(env, host, patch));
+                            }
+                            Need::Relay(group, _) => {
+                                self.with(group, |member, env| member.on_fellow_silent(env, host));
+                            }
+                            Need::Help(_) => {}
                         }
                     }
                 }
@@ -321,7 +327,10 @@ impl Node {
                 Inbound::Measured { host, need: Need::Patch(group, patch), rtt } => {
                     self.with(group, |member, env| member.on_measured(env, host, patch, rtt));
                 }
-                Inbound::Measured { .. } => {}
+                Inbound::Measured { host, need: Need::Relay(group, _), .. } => {
+                    self.with(group, |member, env| member.on_fellow_there(env, host));
+                }
+                Inbound::Measured { need: Need::Help(_), .. } => {}
                 Inbound::ForeignVersion { version, from } => self.on_foreign(version, from),
             }
         }

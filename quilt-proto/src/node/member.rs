@@ -2,6 +2,7 @@
 
 mod data;
 mod env;
+mod fellows;
 mod help;
 mod orders;
 mod protocols;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 pub(super) use env::Env;
+use fellows::Fellows;
 use help::Help;
 use survey::Inquiry;
 
@@ -66,6 +68,7 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Member {
     id: GroupId,
+    me: HostId,
     create: bool,
     /// What this host wishes the group to promise; what it promises, once that is known.
     delivery: Option<Delivery>,
@@ -78,10 +81,7 @@ pub(super) struct Member {
     repair: Repair,
     help: Help,
     broken: Broken,
-    /// Fellow representatives that are out of reach, and when they are tried again.
-    lost: BTreeMap<HostId, Time>,
-    /// Fellow representatives whose addresses are not known, and since when.
-    unmet: BTreeMap<HostId, Time>,
+    fellows: Fellows,
     /// The regions between which and the inter-patch patch this host forwards.
     forwarded: BTreeSet<PatchId>,
     /// What this host and its fellow representatives agree on, fragment by fragment.
@@ -128,6 +128,7 @@ impl Member {
         let limits = host.config.limits.clone();
         Self {
             id,
+            me: host.config.host,
             create: group.create,
             delivery: group.delivery,
             history: group.history,
@@ -138,8 +139,7 @@ impl Member {
             repair: Repair::default(),
             help: Help::default(),
             broken: Broken::new(),
-            lost: BTreeMap::new(),
-            unmet: BTreeMap::new(),
+            fellows: Fellows::default(),
             forwarded: BTreeSet::new(),
             accord: Accord::default(),
             blooms: Blooms::default(),
@@ -191,6 +191,7 @@ impl Member {
             return Err(PublishError::WouldBlock);
         }
         self.pace(env, body.len());
+        self.fellows.busy = Some(env.now);
         let (me, incarnation) = (env.host.config.host, env.host.config.incarnation);
         let (seq, count) = self.window.publish(env.now, origin, body, options);
         let source = Source { host: me.tag(), incarnation };
@@ -300,9 +301,7 @@ impl Member {
     }
 
     pub(super) fn on_up(&mut self, env: &mut Env<'_>, host: HostId) {
-        if self.lost.remove(&host).is_some() {
-            self.choose_forwarders(env);
-        }
+        self.on_fellow_up(env, host);
         let needing = self.patches.values().filter(|patch| patch.needs().contains(&host));
         let calls: Vec<_> = needing.map(|patch| (patch.id, Call::Connected(host))).collect();
         self.calls.extend(calls);
@@ -400,12 +399,11 @@ impl Member {
             _ => None,
         };
         let patches = self.patches.values().filter_map(Patch::poll_timeout).min();
-        let lost = self.lost.values().copied().min();
         let client = Some(self.client.poll_timeout());
         let window = self.window.next_aging();
         let survey = self.survey.as_ref().map(Inquiry::poll_timeout);
         let (repair, accord) = (self.repair.poll_timeout(), self.accord.poll_timeout());
-        [leaving, patches, lost, client, window, repair, accord, self.put_off, survey]
+        [leaving, patches, self.fellows.poll_timeout(), client, window, repair, accord, self.put_off, survey]
             .into_iter()
             .flatten()
             .min()
@@ -520,7 +518,7 @@ impl Member {
             nics: config.nics.clone(),
             protocols: protocols.take(Report::MAX_PROTOCOLS).collect(),
             memberships: memberships.take(Report::MAX_MEMBERSHIPS).collect(),
-            lost: self.lost.keys().map(HostId::tag).take(Report::MAX_LOST).collect(),
+            lost: self.fellows.lost().map(|host| host.tag()).take(Report::MAX_LOST).collect(),
             parent: self.parent(env),
         };
         self.client.send(env.now, &mut env.host.rng, env.links, &Frame::Report(Box::new(report)));

@@ -62,6 +62,21 @@ impl Links {
         self.stream_to(host).is_some_and(|stream| stream.phase() == Phase::Open)
     }
 
+    /// Whether two beats of the host at the other end of a stream are missing.
+    pub(in crate::node) fn is_silent(&self, host: HostId) -> bool {
+        self.stream_to(host).is_some_and(Stream::is_silent)
+    }
+
+    /// Has a stream to a host beaten as if it had carried data then.
+    pub(in crate::node) fn enliven(&mut self, host: HostId, then: Time) {
+        let Some(link) = self.hosts.link(host) else { return };
+        if let Some(Link::Stream(stream)) = self.links.get_mut(&link) {
+            if stream.enliven(self.now, then) {
+                self.schedule(link);
+            }
+        }
+    }
+
     /// Whether a stream to the host is open, and its round-trip time once that is known.
     pub(in crate::node) fn state(&self, host: HostId) -> (bool, Option<Duration>) {
         self.stream_to(host)

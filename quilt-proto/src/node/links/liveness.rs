@@ -69,6 +69,20 @@ impl Liveness {
         falls
     }
 
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// It counts as having carried data then; true if a beat is due sooner for that.
+    pub(super) fn enliven(&mut self, now: Time, then: Time) -> bool {
+        self.carried = self.carried.max(Some(then));
+        let sooner = now <= then + LIVE && self.beat > LIVE_BEAT;
+        if sooner {
+            self.beat = LIVE_BEAT;
+        }
+        sooner
+    }
+
     pub(super) fn sent(&mut self, now: Time) {
         self.sent = now;
     }

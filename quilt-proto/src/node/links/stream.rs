@@ -599,6 +599,16 @@ impl Stream {
         falls
     }
 
+    /// Whether two beats of the other side are missing, and that was noticed.
+    pub(super) fn is_silent(&self) -> bool {
+        self.liveness.is_silent()
+    }
+
+    /// It is beaten as if it had carried data then; true if sooner than before.
+    pub(super) fn enliven(&mut self, now: Time, then: Time) -> bool {
+        self.liveness.enliven(now, then)
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let beats = self.beats().then(|| self.liveness.beat_due().min(self.liveness.dead_at()));
         let silent = self.liveness.silent_at().filter(|_| self.beats());

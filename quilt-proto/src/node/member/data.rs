@@ -113,6 +113,7 @@ impl Member {
     /// A fragment is new: on with it, within its patch and beyond.
     fn pass_on(&mut self, env: &mut Env<'_>, from: From, sender: Option<HostId>, data: &Data) {
         let fragment = data.fragment;
+        self.fellows.busy = Some(env.now);
         if let Some(host) = sender {
             let arrival = arrival(data, host);
             self.call(env, data.patch, |protocol, lent| {

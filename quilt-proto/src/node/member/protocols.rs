@@ -288,7 +288,7 @@ impl Member {
 }
 
 /// Where a member is told something by UDP, if it may be reached by it.
-fn address(patch: &Patch, host: HostId) -> Option<SocketAddr> {
+pub(super) fn address(patch: &Patch, host: HostId) -> Option<SocketAddr> {
     let contact = &patch.peers.get(host)?.contact;
     let options = &contact.euid.connectivity;
     let by_udp = options.is_empty() || options.iter().any(|o| o.transport == Transport::Udp);
