@@ -316,6 +316,7 @@ fn orders(protocol: ProtocolId) -> Orders {
         parameters: Bytes::new(),
         euid: euid(),
         representatives: [HostId([1; 32]), HostId([2; 32])].into_iter().collect(),
+        standbys: [HostId([3; 32])].into_iter().collect(),
         contacts: vec![contact(2), contact(3)],
     };
     let region = assignment(PatchId(9), Scope::Regional, protocol);

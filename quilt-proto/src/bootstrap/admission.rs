@@ -1,7 +1,7 @@
 //! Taking hosts in, and learning from them what was known before a restart.
 
 use super::formation::MAX_PLACES;
-use super::group::{Group, Host, Patch, Path, Place};
+use super::group::{Group, Host, Patch, Path, Place, Representative};
 use super::representatives::{range, sewing_nic};
 use super::{BootstrapConfig, DEAD_AFTER, REPRESENTATIVE_REPORT};
 use crate::wire::{Assignment, Membership, Refusal, Report, Scope};
@@ -34,8 +34,9 @@ impl Group {
             Some(host) => self.refresh(now, config, path, report, host)?,
             None => self.introduce(now, config, path, report).map(|()| true)?,
         };
+        let stepped = self.step_in(now, config, report);
         self.confirm(id, &report.memberships);
-        Ok(changed)
+        Ok(changed || stepped)
     }
 
     /// Takes in a host that is not known.
@@ -114,6 +115,7 @@ impl Group {
                 _ => self.leave(id, place.patch),
             }
         }
+        self.patches.values_mut().for_each(|patch| patch.standbys.retain(|other| *other != id));
         let sews = host.sews.filter(|&nic| {
             let represents = |place: &Place| {
                 self.patches.get(&place.patch).is_some_and(|patch| patch.is_represented_by(id))
@@ -188,11 +190,30 @@ impl Group {
         }
     }
 
-    /// Marks those whom an admitted host has found dead and who represent a region with it; whom.
+    /// Believes a host that stands by that it stepped in, if it has lost all representatives; whether
+    /// one did.
+    pub(super) fn step_in(&mut self, now: Time, config: &BootstrapConfig, report: &Report) -> bool {
+        let id = report.host;
+        let mut stepped = false;
+        for said in report.memberships.iter().filter(|said| said.role == Role::Representative) {
+            let Some(patch) = self.patches.get(&said.patch) else { continue };
+            let lost = |one: &Representative| report.lost.contains(&one.host.tag());
+            let all_lost = patch.representatives.iter().all(lost);
+            let nic = self.hosts.get(&id).and_then(|host| sewing_nic(config, host, said.patch));
+            if let Some(nic) = nic.filter(|_| all_lost && patch.standbys.contains(&id)) {
+                self.sew(now, config, said.patch, id, nic);
+                stepped = true;
+            }
+        }
+        stepped
+    }
+
+    /// Marks those whom an admitted host has found dead and who represent a region with it, or stand
+    /// by; whom.
     pub(super) fn suspect(&mut self, report: &Report) -> SmallVec<[HostId; 2]> {
         let regions: SmallVec<[PatchId; 2]> = self.patches_of(report.host).collect();
         let regions = regions.iter().filter_map(|patch| self.patches.get(patch));
-        let duties = regions.flat_map(|patch| &patch.representatives).map(|duty| duty.host);
+        let duties = regions.flat_map(|patch| patch.on_duty());
         let lost: SmallVec<_> = duties
             .filter(|host| *host != report.host && report.lost.contains(&host.tag()))
             .collect();

@@ -167,8 +167,8 @@ impl Directory {
         self.forget_if_empty(id);
     }
 
-    /// Appoints representatives where they are too few. All of the region but `asking` are told
-    /// unasked: they must agree at once on who forwards.
+    /// Appoints representatives where they are too few, and those who stand by for them. All of both
+    /// but `asking` are told unasked: they must agree at once on who forwards.
     fn appoint(&mut self, now: Time, id: GroupId, patch: PatchId, asking: Option<HostId>) {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let settled = group.patches.get(&patch).and_then(|patch| patch.settled);
@@ -176,13 +176,17 @@ impl Directory {
             return self.watches.set(Watch::Patch(id, patch), settled);
         }
         let appointed = group.appoint(now, &self.config, patch);
-        if appointed.is_empty() {
+        let others = group.stand_by(now, &self.config, patch);
+        if appointed.is_empty() && !others {
             return;
         }
         self.changes = self.changes.wrapping_add(1);
         let region = group.patches.get(&patch);
-        let fellows = region.into_iter().flat_map(|region| &region.representatives);
-        let told = fellows.map(|fellow| fellow.host).filter(|&host| asking != Some(host));
+        let fellows: BTreeSet<HostId> =
+            region.into_iter().flat_map(|region| region.on_duty()).collect();
+        // They need each other's addresses.
+        group.tell_contacts(&fellows);
+        let told = fellows.into_iter().filter(|&host| asking != Some(host));
         self.unsolicited.extend(told.map(|host| (id, host)));
         appointed.into_iter().for_each(|host| self.watch_host(id, host));
     }

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::euid::Euid;
 use crate::survey::Parent;
-use crate::wire::{Nic, Refusal, Report, Scope};
+use crate::wire::{Assignment, Nic, Refusal, Report, Scope};
 use crate::{Delivery, GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -47,6 +47,8 @@ pub(super) struct Host {
     pub(super) places: SmallVec<[Place; 2]>,
     /// The interface with which it is in the inter-patch patch.
     pub(super) sews: Option<u8>,
+    /// The one with which it will be, where it stands by and has to step in.
+    pub(super) steps_in: Option<u8>,
     /// What it last said of where it is, and whether it wants contacts there.
     pub(super) reported: SmallVec<[(PatchId, bool); 2]>,
     /// A co-representative has found it dead.
@@ -85,6 +87,8 @@ pub(super) struct Patch {
     pub(super) population: usize,
     /// In the order of appointment; empty in the inter-patch patch, where everybody is one.
     pub(super) representatives: Vec<Representative>,
+    /// Members that step in where no representative is left, the first of them that is there.
+    pub(super) standbys: Vec<HostId>,
     /// Hosts that were here before the service knew the patch have reported, and by this time all
     /// its representatives will have: nobody is appointed before.
     pub(super) settled: Option<Time>,
@@ -113,6 +117,7 @@ impl Host {
             heard: now,
             places: SmallVec::new(),
             sews: None,
+            steps_in: None,
             reported: SmallVec::new(),
             suspect: false,
             unresponsive: false,
@@ -144,6 +149,7 @@ impl Patch {
             members: Vec::new(),
             population: 0,
             representatives: Vec::new(),
+            standbys: Vec::new(),
             settled: None,
         }
     }
@@ -176,9 +182,20 @@ impl Patch {
         }
     }
 
-    /// Takes the representative's role from a member.
+    /// Those who are to know of each other: the representatives and who stands by for them.
+    pub(super) fn on_duty(&self) -> impl Iterator<Item = HostId> {
+        self.representatives.iter().map(|one| one.host).chain(self.standbys.iter().copied())
+    }
+
+    /// How many may stand by: with the representatives no more than can be told of.
+    pub(super) fn room_for_standbys(&self) -> usize {
+        Assignment::MAX_REPRESENTATIVES.saturating_sub(self.representatives.len())
+    }
+
+    /// Takes the representative's role from a member, or that it stands by.
     pub(super) fn relieve(&mut self, id: HostId) {
         self.representatives.retain(|representative| representative.host != id);
+        self.standbys.retain(|standby| *standby != id);
     }
 
     fn leave(&mut self, id: HostId) {
@@ -226,6 +243,22 @@ impl Group {
         places.map(|place| place.patch)
     }
 
+    /// Whether a host is to step in where a region has no representative left.
+    pub(super) fn stands_by(&self, id: HostId) -> bool {
+        let mut regions = self.patches_of(id).filter_map(|patch| self.patches.get(&patch));
+        regions.any(|region| region.standbys.contains(&id))
+    }
+
+    /// Has the next orders of these hosts name members of all their patches, as if those were new to
+    /// them.
+    pub(super) fn tell_contacts(&mut self, hosts: &BTreeSet<HostId>) {
+        for host in hosts {
+            if let Some(host) = self.hosts.get_mut(host) {
+                host.reported.clear();
+            }
+        }
+    }
+
     /// Takes a host out of one patch; a patch without members is forgotten.
     pub(super) fn leave(&mut self, id: HostId, patch: PatchId) {
         let Some(left) = self.patches.get_mut(&patch) else { return };
@@ -255,6 +288,9 @@ impl Group {
         let host = self.hosts.get(&id)?;
         let member = host.heard + MEMBER_REPORT.saturating_mul(DEAD_AFTER);
         let patches = self.patches_of(id).filter_map(|patch| self.patches.get(&patch));
+        // It reports only as often as a member does.
+        let suspect = (host.suspect && self.stands_by(id))
+            .then_some(host.heard + MEMBER_REPORT + SUSPECT_DEAD_AFTER);
         let duties = patches.flat_map(|patch| &patch.representatives).filter(|r| r.host == id);
         let duty = duties.map(|duty| match (duty.confirmed, host.suspect) {
             (true, true) => host.heard + SUSPECT_DEAD_AFTER,
@@ -262,6 +298,6 @@ impl Group {
             // It may not know yet, and report only as often as a member does.
             (false, _) => duty.appointed + REPRESENTATIVE_REPORT.saturating_mul(DEAD_AFTER),
         });
-        duty.chain([member]).min()
+        duty.chain([member]).chain(suspect).min()
     }
 }

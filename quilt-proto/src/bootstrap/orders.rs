@@ -16,7 +16,8 @@ impl Group {
     /// The orders of a host, in full; `None` if it is not here.
     pub(super) fn orders(&self, id: HostId, epoch: u64, rng: &mut Rng) -> Option<Orders> {
         let host = self.hosts.get(&id)?;
-        let sews = host.sews.map(|nic| Place { patch: PatchId::INTER_PATCH, nic });
+        let sews = host.sews.or(host.steps_in.filter(|_| self.stands_by(id)));
+        let sews = sews.map(|nic| Place { patch: PatchId::INTER_PATCH, nic });
         let places = host.places.iter().copied().chain(sews);
         let assignments = places.filter_map(|place| self.assignment(id, host, place, rng));
         let (group, delivery) = (self.id, self.delivery);
@@ -31,11 +32,16 @@ impl Group {
         rng: &mut Rng,
     ) -> Option<Assignment> {
         let patch = self.patches.get(&patch_id)?;
-        let represents = patch_id == PatchId::INTER_PATCH || patch.is_represented_by(id);
+        let represents = match patch_id {
+            PatchId::INTER_PATCH => host.sews.is_some(),
+            _ => patch.is_represented_by(id),
+        };
         let knows = host.reported.iter().any(|&(said, wants)| said == patch_id && !wants);
         let nic_euid = host.nic(nic).map(|nic| &nic.euid).filter(|_| !knows);
         let contacts = nic_euid.map(|euid| self.contacts(id, euid, patch_id, rng));
         let representatives = patch.representatives.iter().map(|r| r.host);
+        let on_duty = patch.on_duty().any(|host| host == id);
+        let standbys = patch.standbys.iter().copied().filter(|_| on_duty);
         Some(Assignment {
             patch: patch_id,
             scope: patch.scope,
@@ -45,22 +51,27 @@ impl Group {
             parameters: patch.parameters.clone(),
             euid: patch.euid.clone(),
             representatives: representatives.take(Assignment::MAX_REPRESENTATIVES).collect(),
+            standbys: standbys.take(patch.room_for_standbys()).collect(),
             contacts: contacts.unwrap_or_default(),
         })
     }
 
-    /// Some members of a patch for a host in it: its representatives first, then some whose addresses
-    /// are next to the host's, then others at random, and those last to whom the host cannot open
-    /// contact.
+    /// Some members of a patch for a host in it: its representatives first, then those who stand by for
+    /// them, then some whose addresses are next to the host's, then others at random, and those last to
+    /// whom the host cannot open contact.
     fn contacts(&self, id: HostId, euid: &Euid, patch_id: PatchId, rng: &mut Rng) -> Vec<Contact> {
         let Some(patch) = self.patches.get(&patch_id) else { return Vec::new() };
-        let members = patch.members.iter().filter(|member| !patch.is_represented_by(**member));
+        let is_ordinary = |member: &&HostId| {
+            !patch.is_represented_by(**member) && !patch.standbys.contains(member)
+        };
+        let members = patch.members.iter().filter(is_ordinary);
         let ranked = patch.representatives.iter().map(|r| (&r.host, 0));
+        let ranked = ranked.chain(patch.standbys.iter().map(|host| (host, 1)));
         let near = self.near(id, patch_id);
         let members = members.filter(|member| !near.contains(member));
         let mut others: Vec<_> = ranked
-            .chain(near.iter().map(|member| (member, 1)))
-            .chain(members.map(|member| (member, 2)))
+            .chain(near.iter().filter(is_ordinary).map(|member| (member, 2)))
+            .chain(members.map(|member| (member, 3)))
             .filter(|&(other, _)| *other != id)
             .filter_map(|(&other, rank)| {
                 let (host, nic) = self.member(other, patch_id)?;

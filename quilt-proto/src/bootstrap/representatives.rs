@@ -18,6 +18,7 @@ struct Candidate {
     /// Its measured bandwidth to others in kbit/s, 0 if unknown.
     uplink: u32,
     joined: u64,
+    heard: Time,
 }
 
 impl Group {
@@ -35,21 +36,65 @@ impl Group {
         if patch.scope != Scope::Regional || have >= min || unsettled {
             return Vec::new();
         }
-        let wanted = max.saturating_sub(have);
-        let mut candidates = self.candidates(config, patch, id);
-        candidates.sort_by_key(|candidate| candidate.joined);
-        if candidates.len() > wanted {
-            // Only here does capacity count (paper, section 3.2.3); the sort is stable.
-            candidates.sort_by_key(|candidate| (!candidate.fits, Reverse(candidate.uplink)));
-        }
-        candidates.truncate(wanted);
+        let candidates = self.candidates(now, config, (id, patch), max.saturating_sub(have));
         for candidate in &candidates {
             self.sew(now, config, id, candidate.host, candidate.nic);
         }
         candidates.iter().map(|candidate| candidate.host).collect()
     }
 
-    fn candidates(&self, config: &BootstrapConfig, patch: &Patch, id: PatchId) -> Vec<Candidate> {
+    /// Has members stand by for a region's representatives, as many as there is room for; whether
+    /// there are others now.
+    pub(super) fn stand_by(&mut self, now: Time, config: &BootstrapConfig, id: PatchId) -> bool {
+        let Some(patch) = self.patches.get(&id) else { return false };
+        let (room, have) = (patch.room_for_standbys(), patch.standbys.len());
+        let unsettled = patch.settled.is_some_and(|settled| now < settled);
+        if patch.scope != Scope::Regional || have >= room || unsettled {
+            return false;
+        }
+        // Who stands by longest steps in first.
+        let wanted = room.saturating_sub(have);
+        let others = self.candidates(now, config, (id, patch), room.saturating_add(have));
+        let others = others.into_iter().filter(|other| !patch.standbys.contains(&other.host));
+        let others: Vec<Candidate> = others.take(wanted).collect();
+        for other in &others {
+            if let Some(host) = self.hosts.get_mut(&other.host) {
+                host.steps_in = Some(other.nic);
+            }
+            if let Some(patch) = self.patches.get_mut(&id) {
+                patch.standbys.push(other.host);
+            }
+        }
+        !others.is_empty()
+    }
+
+    /// The best members, up to `wanted`, that do not represent the region yet.
+    fn candidates(
+        &self,
+        now: Time,
+        config: &BootstrapConfig,
+        (id, patch): (PatchId, &Patch),
+        wanted: usize,
+    ) -> Vec<Candidate> {
+        let mut candidates = self.all_candidates(config, patch, id);
+        candidates.sort_by_key(|candidate| candidate.joined);
+        if candidates.len() > wanted {
+            // Only here does capacity count (paper, section 3.2.3); the sort is stable.
+            candidates.sort_by_key(|candidate| (!candidate.fits, Reverse(candidate.uplink)));
+            // What killed the others may have killed those who have said nothing since.
+            let lately = super::REPRESENTATIVE_REPORT.saturating_mul(super::DEAD_AFTER);
+            candidates.sort_by_key(|candidate| candidate.heard + lately < now);
+        }
+        candidates.truncate(wanted);
+        candidates
+    }
+
+    fn all_candidates(
+        &self,
+        config: &BootstrapConfig,
+        patch: &Patch,
+        id: PatchId,
+    ) -> Vec<Candidate> {
         let members = patch.members.iter().filter(|member| !patch.is_represented_by(**member));
         let hosts = members.filter_map(|id| Some((*id, self.hosts.get(id)?)));
         hosts
@@ -75,6 +120,7 @@ impl Group {
             fits: inter.is_none_or(|inter| rule.can_join(euid, &inter.euid)),
             uplink: euid.performance.get(Metric::UPLINK_KBPS).map_or(0, |range| range.lower),
             joined: host.joined,
+            heard: host.heard,
         })
     }
 
@@ -90,6 +136,7 @@ impl Group {
         let plugin = config.registry.get(config.policy.inter_patch);
         let (Some(host), Some(plugin)) = (self.hosts.get_mut(&id), plugin) else { return };
         let Some(region) = self.patches.get_mut(&patch) else { return };
+        region.standbys.retain(|standby| *standby != id);
         region.representatives.push(Representative {
             host: id,
             appointed: now,
@@ -122,6 +169,11 @@ impl Group {
                 relieved.push(place.patch);
             }
             remaining |= patch.is_represented_by(id);
+        }
+        for place in &host.places {
+            if let Some(patch) = self.patches.get_mut(&place.patch) {
+                patch.standbys.retain(|standby| *standby != id);
+            }
         }
         if !remaining && host.sews.take().is_some() {
             self.leave(id, PatchId::INTER_PATCH);

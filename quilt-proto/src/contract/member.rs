@@ -124,6 +124,7 @@ fn orders(group: GroupId, protocol: ProtocolId) -> Orders {
         parameters: Bytes::new(),
         euid: euid(),
         representatives: [HostId([1; 32]), HostId([2; 32])].into_iter().collect(),
+        standbys: [HostId([3; 32])].into_iter().collect(),
         contacts: Member::OTHERS.map(contact).to_vec(),
     };
     let mut assignments = vec![assignment(Member::PATCH, Scope::Regional, protocol)];

@@ -403,10 +403,20 @@ impl Member {
         let window = self.window.next_aging();
         let survey = self.survey.as_ref().map(Inquiry::poll_timeout);
         let (repair, accord) = (self.repair.poll_timeout(), self.accord.poll_timeout());
-        [leaving, patches, self.fellows.poll_timeout(), client, window, repair, accord, self.put_off, survey]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            leaving,
+            patches,
+            self.fellows.poll_timeout(),
+            client,
+            window,
+            repair,
+            accord,
+            self.put_off,
+            survey,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn on_timeout(&mut self, env: &mut Env<'_>) {

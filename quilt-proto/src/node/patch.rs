@@ -37,10 +37,15 @@ pub(super) struct Patch {
     pub(super) id: PatchId,
     pub(super) scope: Scope,
     pub(super) protocol: ProtocolId,
+    /// What the bootstrap service wants this host to be in the patch.
+    pub(super) assigned: Role,
+    /// What it is: a member that stands by may have stepped in.
     pub(super) role: Role,
     pub(super) nic: u8,
     pub(super) parameters: Bytes,
     pub(super) representatives: Vec<HostId>,
+    /// Who steps in if none of those is there, in that order.
+    pub(super) standbys: Vec<HostId>,
     needs: BTreeSet<HostId>,
     /// The revision of the links that `peers` are up to date with.
     looked: Option<u64>,
@@ -86,10 +91,12 @@ impl Patch {
             id: assignment.patch,
             scope: assignment.scope,
             protocol: assignment.protocol,
+            assigned: assignment.role,
             role: assignment.role,
             nic: assignment.nic,
             parameters: assignment.parameters.clone(),
             representatives: assignment.representatives.to_vec(),
+            standbys: assignment.standbys.to_vec(),
             needs: BTreeSet::new(),
             looked: None,
             multicast: None,
@@ -143,6 +150,24 @@ impl Patch {
     /// The member above this host, where the protocol builds a tree.
     pub(super) fn parent(&self) -> Option<HostId> {
         self.instance.parent()
+    }
+
+    /// The other hosts that represent the region with this one, or stand by for those who do; none
+    /// where this host does neither.
+    pub(super) fn fellows(&self, me: HostId) -> impl Iterator<Item = HostId> {
+        let stands_by = self.standbys.contains(&me);
+        let on_duty = self.assigned == Role::Representative || stands_by;
+        let all = self.representatives.iter().chain(&self.standbys).copied();
+        all.filter(move |&host| on_duty && host != me && self.scope == Scope::Regional)
+    }
+
+    /// What this host is to be in its region, if those `lost` are not there: it steps in where nobody
+    /// is left that comes before it.
+    pub(super) fn role_without(&self, me: HostId, lost: impl Fn(HostId) -> bool) -> Role {
+        let before = self.standbys.iter().take_while(|&&host| host != me);
+        let mut before = self.representatives.iter().chain(before);
+        let steps_in = self.standbys.contains(&me) && before.all(|&host| lost(host));
+        if steps_in { Role::Representative } else { self.assigned }
     }
 
     /// Where this host stands in the patch.
@@ -411,6 +436,7 @@ mod tests {
             parameters: Bytes::new(),
             euid: Euid::default(),
             representatives: [].into_iter().collect(),
+            standbys: [].into_iter().collect(),
             contacts: [].into_iter().collect(),
         };
         let mut host = Host { config, rng: Rng::new(1) };

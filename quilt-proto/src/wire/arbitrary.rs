@@ -191,7 +191,11 @@ fn parent() -> impl Strategy<Value = Option<Parent>> {
 
 /// Orders of which nothing is left out.
 fn orders() -> impl Strategy<Value = Orders> {
-    let assignment = assignment(euid(1, 2), small(host(), 3), vec(contact(euid(1, 1)), 0..=2));
+    let assignment = assignment(
+        euid(1, 2),
+        (small(host(), 3), small(host(), 2)),
+        vec(contact(euid(1, 1)), 0..=2),
+    );
     (group(), any::<u64>(), delivery(), small(assignment, 2)).prop_map(
         |(group, epoch, delivery, assignments)| Orders { group, epoch, delivery, assignments },
     )
@@ -199,7 +203,11 @@ fn orders() -> impl Strategy<Value = Orders> {
 
 /// Orders with as much in them as an [`Orders`] can hold, and more than a frame can.
 pub(crate) fn large_orders() -> impl Strategy<Value = Orders> {
-    let representatives = small(host(), Assignment::MAX_REPRESENTATIVES);
+    let on_duty = vec(host(), 0..=Assignment::MAX_REPRESENTATIVES);
+    let representatives = (on_duty, any::<prop::sample::Index>()).prop_map(|(all, at)| {
+        let (representatives, standbys) = all.split_at(at.index(all.len() + 1));
+        (Ranks::from_slice(representatives), Ranks::from_slice(standbys))
+    });
     let contacts = vec(contact(any_euid()), 0..=Assignment::MAX_CONTACTS);
     let assignment = assignment(any_euid(), representatives, contacts);
     (group(), any::<u64>(), delivery(), small(assignment, Report::MAX_MEMBERSHIPS)).prop_map(
@@ -207,13 +215,15 @@ pub(crate) fn large_orders() -> impl Strategy<Value = Orders> {
     )
 }
 
+type Ranks = SmallVec<[HostId; 3]>;
+
 fn assignment(
     euid: impl Strategy<Value = Euid>,
-    representatives: impl Strategy<Value = SmallVec<[HostId; 3]>>,
+    representatives: impl Strategy<Value = (Ranks, Ranks)>,
     contacts: impl Strategy<Value = Vec<Contact>>,
 ) -> impl Strategy<Value = Assignment> {
     (place(), euid, representatives, contacts).prop_map(
-        |(place, euid, representatives, contacts)| {
+        |(place, euid, (representatives, standbys), contacts)| {
             let (patch, scope, protocol, role, nic, parameters) = place;
             Assignment {
                 patch,
@@ -224,6 +234,7 @@ fn assignment(
                 parameters,
                 euid,
                 representatives,
+                standbys,
                 contacts,
             }
         },

@@ -212,7 +212,7 @@ pub struct Report {
     pub protocols: SmallVec<[ProtocolId; 4]>,
     /// Where it stands, at most [`Report::MAX_MEMBERSHIPS`]; empty if it is in no patch yet.
     pub memberships: SmallVec<[Membership; 2]>,
-    /// Representatives of its region that it found dead, at most [`Report::MAX_LOST`].
+    /// Representatives of its region, and hosts that stand by for them, that it found dead, at most [`Report::MAX_LOST`].
     pub lost: SmallVec<[HostTag; 2]>,
     /// Who is above it in the inter-patch patch, if it is there and has a parent.
     pub parent: Option<Parent>,
@@ -225,8 +225,8 @@ impl Report {
     pub const MAX_PROTOCOLS: usize = 16;
     /// The most memberships.
     pub const MAX_MEMBERSHIPS: usize = 4;
-    /// The most lost representatives.
-    pub const MAX_LOST: usize = 4;
+    /// The most lost hosts.
+    pub const MAX_LOST: usize = Assignment::MAX_REPRESENTATIVES;
 }
 
 /// What a patch is for.
@@ -307,7 +307,8 @@ pub struct Assignment {
     pub scope: Scope,
     /// What it runs.
     pub protocol: ProtocolId,
-    /// The host's role.
+    /// The host's role. A member of the inter-patch patch stands by: it is in it as long as none of
+    /// its region's representatives is there, and none of those who stand by before it.
     pub role: Role,
     /// Which of its interfaces lies in it.
     pub nic: u8,
@@ -319,6 +320,9 @@ pub struct Assignment {
     /// The region's representatives, in the order of appointment, at most
     /// [`Assignment::MAX_REPRESENTATIVES`]; empty for the inter-patch patch.
     pub representatives: SmallVec<[HostId; 3]>,
+    /// Who stands by for them, in the order in which they step in, with them at most
+    /// [`Assignment::MAX_REPRESENTATIVES`]; told to those who represent the region or stand by.
+    pub standbys: SmallVec<[HostId; 3]>,
     /// Some members, at most [`Assignment::MAX_CONTACTS`], the most useful one first: the last
     /// ones stay behind where the frame has no room for them.
     pub contacts: Vec<Contact>,
@@ -327,7 +331,7 @@ pub struct Assignment {
 impl Assignment {
     /// The most bytes of parameters.
     pub const MAX_PARAMETER_BYTES: usize = 32;
-    /// The most representatives.
+    /// The most representatives, together with those who stand by for them.
     pub const MAX_REPRESENTATIVES: usize = 6;
     /// The most contacts.
     pub const MAX_CONTACTS: usize = 16;

@@ -7,6 +7,7 @@ use super::{
 use crate::euid::Euid;
 use crate::{Delivery, Role};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// The most contacts in one frame.
 const MAX_CONTACTS: usize = Report::MAX_MEMBERSHIPS * Assignment::MAX_CONTACTS;
@@ -170,10 +171,12 @@ impl Assignment {
         out.u8(self.nic);
         out.bytes(Self::MAX_PARAMETER_BYTES, &self.parameters);
         out.list(Self::MAX_REPRESENTATIVES, &self.representatives, |out, &host| out.host(host));
+        let room = Self::MAX_REPRESENTATIVES.saturating_sub(self.representatives.len());
+        out.list(room, &self.standbys, |out, &host| out.host(host));
     }
 
     fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
+        let mut read = Self {
             patch: from.patch()?,
             scope: from.scope()?,
             protocol: from.protocol()?,
@@ -181,9 +184,13 @@ impl Assignment {
             nic: from.u8()?,
             parameters: from.small_bytes(Self::MAX_PARAMETER_BYTES)?,
             representatives: from.list(Self::MAX_REPRESENTATIVES, Reader::host)?,
+            standbys: SmallVec::new(),
             euid: Euid::default(),
             contacts: Vec::new(),
-        })
+        };
+        let room = Self::MAX_REPRESENTATIVES.saturating_sub(read.representatives.len());
+        read.standbys = from.list(room, Reader::host)?;
+        Ok(read)
     }
 }
 

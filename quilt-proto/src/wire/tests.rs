@@ -195,6 +195,7 @@ fn some_orders() -> Orders {
         parameters: Bytes::from_static(b"parameters"),
         euid: largest_euid(),
         representatives: (1..4).map(|n| HostId([n; 32])).collect(),
+        standbys: (4..6).map(|n| HostId([n; 32])).collect(),
         contacts: (0..16).map(contact).collect(),
     };
     let assignments = [assignment(0, Scope::InterPatch), assignment(9, Scope::Regional)];

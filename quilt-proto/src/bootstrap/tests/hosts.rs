@@ -6,7 +6,7 @@ use super::super::{BootstrapConfig, MEMBER_REPORT, REPRESENTATIVE_REPORT};
 use crate::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
 use crate::policy::Policy;
 use crate::protocol::Registry;
-use crate::wire::{Membership, Nic, Orders, Refusal, Report};
+use crate::wire::{Assignment, Membership, Nic, Orders, Refusal, Report, Scope};
 use crate::{GroupId, HostId, Incarnation, Limits, PatchId, ProtocolId, Rng, Role, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -167,7 +167,11 @@ impl Hosts {
     fn obey(&mut self, n: u8, orders: &Orders) {
         let Some(report) = self.reports.get_mut(&n) else { return };
         report.delivery = Some(orders.delivery);
-        let assignments = orders.assignments.iter();
+        // Who stands by is not in the inter-patch patch.
+        let is_member = |place: &&Assignment| {
+            place.scope == Scope::Regional || place.role == Role::Representative
+        };
+        let assignments = orders.assignments.iter().filter(is_member);
         report.memberships = assignments
             .map(|assignment| Membership {
                 patch: assignment.patch,

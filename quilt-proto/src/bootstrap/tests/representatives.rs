@@ -2,6 +2,7 @@ use super::hosts::{Hosts, config, group, host, open, path, report};
 use crate::euid::{Metric, Range};
 use crate::wire::Nic;
 use crate::{Incarnation, PatchId, ProtocolId, Role, Time};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Hosts 1 to `n` of one region, with k_min = 2 and k_max = 3.
@@ -56,7 +57,8 @@ fn a_dead_appointee_is_passed_over() {
     hosts.run(Duration::from_secs(6));
     (1..=4).for_each(|n| hosts.kill(n));
     hosts.run(Duration::from_secs(8));
-    assert_eq!(hosts.representatives(patch), [5, 6]);
+    let appointed = hosts.representatives(patch);
+    assert!(appointed.len() >= 2 && appointed.iter().all(|&n| n > 4), "{appointed:?}");
     hosts.run(Duration::from_secs(15));
     assert_eq!(hosts.directory.groups().next().unwrap().hosts.len(), 4, "the dead are forgotten");
 }
@@ -69,10 +71,44 @@ fn a_representative_that_leaves_is_replaced_at_once_and_its_fellows_are_told() {
     assert_eq!(hosts.representatives(patch), [1, 2], "an earlier life has no say");
     hosts.directory.on_depart(hosts.now, group(), host(2), Incarnation(1));
     assert_eq!(hosts.representatives(patch), [1, 3, 4]);
-    let told = [(); 3].map(|()| hosts.directory.poll_unsolicited().unwrap());
-    assert_eq!(told.each_ref().map(|(to, _)| *to), [path(1), path(3), path(4)]);
+    let told = [(); 4].map(|()| hosts.directory.poll_unsolicited().unwrap());
+    assert_eq!(told.each_ref().map(|(to, _)| *to), [1, 3, 4, 5].map(path));
     assert!(told.iter().all(|(_, orders)| orders.assignments.len() == 2));
     assert!(hosts.directory.poll_unsolicited().is_none());
+}
+
+#[test]
+fn members_stand_by_and_are_told_of_each_other_and_of_the_way_in() {
+    let (mut hosts, patch) = region(9);
+    let orders = |hosts: &mut Hosts, n| hosts.report(n).assignments;
+    for n in 1..=9 {
+        let [region, inter @ ..] = &orders(&mut hosts, n)[..] else { panic!("{n} is nowhere") };
+        assert_eq!(region.patch, patch);
+        let roles = match n {
+            1..=2 => (Role::Representative, Some(Role::Representative)),
+            3..=6 => (Role::Member, Some(Role::Member)),
+            _ => (Role::Member, None),
+        };
+        assert_eq!((region.role, inter.first().map(|inter| inter.role)), roles, "{n}");
+        let told = if n <= 6 { [3, 4, 5, 6].map(host).to_vec() } else { Vec::new() };
+        assert_eq!(region.standbys[..], told, "{n}");
+        assert!(!(3..=6).contains(&n) || !inter[0].contacts.is_empty(), "{n} could join nobody");
+    }
+}
+
+#[test]
+fn who_stands_by_is_believed_that_it_stepped_in_only_if_it_has_lost_all_representatives() {
+    let (mut hosts, patch) = region(9);
+    let mut claim = |n: u8, lost: &[u8]| {
+        let mut report = hosts.reports[&n].clone();
+        report.memberships[0].role = Role::Representative;
+        report.lost = lost.iter().map(|&n| host(n).tag()).collect();
+        hosts.send(report).unwrap();
+        hosts.representatives(patch)
+    };
+    assert_eq!(claim(3, &[1]), [1, 2], "one is left");
+    assert_eq!(claim(8, &[1, 2]), [1, 2], "it does not stand by");
+    assert_eq!(claim(3, &[1, 2]), [1, 2, 3]);
 }
 
 #[test]

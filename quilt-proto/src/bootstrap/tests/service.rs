@@ -205,6 +205,7 @@ fn appointments_reach_a_host_that_did_not_ask() {
             link
         })
         .collect();
+    links.iter().for_each(|&link| drop(drain(&mut service, link)));
     let changes = service.changes();
     let depart =
         Frame::Depart { group: group(), host: host(1), incarnation: Incarnation(1), cookie: 0 };

@@ -1,7 +1,9 @@
-//! The other representatives of this host's regions, and whether they are there.
+//! The other representatives of this host's regions and those who stand by for them: whether they
+//! are there, and what this host has to be if they are not.
 
 use super::protocols::address;
 use super::*;
+use crate::wire::Assignment;
 
 /// A fellow representative that is out of reach is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -23,6 +25,8 @@ pub(super) struct Fellows {
     unmet: BTreeMap<HostId, Time>,
     /// Who has missed two beats.
     doubted: BTreeMap<HostId, Doubt>,
+    /// The place in the inter-patch patch that this host takes where it steps in.
+    pub(super) place: Option<Assignment>,
     /// When something new last came or was published here.
     pub(super) busy: Option<Time>,
 }
@@ -63,7 +67,7 @@ impl Member {
         self.fellows.unmet.retain(|&host, _| is_fellow(&host) && !env.links.is_up(host));
         self.fellows.doubted.retain(|&host, _| is_fellow(&host) && env.links.is_silent(host));
         if self.fellows.lost.len() < lost {
-            self.choose_forwarders(env);
+            self.take_roles(env);
         }
         for (region, host) in fellows {
             if self.fellows.lost.get(&host).is_some_and(|&at| at > now) {
@@ -87,16 +91,11 @@ impl Member {
         self.ask_doubted(env);
     }
 
-    /// The other representatives of the regions that this host represents.
+    /// The other representatives, and those who stand by, of the regions in which this host is one
+    /// of them.
     fn fellows_by_region(&self) -> Vec<(PatchId, HostId)> {
-        let mut fellows = Vec::new();
-        for patch in self.patches.values() {
-            if patch.role == Role::Representative && patch.scope == Scope::Regional {
-                let others = patch.representatives.iter().filter(|&&host| host != self.me);
-                fellows.extend(others.map(|&host| (patch.id, host)));
-            }
-        }
-        fellows
+        let regions = self.patches.values();
+        regions.flat_map(|patch| patch.fellows(self.me).map(|host| (patch.id, host))).collect()
     }
 
     /// A fellow representative that nobody told the address of: the service is asked, and if that
@@ -104,6 +103,9 @@ impl Member {
     fn ask_for_fellow(&mut self, env: &mut Env<'_>, region: PatchId, host: HostId) {
         if let Some(patch) = self.patches.get_mut(&region) {
             patch.wants_contacts = true;
+        }
+        if !self.fellows.unmet.contains_key(&host) && !self.client.is_asking() {
+            self.client.hurry(env.now);
         }
         let since = *self.fellows.unmet.entry(host).or_insert(env.now);
         if since + UNMET_PATIENCE <= env.now {
@@ -151,7 +153,7 @@ impl Member {
     /// There is a stream to a fellow representative.
     pub(super) fn on_fellow_up(&mut self, env: &mut Env<'_>, host: HostId) {
         if self.fellows.lost.remove(&host).is_some() {
-            self.choose_forwarders(env);
+            self.take_roles(env);
         }
     }
 
@@ -160,10 +162,47 @@ impl Member {
         self.fellows.doubted.remove(&host);
         let news = self.fellows.lost.insert(host, env.now + RETRY).is_none();
         if news {
-            self.choose_forwarders(env);
+            self.take_roles(env);
             if !self.client.is_asking() {
                 self.client.hurry(env.now);
             }
         }
+    }
+
+    /// Takes in what the service says of who represents a region, and who stands by.
+    pub(super) fn set_fellows(&mut self, env: &mut Env<'_>, assignment: &Assignment) {
+        let Some(patch) = self.patches.get_mut(&assignment.patch) else { return };
+        let before: Vec<HostId> = patch.fellows(self.me).collect();
+        patch.assigned = assignment.role;
+        patch.representatives = assignment.representatives.to_vec();
+        patch.standbys = assignment.standbys.to_vec();
+        let now: Vec<HostId> = patch.fellows(self.me).collect();
+        for host in before.into_iter().filter(|host| !now.contains(host)) {
+            env.links.release(host, Need::Relay(self.id, assignment.patch));
+        }
+    }
+
+    /// Becomes in each of its regions what it has to be, and joins or leaves the inter-patch patch
+    /// for that.
+    pub(super) fn take_roles(&mut self, env: &mut Env<'_>) {
+        let lost = &self.fellows.lost;
+        let mut represents = false;
+        for patch in self.patches.values_mut().filter(|patch| patch.scope == Scope::Regional) {
+            patch.role = patch.role_without(self.me, |host| lost.contains_key(&host));
+            represents |= patch.role == Role::Representative;
+        }
+        let sewn = self.patches.contains_key(&PatchId::INTER_PATCH);
+        match &self.fellows.place {
+            Some(place) if represents && !sewn => {
+                let place = Assignment { role: Role::Representative, ..place.clone() };
+                self.start(env, &place);
+            }
+            Some(_) if !represents && sewn => {
+                self.leave_patches(env, |patch| patch.id == PatchId::INTER_PATCH);
+            }
+            _ => {}
+        }
+        self.choose_forwarders(env);
+        self.note_place();
     }
 }

@@ -21,8 +21,12 @@ impl Member {
                     && assignment.parameters == patch.parameters
             })
         };
+        let stands_by = |assignment: &&Assignment| {
+            assignment.scope == Scope::InterPatch && assignment.role == Role::Member
+        };
         self.leave_patches(env, |patch| !named(patch));
-        for assignment in &orders.assignments {
+        self.fellows.place = orders.assignments.iter().find(stands_by).cloned();
+        for assignment in orders.assignments.iter().filter(|place| !stands_by(place)) {
             if self.patches.contains_key(&assignment.patch) {
                 self.update(env, assignment);
             } else {
@@ -33,9 +37,8 @@ impl Member {
             // Nothing of it can be done here, and an answer without an end is none.
             return self.reject(env, RejectCause::NoProtocol);
         }
-        self.choose_forwarders(env);
+        self.take_roles(env);
         self.look_for_fellows(env);
-        self.note_place();
         let interval = self.report_interval();
         if self.client.on_answer(env.now, &mut env.host.rng, interval) {
             let at = self.client.at();
@@ -83,7 +86,7 @@ impl Member {
         }
     }
 
-    fn start(&mut self, env: &mut Env<'_>, assignment: &Assignment) {
+    pub(super) fn start(&mut self, env: &mut Env<'_>, assignment: &Assignment) {
         let Some(patch) = Patch::new(env.now, env.host, assignment) else {
             let trouble = Trouble::UnknownProtocol { protocol: assignment.protocol };
             return self.notices.push_back(Notice::Degraded(trouble));
@@ -93,16 +96,9 @@ impl Member {
     }
 
     fn update(&mut self, env: &mut Env<'_>, assignment: &Assignment) {
+        self.set_fellows(env, assignment);
         let Some(patch) = self.patches.get_mut(&assignment.patch) else { return };
         let me = env.host.config.host;
-        patch.role = assignment.role;
-        let fellows =
-            core::mem::replace(&mut patch.representatives, assignment.representatives.to_vec());
-        for host in fellows {
-            if patch.role != Role::Representative || !patch.representatives.contains(&host) {
-                env.links.release(host, Need::Relay(self.id, patch.id));
-            }
-        }
         let contacts = assignment.contacts.iter().cloned();
         let hosts: Vec<HostId> = contacts
             .filter_map(|contact| {
@@ -126,7 +122,7 @@ impl Member {
             for &host in patch.needs() {
                 env.links.release(host, Need::Patch(self.id, id));
             }
-            for host in patch.representatives {
+            for host in patch.fellows(self.me) {
                 env.links.release(host, Need::Relay(self.id, id));
             }
             if let Some(link) = patch.multicast {
@@ -137,7 +133,7 @@ impl Member {
     }
 
     /// Tells the application when its place is another one than before.
-    fn note_place(&mut self) {
+    pub(super) fn note_place(&mut self) {
         let Some(region) = self.region() else { return };
         let place = Place {
             patch: region.id,

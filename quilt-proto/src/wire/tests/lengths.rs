@@ -207,6 +207,7 @@ fn largest_orders() -> Orders {
         parameters: Bytes::from_static(&[7; Assignment::MAX_PARAMETER_BYTES]),
         euid: largest_euid(),
         representatives: smallvec::smallvec![HostId([1; 32]); Assignment::MAX_REPRESENTATIVES],
+        standbys: smallvec::smallvec![],
         contacts: alloc::vec![contact; Assignment::MAX_CONTACTS],
     };
     let assignments = smallvec::smallvec![assignment; Report::MAX_MEMBERSHIPS];
