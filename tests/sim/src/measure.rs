@@ -1,6 +1,7 @@
 //! What is measured of a run.
 
 use quilt_proto::Time;
+use quilt_proto::wire::FRAGMENT_BYTES;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,9 +14,19 @@ pub struct Deliveries {
     published: Vec<(Time, usize)>,
     /// By message, then by host.
     delivered: Vec<Vec<Option<Time>>>,
+    volume: Volume,
     gapped: u64,
     /// Messages that hosts were told they will not get.
     given_up: BTreeSet<(u64, usize)>,
+}
+
+/// How much was published, each message once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Bytes of messages.
+    pub bytes: u64,
+    /// Fragments that these fill.
+    pub fragments: u64,
 }
 
 impl Deliveries {
@@ -25,20 +36,28 @@ impl Deliveries {
             hosts,
             published: Vec::new(),
             delivered: Vec::new(),
+            volume: Volume::default(),
             gapped: 0,
             given_up: BTreeSet::new(),
         }
     }
 
-    /// The next message was published by a host, which does not get it.
-    pub fn publish(&mut self, at: Time, by: usize) {
+    /// The next message, of so many bytes, was published by a host, which does not get it.
+    pub fn publish(&mut self, at: Time, by: usize, size: usize) {
         self.published.push((at, by));
+        self.volume.bytes += size as u64;
+        self.volume.fragments += size.div_ceil(FRAGMENT_BYTES).max(1) as u64;
         self.delivered.push(vec![None; self.hosts]);
     }
 
     /// How many messages were published.
     pub fn published(&self) -> u64 {
         self.published.len() as u64
+    }
+
+    /// How much all messages were together.
+    pub fn volume(&self) -> Volume {
+        self.volume
     }
 
     /// A message came to a host.
@@ -243,18 +262,18 @@ mod tests {
     #[test]
     fn who_published_a_message_does_not_wait_for_it() {
         let mut deliveries = Deliveries::new(3);
-        deliveries.publish(Time::ZERO, 1);
+        deliveries.publish(Time::ZERO, 1, 1_000);
         deliveries.deliver(0, 2, Time::ZERO);
         deliveries.given_up([0], 0);
         assert!((0..3).all(|host| deliveries.is_settled(0, host)));
-        deliveries.publish(Time::ZERO, 1);
+        deliveries.publish(Time::ZERO, 1, 1_000);
         assert!([0, 2].iter().all(|&host| !deliveries.is_settled(1, host)));
     }
 
     #[test]
     fn only_the_hosts_that_count_are_counted() {
         let mut deliveries = Deliveries::new(3);
-        deliveries.publish(Time::from_millis(10), 0);
+        deliveries.publish(Time::from_millis(10), 0, 1_000);
         deliveries.deliver(0, 0, Time::from_millis(10));
         deliveries.deliver(0, 1, Time::from_millis(15));
         let whose = [false, true, true];
@@ -269,7 +288,7 @@ mod tests {
     fn late_is_what_was_repaired_and_not_what_waited_behind_it() {
         let mut deliveries = Deliveries::new(2);
         for (number, (at, came)) in (0..).zip([(10, 11), (20, 28), (24, 28), (30, 31)]) {
-            deliveries.publish(Time::from_millis(at), 0);
+            deliveries.publish(Time::from_millis(at), 0, 1_000);
             deliveries.deliver(number, 1, Time::from_millis(came));
         }
         let late = deliveries.late(&[false, true], |_, _| Duration::from_millis(1));

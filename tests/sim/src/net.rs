@@ -218,6 +218,13 @@ impl Net {
         self.topology.hosts[self.place(nic)].region
     }
 
+    /// Whether what an interface sends to an address leaves its region. Multicast never does;
+    /// whoever is behind a NAT is elsewhere.
+    pub(crate) fn leaves(&self, nic: NicId, to: SocketAddr) -> bool {
+        let there = || self.nic_at(to.ip()).map(|there| self.region(there));
+        !to.ip().is_multicast() && there() != Some(self.region(nic))
+    }
+
     /// Counts a dropped packet.
     pub(crate) fn count_drop(&mut self, why: DropCause) {
         *self.drops.entry(why).or_default() += 1;

@@ -1,11 +1,11 @@
 //! What a run prints: one JSON object, whose keys are a contract.
 
 use crate::check::{self, Invariant, Violation};
-use crate::measure::{Quantiles, ms, quantile};
+use crate::measure::{Quantiles, Volume, ms, quantile};
 use crate::net::DropCause;
 use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
 use crate::tree::Sample;
-use quilt_proto::wire::{FRAGMENT_BYTES, Scope};
+use quilt_proto::wire::Scope;
 use quilt_proto::{Counter, PatchView, Time};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -284,18 +284,14 @@ fn duplicates(run: &Run) -> Duplicates {
 
 fn traffic(run: &Run) -> TrafficReport {
     let traffic = run.world.traffic();
-    let messages = run.deliveries.published() as f64;
-    let packets = messages * run.spec.size.div_ceil(FRAGMENT_BYTES).max(1) as f64;
+    let Volume { bytes, fragments } = run.deliveries.volume();
     let seconds = run.world.now().since(OTHERS_JOIN).as_secs_f64();
     let foreign = run.spec.topology.regions().saturating_sub(1) as f64;
     TrafficReport {
         control_bytes_per_host_s: traffic.control_bytes as f64 / run.hosts.len() as f64 / seconds,
         overhead_percent: 100.0 * ratio(traffic.header_bytes as f64, traffic.payload_bytes as f64),
-        border_crossings_per_message: ratio(traffic.border_packets as f64, packets),
-        full_copies_per_message: ratio(
-            traffic.border_bytes as f64,
-            messages * run.spec.size as f64 * foreign,
-        ),
+        border_crossings_per_message: ratio(traffic.border_fragments as f64, fragments as f64),
+        full_copies_per_message: ratio(traffic.border_bytes as f64, bytes as f64 * foreign),
         repair_bytes_ratio: ratio(traffic.repair_bytes as f64, run.world.lost_bytes() as f64),
     }
 }
@@ -459,3 +455,6 @@ impl fmt::Display for Words<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

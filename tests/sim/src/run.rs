@@ -361,7 +361,7 @@ impl Run {
         match self.world.call(self.hosts[host], publish) {
             Ok(seq) => {
                 let by = Source { host: self.ids[host].tag(), incarnation: self.lives[host] };
-                self.deliveries.publish(now, host);
+                self.deliveries.publish(now, host, stream.size);
                 self.safety.published(now, by, seq, number, stream.size);
                 self.liveness.published(now, host, by, seq);
                 Some(stream.gap)

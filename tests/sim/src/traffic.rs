@@ -32,8 +32,8 @@ pub struct Traffic {
     pub control_bytes: u64,
     /// Payload that was asked for, and packets that ask for it.
     pub repair_bytes: u64,
-    /// Packets with payload that left their region.
-    pub border_packets: u64,
+    /// Fragments that left their region.
+    pub border_fragments: u64,
     /// Payload bytes that left their region without having been asked for.
     pub border_bytes: u64,
     /// Packets without payload, by millisecond.
@@ -43,6 +43,7 @@ pub struct Traffic {
 /// What is in a packet.
 #[derive(Default)]
 struct Content {
+    fragments: u64,
     payload: u64,
     solicited: u64,
     asks: bool,
@@ -60,6 +61,7 @@ impl Content {
             match frame {
                 Frame::Data(data) => {
                     let len = data.payload.len() as u64;
+                    content.fragments += 1;
                     content.payload += len;
                     content.solicited += if data.solicited { len } else { 0 };
                 }
@@ -90,7 +92,7 @@ impl Traffic {
         leaves: bool,
         each: impl FnMut(&Frame),
     ) {
-        let Content { payload, solicited, asks } = Content::of(path, bytes, each);
+        let Content { fragments, payload, solicited, asks } = Content::of(path, bytes, each);
         let len = bytes.len() as u64;
         self.packets += 1;
         self.bytes += len;
@@ -105,7 +107,7 @@ impl Traffic {
             self.control_per_ms[ms] += 1;
         } else {
             self.header_bytes += len - payload;
-            self.border_packets += u64::from(leaves);
+            self.border_fragments += if leaves { fragments } else { 0 };
             self.border_bytes += if leaves { payload - solicited } else { 0 };
         }
     }

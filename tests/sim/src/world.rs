@@ -537,7 +537,7 @@ impl World {
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
         let bytes = transmit.to_bytes();
         let there = self.net.nic_at(to.ip());
-        let leaves = there.is_some_and(|there| self.net.region(there) != self.net.region(nic));
+        let leaves = self.net.leaves(nic, to);
         let mut way = match path {
             Path::Multicast => Way::Multicast(host, to),
             Path::Datagram | Path::Stream => Way::Datagram(host, to),

@@ -194,10 +194,7 @@ impl World {
                 Some(lie) => lie.told(transmit.to_bytes()),
                 None => transmit.to_bytes(),
             };
-            let there = self.net.nic_at(state.remote.ip());
-            // Whoever is behind a NAT is elsewhere.
-            let here = self.net.region(state.nic);
-            let leaves = there.is_none_or(|there| self.net.region(there) != here);
+            let leaves = self.net.leaves(state.nic, state.remote);
             state.end.write(self.now, bytes.clone());
             let other = self.streams.get(stream, 1 - side).map(|end| end.host);
             let (now, way, wire) = (self.now, Way::Stream(stream, side), &mut self.wire);
