@@ -34,6 +34,7 @@ pub mod host;
 pub mod liar;
 pub mod measure;
 pub mod net;
+pub mod novelty;
 pub mod optimum;
 pub mod packet;
 pub mod paper;

@@ -388,6 +388,7 @@ impl Net {
             to: packet.from,
             ttl: crate::packet::DEFAULT_TTL,
             body: Body::TimeExceeded { hop, router },
+            load: Default::default(),
         };
         Some(Arrival { at: at + back_and_forth, nic: from, packet: answer })
     }

@@ -1,5 +1,6 @@
 //! What travels.
 
+use crate::novelty::Load;
 use crate::tcp::Segment;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ pub struct Packet {
     pub ttl: u8,
     /// What it carries.
     pub body: Body,
+    /// How much payload is in a datagram, for the statistics.
+    pub load: Load,
 }
 
 /// What a packet carries.

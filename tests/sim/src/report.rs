@@ -3,6 +3,7 @@
 use crate::check::{self, Invariant, Violation};
 use crate::measure::{Quantiles, Volume, ms, quantile};
 use crate::net::DropCause;
+use crate::novelty::Came;
 use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
 use crate::tree::Sample;
 use quilt_proto::wire::Scope;
@@ -270,15 +271,10 @@ fn delivery(run: &Run) -> Delivery {
 }
 
 fn duplicates(run: &Run) -> Duplicates {
-    let now = run.counters();
-    let since = |counter| {
-        let before = run.settled.as_ref().map_or(0, |counters| counters.get(counter));
-        (now.get(counter) - before) as f64
-    };
-    let first = since(Counter::PayloadBytesFirst);
+    let Came { first, unsolicited, repaired } = run.world.novelty.sum();
     Duplicates {
-        unsolicited_percent: 100.0 * ratio(since(Counter::PayloadBytesUnsolicited), first),
-        repair_percent: 100.0 * ratio(since(Counter::PayloadBytesRepaired), first),
+        unsolicited_percent: 100.0 * ratio(unsolicited as f64, first as f64),
+        repair_percent: 100.0 * ratio(repaired as f64, first as f64),
     }
 }
 

@@ -36,7 +36,7 @@ pub const OTHERS_JOIN: Time = Time::from_millis(1_000);
 pub const PUBLISHING: Time = Time::from_millis(5_000);
 /// How long the run goes on at most after the last message.
 const DRAINING: Duration = Duration::from_secs(10);
-/// Duplicates of what is published this early are not counted.
+/// Duplicates of what is published within so long of the first message are not counted.
 const SETTLING: Duration = Duration::from_secs(2);
 /// How long a join may take.
 const JOIN_TIME: Duration = Duration::from_secs(5);
@@ -166,8 +166,8 @@ pub struct Run {
     quiet_by: Time,
     /// What hosts counted in lives that are over.
     past: Counters,
-    /// What was counted when duplicates began to be.
-    pub(crate) settled: Option<Counters>,
+    /// From when on duplicates of what is published count; known with the first message.
+    settled: Option<Time>,
     /// All duplicates so far, by second.
     pub(crate) duplicates_per_s: Vec<u64>,
     pub(crate) started: Instant,
@@ -336,9 +336,6 @@ impl Run {
             };
             let stream = stream.clone();
             self.advance(stream.due);
-            if self.settled.is_none() && stream.due >= PUBLISHING + SETTLING {
-                self.settled = Some(self.counters());
-            }
             let Some(wait) = self.publish(&stream) else { return self.world.now() };
             self.prepared.streams[at].due = stream.due + wait;
             last = self.world.now();
@@ -357,11 +354,16 @@ impl Run {
         }
         let number = self.deliveries.published();
         let (body, group) = (check::body(number, stream.size), self.group);
+        if self.settled.is_some_and(|at| at <= now) {
+            self.world.novelty.begin();
+        }
         let publish = |node: &mut Node, now| node.publish(now, group, body.into());
         match self.world.call(self.hosts[host], publish) {
             Ok(seq) => {
                 let by = Source { host: self.ids[host].tag(), incarnation: self.lives[host] };
                 self.deliveries.publish(now, host, stream.size);
+                self.settled.get_or_insert(now + SETTLING);
+                self.world.novelty.published(by, seq);
                 self.safety.published(now, by, seq, number, stream.size);
                 self.liveness.published(now, host, by, seq);
                 Some(stream.gap)

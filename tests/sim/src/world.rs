@@ -8,6 +8,7 @@ use crate::check::bounds::{self, Work};
 use crate::check::wire::{Way, Wire};
 use crate::host::{Host, Kind, Life, PORT};
 use crate::net::{Arrival, DropCause, Net, NicId};
+use crate::novelty::{Came as Novel, Load, Novelty};
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
 use crate::queue::Queue;
 use crate::topology::Topology;
@@ -87,6 +88,8 @@ pub struct World {
     /// What is checked of all that hosts send, and of how much they do.
     pub(crate) wire: Wire,
     pub(crate) work: Work,
+    /// What of that is new to whom it comes to.
+    pub(crate) novelty: Novelty,
     /// The most actions that one call of a host may have as its consequence.
     most_actions: usize,
     cpu: Duration,
@@ -114,6 +117,7 @@ impl World {
             events: 0,
             wire: Wire::default(),
             work: Work::default(),
+            novelty: Novelty::default(),
             most_actions: MOST,
             cpu: Duration::ZERO,
         }
@@ -164,7 +168,8 @@ impl World {
     /// A datagram of another program, from a host's interface and a port that is not the core's.
     pub fn stray(&mut self, place: usize, to: SocketAddr, bytes: Bytes) {
         let from = SocketAddr::new(self.address(place).ip(), 9);
-        let packet = Packet { from, to, ttl: DEFAULT_TTL, body: Body::Datagram(bytes) };
+        let (body, load) = (Body::Datagram(bytes), Load::default());
+        let packet = Packet { from, to, ttl: DEFAULT_TTL, body, load };
         self.send(NicId(place as u32), packet);
     }
 
@@ -359,7 +364,7 @@ impl World {
         self.events += 1;
         self.note(host, &packet);
         match packet.body {
-            Body::Datagram(bytes) => self.datagram(host, nic, packet.from, packet.to, bytes),
+            Body::Datagram(_) => self.datagram(host, nic, packet),
             Body::Segment { .. } => self.segment(host, nic, packet),
             // No machine asks for it yet.
             Body::TimeExceeded { .. } => {}
@@ -381,14 +386,8 @@ impl World {
         self.digest.write(&bytes[..bytes.len().min(64)]);
     }
 
-    fn datagram(
-        &mut self,
-        host: usize,
-        nic: NicId,
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: Bytes,
-    ) {
+    fn datagram(&mut self, host: usize, nic: NicId, packet: Packet) {
+        let Packet { from, to, body: Body::Datagram(bytes), load, .. } = packet else { return };
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
         self.came = Some(Came { path, from: self.host_from(from) });
         let at = &mut self.hosts[host];
@@ -402,11 +401,18 @@ impl World {
         if let (Kind::Bootstrap(_), Path::Datagram) = (&at.machine, path) {
             self.wire.service_got(host, from, &bytes);
         }
-        let now = at.clock.to_local(self.now);
-        at.machine_mut().handle(now, Event::Datagram { link, from, bytes });
+        Self::take_in(&mut self.novelty, at, self.now, Event::Datagram { link, from, bytes }, load);
         self.work.counted(self.now, host, before, bounds::accounted(at.counters()));
         self.work.called(host);
         self.drain(host);
+    }
+
+    /// Hands a host something that came to it, and takes note of what it counts of that.
+    fn take_in(novelty: &mut Novelty, host: &mut Host, now: Time, event: Event, load: Load) {
+        let before = Novel::counted(host.counters());
+        let now = host.clock.to_local(now);
+        host.machine_mut().handle(now, event);
+        novelty.took_in(load, before, Novel::counted(host.counters()));
     }
 
     pub(crate) fn handle(&mut self, host: usize, event: Event) {
@@ -543,11 +549,13 @@ impl World {
             Path::Datagram | Path::Stream => Way::Datagram(host, to),
         };
         let other = there.and_then(|there| self.host_at(there));
-        let (now, wire) = (self.now, &mut self.wire);
+        let (now, wire, novelty) = (self.now, &mut self.wire, &mut self.novelty);
+        let mut load = Load::default();
         self.traffic.sent(now, path, &bytes, leaves, |frame| {
             if matches!(frame, Frame::Flow { .. }) {
                 way = Way::Flow(host, to);
             }
+            novelty.load(&mut load, frame);
             wire.sent(now, way, host, other, frame);
         });
         if let (Kind::Bootstrap(_), Path::Datagram) = (&self.hosts[host].machine, path) {
@@ -555,7 +563,7 @@ impl World {
         }
         let from = self.net.socket(nic, PORT);
         let body = Body::Datagram(bytes);
-        self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
+        self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body, load });
     }
 
     fn send(&mut self, nic: NicId, packet: Packet) {

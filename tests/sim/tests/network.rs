@@ -4,6 +4,7 @@ use bytes::Bytes;
 use quilt_proto::{Rng, Time};
 use quilt_sim::host::PORT;
 use quilt_sim::net::{DropCause, Net, NicId, SwitchFault};
+use quilt_sim::novelty::Load;
 use quilt_sim::packet::{Body, Packet, StreamId};
 use quilt_sim::tcp::Segment;
 use quilt_sim::topology::{Dependence, Firewall, Gateway, Nat, Topology};
@@ -32,12 +33,24 @@ fn behind(nat: Option<Nat>, firewall: Option<Firewall>) -> Net {
 }
 
 fn datagram(from: SocketAddr, to: SocketAddr) -> Packet {
-    Packet { from, to, ttl: 64, body: Body::Datagram(Bytes::from_static(&[7; 100])) }
+    Packet {
+        from,
+        to,
+        ttl: 64,
+        body: Body::Datagram(Bytes::from_static(&[7; 100])),
+        load: Load::default(),
+    }
 }
 
 fn segment(from: SocketAddr, to: SocketAddr) -> Packet {
     let (stream, segment) = (StreamId(1), Segment { syn: true, ..Segment::default() });
-    Packet { from, to, ttl: 64, body: Body::Segment { stream, from_dialler: true, segment } }
+    Packet {
+        from,
+        to,
+        ttl: 64,
+        body: Body::Segment { stream, from_dialler: true, segment },
+        load: Load::default(),
+    }
 }
 
 /// Sends a packet from an interface; where and when it arrives, and as what.

@@ -15,7 +15,7 @@ fn played(sync: RelaySync, digest: RelayDigest) -> Report {
     let mut spec = Spec::new("datacenter", topology, System::Quilt);
     spec.population.representatives = REPRESENTATIVES;
     (spec.population.sync, spec.population.digest) = (sync, digest);
-    // Duplicates are counted from 7 s on.
+    // Duplicates of the first two seconds are not counted.
     spec.duration = Duration::from_secs(3);
     let report = Run::new(spec).play(|_, _, _| {});
     assert_eq!(report.violations, Vec::<String>::new());

@@ -173,7 +173,7 @@ mod tests {
 
     fn packet(from: &str, to: SocketAddr) -> Packet {
         let body = Body::Datagram(Bytes::from_static(b"tea"));
-        Packet { from: from.parse().unwrap(), to, ttl: 64, body }
+        Packet { from: from.parse().unwrap(), to, ttl: 64, body, load: Default::default() }
     }
 
     /// The outer address that a packet from inside to `to` gets.

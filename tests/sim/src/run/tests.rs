@@ -1,4 +1,6 @@
 use super::*;
+use crate::report::Duplicates;
+use crate::topology::SiteLatency;
 
 fn run(hosts: usize) -> Run {
     let mut spec = Spec::new("lan", Topology::lan(hosts).unwrap(), System::Quilt);
@@ -98,4 +100,25 @@ fn a_datagram_that_is_not_counted_once_breaks_s13() {
     run.world.work.counted(Time::from_millis(7), 2, 5, 5);
     let report = run.play(|_, _, _| {});
     assert_eq!(report.violations, ["S13 at 7.000 ms: host 2 did not count a datagram once"]);
+}
+
+#[test]
+fn what_is_new_to_hosts_is_counted_by_when_it_was_published_and_nothing_is_where_all_is_early() {
+    for system in System::ALL {
+        let topology = Topology::data_center(Some(40), SiteLatency::Paper).unwrap();
+        let mut spec = Spec::new("datacenter", topology, system);
+        spec.population.sync = RelaySync::Off;
+        (spec.duration, spec.size, spec.loss) = (Duration::from_secs(3), 5_000, 0.02);
+        let mut run = Run::new(spec.clone());
+        let report = run.play_through(|_, _, _| {});
+        assert_eq!(report.delivery.delivered, report.delivery.expected);
+        let of_the_third_second = 10 * 5_000 * (40 - 1);
+        assert_eq!(run.world.novelty.sum().first, of_the_third_second, "{system}");
+        let percent = report.duplicates.unsolicited_percent;
+        assert!(percent > 0.0 || system != System::Quilt, "{percent} %");
+        spec.duration = Duration::from_secs(2);
+        let report = Run::new(spec).play(|_, _, _| {});
+        let Duplicates { unsolicited_percent, repair_percent } = report.duplicates;
+        assert_eq!((unsolicited_percent, repair_percent), (0.0, 0.0), "{system}");
+    }
 }

@@ -4,10 +4,12 @@ use super::{Came, Happening, HostIndex, World};
 use crate::check::wire::Way;
 use crate::host::{Life, PORT};
 use crate::net::{DropCause, NicId};
+use crate::novelty::Load;
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
 use crate::tcp::{End, Segment, Told};
 use crate::traffic::Path;
 use quilt_proto::{Event, LinkError, LinkId, Time};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 /// All ends of all streams, in the order of their names: side 0 has dialled, side 1 was dialled.
@@ -27,7 +29,24 @@ pub(super) struct EndState {
     end: End,
     /// The machine has something to say.
     asked: bool,
+    /// The packets that the other side wrote and this machine has not read to their end: how many
+    /// bytes of each are unread, and what is in it.
+    unread: VecDeque<(usize, Load)>,
     timer: Option<Time>,
+}
+
+impl EndState {
+    /// The machine reads so many bytes; what is in the packet that these are of, or nothing where
+    /// that is not known. No segment has bytes of two packets.
+    fn read(&mut self, bytes: usize) -> Load {
+        let Some((unread, load)) = self.unread.front_mut() else { return Load::default() };
+        let load = *load;
+        *unread = unread.saturating_sub(bytes);
+        if *unread == 0 {
+            self.unread.pop_front();
+        }
+        load
+    }
 }
 
 impl Streams {
@@ -89,6 +108,7 @@ impl World {
             link: Some(link),
             end: End::dial(self.now),
             asked: false,
+            unread: VecDeque::new(),
             timer: None,
         };
         self.streams.insert(stream, 0, end);
@@ -122,8 +142,8 @@ impl World {
             }
             let end = End::accept(self.now);
             let (local, remote) = (packet.to, packet.from);
-            let state =
-                EndState { host, nic, local, remote, link: None, end, asked: false, timer: None };
+            let (link, asked, unread, timer) = (None, false, VecDeque::new(), None);
+            let state = EndState { host, nic, local, remote, link, end, asked, unread, timer };
             self.streams.insert(stream, side, state);
             return self.pump(stream, side);
         }
@@ -157,7 +177,7 @@ impl World {
     ) {
         let segment = Segment { rst: true, ..Segment::default() };
         let body = Body::Segment { stream, from_dialler, segment };
-        self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
+        self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body, load: Load::default() });
     }
 
     /// Looks after an end whose deadline may have come, unless it is to be looked after at another
@@ -198,9 +218,14 @@ impl World {
             state.end.write(self.now, bytes.clone());
             let other = self.streams.get(stream, 1 - side).map(|end| end.host);
             let (now, way, wire) = (self.now, Way::Stream(stream, side), &mut self.wire);
+            let (novelty, mut load) = (&mut self.novelty, Load::default());
             self.traffic.sent(now, Path::Stream, &bytes, leaves, |frame| {
+                novelty.load(&mut load, frame);
                 wire.sent(now, way, host, other, frame);
             });
+            if let Some(other) = self.streams.get(stream, 1 - side) {
+                other.unread.push_back((bytes.len(), load));
+            }
             self.pump(stream, side);
         }
     }
@@ -214,7 +239,7 @@ impl World {
             if let Some(segment) = state.end.poll_segment() {
                 let (nic, from, to) = (state.nic, state.local, state.remote);
                 let body = Body::Segment { stream, from_dialler: side == 0, segment };
-                self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body });
+                self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body, load: Load::default() });
             } else if reads && let Some(told) = state.end.poll_told() {
                 self.tell(stream, side, told);
             } else {
@@ -248,12 +273,16 @@ impl World {
         let cause = match told {
             Told::Opened => return self.opened(stream, side, host, link, remote),
             Told::Bytes(bytes) => {
+                let load = state.read(bytes.len());
                 if let Some(link) = link {
                     let other = self.streams.get(stream, 1 - side);
                     let from = other.map(|end| HostIndex(end.host));
                     self.came = Some(Came { path: Path::Stream, from });
                     self.work.called(host);
-                    self.handle(host, Event::Received { link, bytes });
+                    let at = &mut self.hosts[host];
+                    let event = Event::Received { link, bytes };
+                    Self::take_in(&mut self.novelty, at, self.now, event, load);
+                    self.drain(host);
                 }
                 return;
             }
