@@ -161,6 +161,7 @@ fn a_host_whose_process_ended_starts_again_and_takes_part() {
         assert_eq!(lab.got(7), 0);
         let config = lab.config(7, 2);
         lab.world.restart(host, Kind::Node(Box::new(Node::new(config, 99))));
+        lab.safety.restarted(7);
         lab.join_one(7);
         lab.run(3_000);
         lab.publish(5);

@@ -11,6 +11,8 @@ pub struct Safety {
     published: BTreeMap<Source, Vec<(u64, usize)>>,
     /// What comes next of each source at each host.
     cursors: BTreeMap<(usize, Source), Seq>,
+    /// By member: which message of each source came next when it was admitted; 0 of all others.
+    admitted: BTreeMap<usize, BTreeMap<Source, Seq>>,
     /// In which life each host takes each source to be.
     lives: BTreeMap<(usize, HostTag), Incarnation>,
     violations: Violations,
@@ -54,6 +56,11 @@ impl Safety {
                     self.violations.add(Invariant::S5, at, what);
                 }
             }
+            Notice::Joined(_) => {
+                let next = |(&source, messages): (_, &Vec<_>)| (source, Seq(messages.len() as u64));
+                let published = &self.published;
+                self.admitted.entry(host).or_insert_with(|| published.iter().map(next).collect());
+            }
             _ => {}
         }
     }
@@ -61,6 +68,7 @@ impl Safety {
     /// A host's application started anew, and remembers nothing.
     pub fn restarted(&mut self, host: usize) {
         self.cursors.retain(|&(at, _), _| at != host);
+        self.admitted.remove(&host);
         self.lives.retain(|&(at, _), _| at != host);
     }
 
@@ -93,7 +101,11 @@ impl Safety {
             let what = format!("host {host} got {source}, whose life was {}", life.0);
             self.violations.add(Invariant::S5, at, what);
         }
-        let cursor = self.cursors.entry((host, source)).or_insert(from);
+        // What was published before it was admitted a member may be told of, or not.
+        let admitted = self.admitted.get(&host);
+        let first = admitted.map(|next| next.get(&source).copied().unwrap_or_default());
+        let first = first.map_or(from, |first| first.min(from));
+        let cursor = self.cursors.entry((host, source)).or_insert(first);
         let expected = *cursor;
         *cursor = to.next();
         let what = |word: &str| {
@@ -159,7 +171,7 @@ fn is_body<'a>(number: u64, size: usize, chunks: impl Iterator<Item = &'a bytes:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quilt_proto::GapCause;
+    use quilt_proto::{Delivery, GapCause, PatchId, Place, ProtocolId, Role};
 
     const BY: Source = Source { host: HostTag(7), incarnation: Incarnation(1) };
 
@@ -178,6 +190,15 @@ mod tests {
         Notice::Gap { source, from: Seq(from), to: Seq(to), cause: GapCause::Unrepaired }
     }
 
+    fn joined() -> Notice {
+        Notice::Joined(Place {
+            patch: PatchId(1),
+            protocol: ProtocolId::IPMC,
+            role: Role::Member,
+            delivery: Delivery::Reliable,
+        })
+    }
+
     fn broken(notices: &[Notice]) -> Vec<Invariant> {
         let mut safety = safety();
         notices.iter().for_each(|notice| safety.told(Time::ZERO, 1, notice));
@@ -189,6 +210,30 @@ mod tests {
         assert_eq!(broken(&[gap(3, 5), gap(6, 6)]), []);
         assert_eq!(broken(&[gap(3, 5), gap(7, 7)]), [Invariant::S4]);
         assert_eq!(broken(&[gap(3, 5), gap(5, 7)]), [Invariant::S1, Invariant::S5]);
+    }
+
+    #[test]
+    fn a_member_is_told_of_every_message_from_its_admission_on() {
+        let (joined, another) = (joined(), Source { host: HostTag(8), ..BY });
+        let broken = |before: u64, notices: &[Notice]| {
+            let mut safety = Safety::default();
+            let publish = |safety: &mut Safety, seqs: std::ops::Range<u64>| {
+                seqs.for_each(|seq| safety.published(Time::ZERO, BY, Seq(seq), seq, 10));
+            };
+            publish(&mut safety, 0..before);
+            safety.told(Time::ZERO, 1, &joined);
+            publish(&mut safety, before..100);
+            safety.published(Time::ZERO, another, Seq(0), 100, 10);
+            notices.iter().for_each(|notice| safety.told(Time::ZERO, 1, notice));
+            safety.violations.names()
+        };
+        assert_eq!(broken(0, &[gap(5, 9)]), [Invariant::S4]);
+        assert_eq!(broken(0, &[gap(0, 9), gap_of(another, 1, 1)]), [Invariant::S4]);
+        assert_eq!(broken(0, &[gap(0, 4), gap(5, 9)]), []);
+        assert_eq!(broken(7, &[gap(8, 9)]), [Invariant::S4]);
+        for from in [0, 3, 7] {
+            assert_eq!(broken(7, &[gap(from, 9)]), [], "it is admitted where {from} is under way");
+        }
     }
 
     #[test]
