@@ -292,6 +292,20 @@ fn traffic(run: &Run) -> TrafficReport {
     }
 }
 
+impl FullRate {
+    /// Of the time of each survivor; `None` is never.
+    fn of(times: Vec<Option<f64>>) -> Self {
+        let never = |time: Option<f64>| time.unwrap_or(f64::INFINITY);
+        let mut times: Vec<f64> = times.into_iter().map(never).collect();
+        times.sort_by(f64::total_cmp);
+        let at = |share| Some(quantile(&times, share)).filter(|time| time.is_finite());
+        match times.is_empty() {
+            true => Self { median: None, worst: None },
+            false => Self { median: at(0.5), worst: at(1.0) },
+        }
+    }
+}
+
 /// When survivors receive everything in time again after hosts died.
 fn recovery(run: &Run) -> Option<Recovery> {
     let killed_at = run.killed_at?;
@@ -304,23 +318,16 @@ fn recovery(run: &Run) -> Option<Recovery> {
     }
     before.sort_by(f64::total_cmp);
     let in_time = quantile(&before, 0.99) + 100.0;
-    let mut full_rate: Vec<f64> = Vec::new();
-    let mut all_recovered = true;
+    let mut full_rate: Vec<Option<f64>> = Vec::new();
     for host in survivors() {
         let after: Vec<_> =
             run.deliveries.of_host(host).filter(|&(published, _)| published >= killed_at).collect();
         let is_late =
             |took: Option<std::time::Duration>| took.is_none_or(|took| ms(took) > in_time);
         let first_good = after.iter().rposition(|&(_, took)| is_late(took)).map_or(0, |at| at + 1);
-        match after.get(first_good) {
-            Some((published, _)) => full_rate.push(ms(published.since(killed_at))),
-            None => all_recovered = false,
-        }
+        full_rate.push(after.get(first_good).map(|(published, _)| ms(published.since(killed_at))));
     }
-    full_rate.sort_by(f64::total_cmp);
-    let worst = full_rate.last().copied().filter(|_| all_recovered);
-    let median = (!full_rate.is_empty()).then(|| quantile(&full_rate, 0.5));
-    let full_rate_after_ms = FullRate { median, worst };
+    let full_rate_after_ms = FullRate::of(full_rate);
     let back = run.deliveries.continuous_after(&alive, PLAYBACK, killed_at, 0.99);
     Some(Recovery {
         attached: run.attached,

@@ -54,3 +54,15 @@ fn who_is_behind_a_nat_is_elsewhere_and_multicast_never_leaves() {
     assert!(!leaves(net.address(NicId(1))));
     assert!(!leaves("239.0.0.1".parse().unwrap()));
 }
+
+#[test]
+fn the_median_of_recovery_is_of_all_survivors_also_those_that_never_recover() {
+    let of = |times: &[Option<f64>]| {
+        let FullRate { median, worst } = FullRate::of(times.to_vec());
+        (median, worst)
+    };
+    assert_eq!(of(&[Some(3.0), Some(1.0), Some(2.0)]), (Some(2.0), Some(3.0)));
+    assert_eq!(of(&[Some(3.0), None, Some(2.0), Some(1.0), None]), (Some(3.0), None));
+    assert_eq!(of(&[Some(1.0), None, None]), (None, None));
+    assert_eq!(of(&[]), (None, None));
+}
