@@ -106,13 +106,40 @@ pub(crate) struct Made {
 
 impl Made {
     pub(crate) fn request(&self) -> Request {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let out = |at: usize| words[at] == "--out" || at > 0 && words[at - 1] == "--out";
-        let kept = (0..words.len()).filter(|&at| !out(at) && !words[at].starts_with("--out="));
-        let kept: Vec<&str> = kept.map(|at| &*words[at]).collect();
-        let command = format!("quilt-sim {}", kept.join(" "));
+        let command = format!("quilt-sim {}", words_without(&["--out"]));
         let &Self { runs, seed, hosts, full, .. } = self;
         Request { runs, seed, hosts, full, command }
+    }
+
+    /// The command that makes the same of the run of one seed, elsewhere.
+    pub(crate) fn replay(&self, seed: u64) -> String {
+        let words = words_without(&["--out", "--seed", "--runs", "--groups"]);
+        let groups = if words.starts_with("optimum") { " --groups 1" } else { "" };
+        format!("quilt-sim {words}{groups} --seed {seed} --runs 1 --out replay")
+    }
+}
+
+/// The words of the command line as a shell reads them, without these options and their values.
+fn words_without(options: &[&str]) -> String {
+    let mut kept = Vec::new();
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        if !options.contains(&name) {
+            kept.push(quoted(&word));
+        } else if name == word {
+            words.next();
+        }
+    }
+    kept.join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |char: char| char.is_alphanumeric() || "-_./=@,:+%".contains(char);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
@@ -283,7 +310,7 @@ impl RunArgs {
 
     /// The command that plays the same run again.
     pub(crate) fn replay(&self, seed: u64) -> String {
-        let words = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let words = words_without(&[]);
         let seed = if self.seed.is_some() { String::new() } else { format!(" --seed {seed}") };
         format!("quilt-sim {words}{seed}")
     }

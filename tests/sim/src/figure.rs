@@ -81,8 +81,7 @@ fn play(
         spec.population.representatives = case.k;
         set(&mut spec);
         let topology = spec.topology.clone();
-        let (mut run, progress) = paper::start(spec, watch);
-        let report = run.play_through(progress);
+        let (run, report) = paper::play(spec, watch);
         Ok(Played { report, topology, source: run.source() })
     };
     request.seeds().map(once).collect()
@@ -159,5 +158,32 @@ fn runs_note(request: &Request) -> String {
     match request.runs {
         0 | 1 => format!("One run, seed {}; the paper shows the mean of 10 runs.", request.seed),
         runs => format!("Mean of {runs} runs; the paper's is of 10."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paper::News;
+    use std::time::Duration;
+
+    #[test]
+    fn what_a_run_of_a_figure_breaks_is_told_with_its_seed() {
+        let request = Request { runs: 2, seed: 3, hosts: None, full: false, command: "".into() };
+        let (case, mut wrong) = (Case::quilt("datacenter", 1), Vec::new());
+        let mut watch = |news: News<'_>| {
+            if let News::Wrong { seed, what } = news {
+                wrong.push((seed, what.to_owned()));
+            }
+        };
+        // So slow a processor admits nobody in time.
+        let slow = |spec: &mut Spec| {
+            (spec.cpu, spec.duration) = (Duration::from_millis(900), Duration::from_secs(1));
+        };
+        play(&case, Some(12), &request, &mut watch, slow).unwrap();
+        let seeds: Vec<u64> = wrong.iter().map(|&(seed, _)| seed).collect();
+        assert!(seeds.contains(&3) && seeds.contains(&4), "{wrong:?}");
+        assert!(wrong[0].1.starts_with("violated: L5 at "), "{wrong:?}");
+        assert!(wrong[0].1.ends_with(", by quilt on datacenter"), "{wrong:?}");
     }
 }

@@ -6,7 +6,7 @@ mod progress;
 use args::{Args, Command, Made, RunArgs, SwarmArgs};
 use clap::Parser;
 use progress::Progress;
-use quilt_sim::paper::{Outcome, Request, Watch};
+use quilt_sim::paper::{News, Outcome, Request, Watch};
 use quilt_sim::run::Run;
 use quilt_sim::{figure, optimum, table};
 use std::process::ExitCode;
@@ -88,19 +88,26 @@ fn swarm(args: &SwarmArgs) -> Result<bool, String> {
     Ok(outcome.found.is_none())
 }
 
-/// Makes a table, a figure, or a comparison, prints what can be compared, and writes its files.
+/// Makes a table, a figure, or a comparison, prints what can be compared, and writes its files;
+/// whether all was as it must be.
 fn again(
     args: &Made,
     make: impl Fn(&Request, &mut Watch<'_>) -> Result<Outcome, String>,
 ) -> Result<bool, String> {
-    let mut progress = Progress::new();
-    let outcome = make(&args.request(), &mut |what, at, end, events| {
-        progress.show_one_of_many(what, at, end, events);
+    let (mut progress, mut wrong) = (Progress::new(), Vec::new());
+    let outcome = make(&args.request(), &mut |news| match news {
+        News::Progress { what, at, end, events } => {
+            progress.show_one_of_many(what, at, end, events);
+        }
+        News::Wrong { seed, what } => wrong.push((seed, what.to_owned())),
     })?;
     progress.end();
     print!("{outcome}");
+    for (seed, what) in &wrong {
+        eprintln!("{what} (seed {seed}); replay: {}", args.replay(*seed));
+    }
     let files = outcome.write(&args.out);
     let files = files.map_err(|error| format!("{}: {error}", args.out.display()))?;
     files.iter().for_each(|file| eprintln!("wrote {}", file.display()));
-    Ok(true)
+    Ok(wrong.is_empty())
 }

@@ -166,8 +166,7 @@ fn compare(
     (spec.rate, spec.duration) = (1.0, LASTS);
     let (degree, seed) = (usize::from(spec.population.degree), spec.seed);
     let topology = spec.topology.clone();
-    let (mut run, progress) = paper::start(spec, watch);
-    run.play_through(progress);
+    let (run, _) = paper::play(spec, watch);
     let no_tree = || format!("there is no tree over all hosts, degree {degree}, seed {seed}");
     compare_tree(&run, &topology, degree, weight).ok_or_else(no_tree)
 }
@@ -211,7 +210,7 @@ mod tests {
     #[test]
     fn trees_over_few_hosts_come_near_the_best_ones() {
         for degree in DEGREES {
-            let compare = |seed| small(seed, degree, &mut |_, _, _, _| {}).unwrap().ratio();
+            let compare = |seed| small(seed, degree, &mut |_| {}).unwrap().ratio();
             let ratios: Vec<f64> = (0..20).map(compare).collect();
             assert!(ratios.iter().all(|ratio| (1.0..=1.1).contains(ratio)), "{degree}: {ratios:?}");
             assert!(mean(&ratios) <= 1.02, "{degree}: {ratios:?}");

@@ -2,6 +2,7 @@
 
 use crate::plot::Plot;
 use crate::population::System;
+use crate::report::Report;
 use crate::run::{Run, Spec};
 use crate::topology::{SiteLatency, Topology, TopologyError};
 use quilt_proto::Time;
@@ -24,8 +25,31 @@ pub struct Request {
     pub command: String,
 }
 
-/// Is told what is run, the virtual time, when that ends, and how many packets have come.
-pub type Watch<'a> = dyn FnMut(&str, Time, Time, u64) + 'a;
+/// Is told how the runs go.
+pub type Watch<'a> = dyn FnMut(News<'_>) + 'a;
+
+/// What there is to tell while something is made.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// A run goes on.
+    Progress {
+        /// What is run.
+        what: &'a str,
+        /// The virtual time.
+        at: Time,
+        /// When that ends.
+        end: Time,
+        /// How many packets have come.
+        events: u64,
+    },
+    /// Something is not as it must be: a claimed invariant was broken, or a table is not the paper's.
+    Wrong {
+        /// The seed of the run.
+        seed: u64,
+        /// What.
+        what: &'a str,
+    },
+}
 
 impl Request {
     /// The seeds of its runs.
@@ -66,7 +90,22 @@ pub(crate) fn start<'a>(
     let k = spec.population.representatives;
     let label =
         format!("{} on {}, k = {k}, seed {}", spec.population.system, spec.scenario, spec.seed);
-    (Run::new(spec), move |at, end, events| watch(&label, at, end, events))
+    let progress = move |at, end, events| {
+        watch(News::Progress { what: &label, at, end, events });
+    };
+    (Run::new(spec), progress)
+}
+
+/// Plays a run, and tells of every claimed invariant that it breaks.
+pub(crate) fn play(spec: Spec, watch: &mut Watch<'_>) -> (Run, Report) {
+    let (mut run, progress) = start(spec, watch);
+    let report = run.play_through(progress);
+    let Report { scenario, system, seed, violations, .. } = &report;
+    for violation in violations {
+        let what = format!("violated: {violation}, by {system} on {scenario}");
+        watch(News::Wrong { seed: *seed, what: &what });
+    }
+    (run, report)
 }
 
 /// A number of the paper beside what was measured and what cannot be beaten.

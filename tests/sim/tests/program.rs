@@ -124,6 +124,20 @@ fn a_broken_invariant_that_is_claimed_ends_with_code_1_and_the_command_to_replay
 }
 
 #[test]
+fn a_word_that_a_shell_would_cut_is_quoted_in_the_command_to_replay_a_run() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("it's mine.csv");
+    std::fs::write(&path, "0,5,7\n5,0,2\n7,2,0\n").unwrap();
+    let path = path.to_str().unwrap();
+    let words = ["run", "of mine", "--topology", path, "--duration", "1", "--cpu-ns", "3000000000"];
+    let said = String::from_utf8(program(&words).stderr).unwrap();
+    let quoted = path.replace('\'', r"'\''");
+    let replay = format!("replay: quilt-sim run 'of mine' --topology '{quoted}' --duration 1 ");
+    assert!(said.contains(&replay), "{said}");
+}
+
+#[test]
 fn a_scenario_in_a_file_is_played_and_verified() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/scenarios/bad-day.json");
     let output = program(&["run", path, "--verify", "--json"]);

@@ -183,7 +183,7 @@ mod tests {
     fn four_hops_part_the_internet_about_as_in_the_paper() {
         let request =
             Request { runs: 1, seed: 1, hosts: None, full: false, command: String::new() };
-        let seen = mean(&request, "internet", 4, &mut |_, _, _, _| {}).unwrap();
+        let seen = mean(&request, "internet", 4, &mut |_| {}).unwrap();
         assert_eq!(seen.hosts, 951);
         // Who joins first decides about a few hosts between two patches.
         let naive = naive(&Topology::internet(None, 1).unwrap(), 4) as f64;
@@ -197,7 +197,7 @@ mod tests {
     fn no_latency_is_shown_where_none_was_measured() {
         let hosts = Some(60);
         let request = Request { runs: 1, seed: 1, hosts, full: false, command: String::new() };
-        let seen = mean(&request, "router-stacks", 3, &mut |_, _, _, _| {}).unwrap();
+        let seen = mean(&request, "router-stacks", 3, &mut |_| {}).unwrap();
         assert_eq!((seen.hosts, seen.near, seen.far), (60, None, None));
     }
 }
