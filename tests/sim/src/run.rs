@@ -85,7 +85,7 @@ pub struct Kill {
 impl Spec {
     /// A run on a topology with what the paper gives: 1,000 bytes, 10 times a second, for 10 s.
     pub fn new(scenario: &str, topology: Topology, system: System) -> Self {
-        let degree = if system == System::Quilt && scenario != "internet" { 8 } else { 6 };
+        let degree = if system == System::Quilt && !topology.internet { 8 } else { 6 };
         let limits = Limits {
             // The bootstrap service has a stream for each host that UDP does not reach.
             links: 4_096,

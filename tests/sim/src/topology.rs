@@ -46,6 +46,9 @@ pub struct Topology {
     pub published: Vec<Published>,
     /// Where the latencies come from.
     pub latency: LatencyOrigin,
+    /// Whether its hosts are spread over the Internet, and not over data centres or a network of
+    /// one's own.
+    pub internet: bool,
     distances: Distances,
 }
 
@@ -289,7 +292,7 @@ impl Topology {
         let source = self.source.and_then(|source| hosts.iter().position(|&host| host == source));
         let gateways = self.gateways.clone();
         let part = Self::of(&self.name, places, self.latency, Distances::Zones(zones));
-        Self { gateways, source, ..part }
+        Self { gateways, source, internet: self.internet, ..part }
     }
 
     /// How many regions there are.
@@ -306,6 +309,7 @@ impl Topology {
             source: None,
             published: Vec::new(),
             latency,
+            internet: false,
             distances,
         }
     }

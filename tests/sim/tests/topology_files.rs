@@ -67,6 +67,7 @@ fn a_platform_has_all_its_hosts_unless_another_number_is_asked_for() {
     assert_eq!(few.hosts.len(), 60);
     assert_eq!(few.range().unwrap().0, Duration::from_micros(300));
     assert!(few.range().unwrap().1 < Duration::from_millis(11));
+    assert!(!few.internet);
 }
 
 #[test]
@@ -77,6 +78,7 @@ fn a_matrix_may_be_full_or_an_upper_triangle_of_round_trips() {
     let folder = folder("matrix", &[("full.csv", full), ("upper.csv", upper)]);
     let full = load(folder.join("full.csv")).unwrap();
     assert_eq!(full.latency, LatencyOrigin::Measured);
+    assert!(full.internet, "as far as anybody can tell");
     assert_eq!(names(&full), ["0", "1", "2"]);
     assert_eq!(full.regions(), 3);
     assert_eq!(micros(&full), [[0, 5_000, 1_500], [5_000, 0, 250], [2_000, 250, 0]]);

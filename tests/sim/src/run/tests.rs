@@ -122,3 +122,20 @@ fn what_is_new_to_hosts_is_counted_by_when_it_was_published_and_nothing_is_where
         assert_eq!((unsolicited_percent, repair_percent), (0.0, 0.0), "{system}");
     }
 }
+
+#[test]
+fn the_default_degree_follows_the_topology_and_not_what_the_scenario_is_called() {
+    let degree = |name: &str, topology: Result<Topology, _>, system| {
+        Spec::new(name, topology.unwrap(), system).population.degree
+    };
+    let centers = || Topology::data_center(Some(20), SiteLatency::Paper);
+    for name in ["internet", "mine"] {
+        assert_eq!(degree(name, centers(), System::Quilt), 8, "{name}");
+        assert_eq!(degree(name, Topology::lan(3), System::Quilt), 8, "{name}");
+        assert_eq!(degree(name, Topology::internet(Some(20), 1), System::Quilt), 6, "{name}");
+        assert_eq!(degree(name, Topology::router_stacks(Some(20), 1), System::Quilt), 6, "{name}");
+        assert_eq!(degree(name, centers(), System::Omni), 6, "{name}");
+        let part = Topology::internet(Some(20), 1).unwrap().part(&[1, 2]);
+        assert_eq!(degree(name, Ok(part), System::Quilt), 6, "{name}");
+    }
+}

@@ -26,7 +26,7 @@ pub struct Scenario {
     /// Representatives of a region. Default 3.
     #[serde(default)]
     pub k: Option<u8>,
-    /// Children of a host in a tree.
+    /// Children of a host in a tree. Default 6 on the Internet and for omni and donet, else 8.
     #[serde(default)]
     pub degree: Option<u8>,
     /// How representatives see to it that a message crosses a region's edge once: ranked (by

@@ -70,7 +70,8 @@ pub(super) fn unmeasured(
     }
     let region_of = places.iter().map(|place| place.region).collect();
     let distances = Distances::Stacks(Stacks { hops, region_of });
-    Ok(Topology::of(name, places, LatencyOrigin::Chosen, distances))
+    let topology = Topology::of(name, places, LatencyOrigin::Chosen, distances);
+    Ok(Topology { internet: true, ..topology })
 }
 
 struct Table {

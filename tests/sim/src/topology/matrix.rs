@@ -82,7 +82,8 @@ pub(super) fn topology(
     let zone_of = chosen.iter().map(|&row| row as u32).collect();
     let zones = Zones::new(zone_of, matrix.one_way, inside);
     let places = grow::places(places, &chosen);
-    Ok(Topology::of(name, places, LatencyOrigin::Measured, Distances::Zones(zones)))
+    let topology = Topology::of(name, places, LatencyOrigin::Measured, Distances::Zones(zones));
+    Ok(Topology { internet: true, ..topology })
 }
 
 impl Matrix {
