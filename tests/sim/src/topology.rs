@@ -235,8 +235,7 @@ impl Topology {
     }
 
     /// Reads a topology from a file: a platform or a set of domains (`.json`), `NAME_hosts.csv`
-    /// with `NAME_rtt_upper_ms.csv` beside it (either path will do), hosts with routers and no
-    /// latencies (`.csv` that begins with `host,`), or a matrix of round-trip times in
+    /// with `NAME_rtt_upper_ms.csv` beside it (either path will do), or a matrix of round-trip times in
     /// milliseconds, full or its upper triangle, with or without labels (`.csv`; one-way times if
     /// `oneway` is in the file's name).
     ///

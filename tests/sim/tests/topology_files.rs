@@ -53,8 +53,6 @@ fn the_files_of_what_is_built_in_give_the_same_topologies() {
     let synthetic = load(format!("{DATA}/synthetic/four_domains.json")).unwrap();
     assert_eq!(synthetic.hosts, Topology::synthetic().hosts);
     assert_eq!(synthetic.published, Topology::synthetic().published);
-    let stacks = load(format!("{DATA}/routers/router_stacks.csv")).unwrap();
-    assert_eq!(stacks.hosts, Topology::router_stacks(None, 0).unwrap().hosts);
 }
 
 #[test]
@@ -281,18 +279,14 @@ fn hosts_and_their_matrix_belong_together() {
 }
 
 #[test]
-fn silent_routers_bring_no_hosts_together() {
-    let text = b"host,asn,hop1,hop2\na,7,r1,*\nb,7,r2,*\nc,7,r3,r1\n".as_slice();
-    let folder = folder("silent", &[("stacks.csv", text)]);
-    let stacks = load(folder.join("stacks.csv")).unwrap();
-    assert_eq!(stacks.one_way(0, 1), Duration::from_millis(10));
-    // One link from a to r1, and two from there to c.
-    assert_eq!(stacks.one_way(0, 2), Duration::from_micros(1_500));
-}
-
-#[test]
 fn a_table_of_hosts_with_a_fault_is_refused() {
-    let refused = |test, text: &str, message| refused(test, "h.csv", text.as_bytes(), message);
+    let refused = |test: &str, text: &str, message| {
+        let matrix = ("h_rtt_upper_ms.csv", b"12.5\n".as_slice());
+        let folder = folder(test, &[("h_hosts.csv", text.as_bytes()), matrix]);
+        let shown = load(folder.join("h_hosts.csv")).expect_err(message).to_string();
+        let behind = shown.strip_prefix(folder.join("h_hosts.csv").to_str().unwrap());
+        assert_eq!(behind, Some(message), "{shown}");
+    };
     refused(
         "host_twice",
         "host,hop1\na,r1\nb,r1\na,r2\n",
@@ -310,11 +304,23 @@ fn a_table_of_hosts_with_a_fault_is_refused() {
         ", line 2: has 2 values under a header of 3; write * for a router that is silent",
     );
     refused(
-        "no_routers",
-        "host,asn\na,7\n",
-        ", line 1: has no column \"hop1\"; the first line names the columns",
+        "no_host",
+        "name,asn\na,7\n",
+        ", line 1: has no column \"host\"; the first line names the columns",
     );
     refused("no_rows", "host,hop1\n", ": a topology needs at least one host; ask for more");
+}
+
+#[test]
+fn a_table_of_hosts_without_latencies_does_not_run_on_invented_ones() {
+    let text = b"host,asn,hop1\na,7,r1\nb,8,r2\n";
+    refused(
+        "no_latencies",
+        "stacks.csv",
+        text,
+        ": has hosts and no latencies; call it NAME_hosts.csv, and put NAME_rtt_upper_ms.csv \
+         beside it",
+    );
 }
 
 /// A built-in JSON file with one passage changed.

@@ -199,6 +199,11 @@ pub enum Problem {
         /// What else could be done.
         or: &'static str,
     },
+    /// A table of hosts, of which nobody can tell what latencies belong to it.
+    #[error(
+        "has hosts and no latencies; call it NAME_hosts.csv, and put NAME_rtt_upper_ms.csv beside it"
+    )]
+    NoLatencies,
     /// A name that is there already.
     #[error("the {what} {name:?} is there twice; give each a name of its own")]
     Duplicate {

@@ -30,7 +30,7 @@ pub(super) fn measured(
     latencies: &Text,
     shape: &Shape,
 ) -> Result<Topology, TopologyError> {
-    let places = read(table)?.places;
+    let places = read(table)?;
     let matrix = matrix::read(latencies)?;
     if matrix.hosts != places.len() {
         let (have, need) = (matrix.hosts, places.len());
@@ -41,15 +41,8 @@ pub(super) fn measured(
 }
 
 /// Hosts of which only the routers are known.
-pub(super) fn unmeasured(
-    name: &str,
-    table: &Text,
-    shape: &Shape,
-) -> Result<Topology, TopologyError> {
-    let Table { places, columns } = read(table)?;
-    if columns.hops.is_empty() {
-        return Err(TopologyError::at_line(&table.file, 1, Problem::NoColumn { column: "hop1" }));
-    }
+fn unmeasured(name: &str, table: &Text, shape: &Shape) -> Result<Topology, TopologyError> {
+    let places = read(table)?;
     let wanted = shape.hosts.unwrap_or(places.len());
     grow::check_count(&table.file, wanted)?;
     let places = grow::places(&places, &grow::repeat(places.len(), wanted, shape.seed));
@@ -74,11 +67,6 @@ pub(super) fn unmeasured(
     Ok(Topology { internet: true, ..topology })
 }
 
-struct Table {
-    places: Vec<Place>,
-    columns: Columns,
-}
-
 /// Where the columns are that matter.
 struct Columns {
     count: usize,
@@ -99,7 +87,7 @@ impl Columns {
     }
 }
 
-fn read(text: &Text) -> Result<Table, TopologyError> {
+fn read(text: &Text) -> Result<Vec<Place>, TopologyError> {
     let mut reader = matrix::csv_reader(&text.text);
     let mut record = StringRecord::new();
     if !matrix::next(&mut reader, text, &mut record)? {
@@ -143,5 +131,21 @@ fn read(text: &Text) -> Result<Table, TopologyError> {
         });
     }
     grow::check_count(&text.file, places.len())?;
-    Ok(Table { places, columns })
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn silent_routers_bring_no_hosts_together() {
+        let text = "host,asn,hop1,hop2\na,7,r1,*\nb,7,r2,*\nc,7,r3,r1\n";
+        let table = Text::built_in("stacks.csv", text);
+        let stacks = unmeasured("stacks", &table, &Shape::default()).unwrap();
+        assert_eq!(stacks.one_way(0, 1), Duration::from_millis(10));
+        // One link from a to r1, and two from there to c.
+        assert_eq!(stacks.one_way(0, 2), Duration::from_micros(1_500));
+    }
 }

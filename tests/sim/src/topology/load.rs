@@ -97,7 +97,7 @@ pub(super) fn load(path: &Path, shape: &Shape) -> Result<Topology, TopologyError
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => json(&text, shape),
         Some("csv") if text.text.starts_with("host,") => {
-            hosts::unmeasured(text.stem(), &text, shape)
+            Err(TopologyError::new(&text.file, Problem::NoLatencies))
         }
         Some("csv") => matrix::bare(text.stem(), &text, shape),
         _ => Err(TopologyError::new(&text.file, Problem::UnknownKind)),
