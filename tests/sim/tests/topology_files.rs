@@ -156,7 +156,9 @@ fn a_matrix_with_a_wrong_value_is_refused() {
 
 #[test]
 fn a_matrix_of_a_wrong_shape_is_refused() {
-    let refused = |test, text: &str, message| refused(test, "m.csv", text.as_bytes(), message);
+    let refused = |test: &str, text: &str, message: &str| {
+        refused(test, "m.csv", text.as_bytes(), message);
+    };
     refused(
         "short_row",
         "0,1,2\n\n1,0\n2,3,0\n",
@@ -178,9 +180,21 @@ fn a_matrix_of_a_wrong_shape_is_refused() {
     refused(
         "triangle",
         "1,2,3\n4,5,6\n7\n",
-        ", line 2: row 2 has 3 values; the last row has one value, so this is an upper triangle, \
-         and row 2 of 3 needs 2",
+        ", line 2: row 2 has 3 values; where each row is one shorter than the one before, this is \
+         an upper triangle, and row 2 of 3 needs 2",
     );
+    for (test, text, line, row, have, need) in [
+        ("triangle_cut", "1,2,3\n4,5\n", 2, 3, 0, 1),
+        ("triangle_first", "1,2\n4,5\n7\n", 1, 1, 2, 3),
+        ("triangle_last", "1,2,3,4\n5,6,7\n8,9\n1,2\n", 4, 4, 2, 1),
+    ] {
+        let rows = if test == "triangle_last" { 4 } else { 3 };
+        let message = format!(
+            ", line {line}: row {row} has {have} values; where each row is one shorter than the one \
+             before, this is an upper triangle, and row {row} of {rows} needs {need}"
+        );
+        refused(test, text, &message);
+    }
     refused(
         "header",
         "site,a,b,c\na,0,1\nb,1,0\n",
@@ -379,7 +393,7 @@ fn a_platform_with_a_fault_is_refused() {
         "no_paper_range",
         "site_oneway_ms_paper_range",
         "something_else",
-        ": a hole: nothing is known of site_oneway_ms_paper_range; fill it, or leave the hosts \
+        ", line 135: a hole: nothing is known of site_oneway_ms_paper_range; fill it, or leave the hosts \
          concerned out",
     );
     refused(

@@ -155,10 +155,10 @@ pub enum Problem {
         /// Values that belong there.
         need: usize,
     },
-    /// A row of an upper triangle is too long or too short.
+    /// A row of an upper triangle is too long, too short or missing.
     #[error(
-        "row {row} has {have} values; the last row has one value, so this is an upper triangle, \
-         and row {row} of {rows} needs {need}"
+        "row {row} has {have} values; where each row is one shorter than the one before, this is an \
+         upper triangle, and row {row} of {rows} needs {need}"
     )]
     NotTriangle {
         /// From 1.
@@ -167,7 +167,7 @@ pub enum Problem {
         have: usize,
         /// Values that belong there.
         need: usize,
-        /// Rows in the file.
+        /// Rows that the triangle needs.
         rows: usize,
     },
     /// A row and the column of the same number have different labels.

@@ -5,7 +5,7 @@ use super::load::Text;
 use super::{LatencyOrigin, Place, Problem, Router, Shape, Topology, TopologyError, grow};
 use csv::StringRecord;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most rows and columns: a matrix of that size takes 1 GiB.
 pub(super) const MAX_ROWS: usize = 16_384;
@@ -128,14 +128,13 @@ impl Rows {
 /// if the file's name says `oneway`.
 pub(super) fn read(text: &Text) -> Result<Matrix, TopologyError> {
     let rows = read_rows(text)?;
-    let last = rows.ends.len() - 1;
-    let triangle = rows.columns.is_none() && rows.len(last) == 1;
-    let hosts = rows.ends.len() + usize::from(triangle);
+    let triangle = width_of_triangle(&rows);
+    let hosts = triangle.map_or(rows.ends.len(), |width| width + 1);
     if hosts > MAX_ROWS {
         return Err(TopologyError::new(&text.file, Problem::MatrixTooLarge));
     }
     check_shape(text, &rows, triangle)?;
-    if triangle {
+    if triangle.is_some() {
         let one_way = unfold(&rows, hosts);
         return Ok(Matrix { hosts, labels: None, one_way });
     }
@@ -189,17 +188,37 @@ fn value(cell: &str, ways: f64) -> Result<u32, Problem> {
     micros(cell.parse().map_err(not_a_number)?, ways)
 }
 
-fn check_shape(text: &Text, rows: &Rows, triangle: bool) -> Result<(), TopologyError> {
+/// How many values the first row has if this is an upper triangle: the number that most rows fit, if
+/// these are more than those that fit the same number of columns. Of so few rows that both are as
+/// many, the last one tells.
+fn width_of_triangle(rows: &Rows) -> Option<usize> {
+    if rows.columns.is_some() {
+        return None;
+    }
+    let (mut triangles, mut squares) = (BTreeMap::new(), BTreeMap::new());
+    for row in 0..rows.ends.len() {
+        *triangles.entry(rows.len(row) + row).or_insert(0_usize) += 1;
+        *squares.entry(rows.len(row)).or_insert(0_usize) += 1;
+    }
+    let (&width, &fit) = triangles.iter().max_by_key(|&(_, &fit)| fit)?;
+    let square = squares.values().copied().max()?;
+    let ends_in_one = rows.len(rows.ends.len() - 1) == 1;
+    (fit > square || fit == square && ends_in_one).then_some(width)
+}
+
+fn check_shape(text: &Text, rows: &Rows, triangle: Option<usize>) -> Result<(), TopologyError> {
     let count = rows.ends.len();
-    for index in 0..count {
-        let (have, row) = (rows.len(index), index + 1);
-        let need = if triangle { count - index } else { count };
+    // The row that would follow the last one has no values.
+    for index in 0..count.max(triangle.unwrap_or(0)).min(count + 1) {
+        let (have, row) = (if index < count { rows.len(index) } else { 0 }, index + 1);
+        let need = triangle.map_or(count, |width| width.saturating_sub(index));
         if have != need {
             let problem = match triangle {
-                true => Problem::NotTriangle { row, have, need, rows: count },
-                false => Problem::NotSquare { row, have, need },
+                Some(width) => Problem::NotTriangle { row, have, need, rows: width },
+                None => Problem::NotSquare { row, have, need },
             };
-            return Err(TopologyError::at_line(&text.file, rows.ends[index].1, problem));
+            let line = rows.ends[index.min(count - 1)].1;
+            return Err(TopologyError::at_line(&text.file, line, problem));
         }
     }
     Ok(())

@@ -171,7 +171,7 @@ fn site_matrix<'a>(
         SiteLatency::Derived => ("site_oneway_ms_derived", &platform.site_oneway_ms_derived),
     };
     let Some(matrix) = matrix else {
-        return Err(TopologyError::new(&text.file, Problem::Hole { what: field.into() }));
+        return Err(text.fault_at_first("\"sites\":[", Problem::Hole { what: field.into() }));
     };
     let need = platform.sites.len();
     if matrix.len() != need {
