@@ -253,7 +253,7 @@ impl RunArgs {
         spec.rate = self.rate;
         spec.size = self.size;
         spec.duration = Duration::from_secs_f64(self.duration);
-        spec.kill = self.kill.map(|KillArg(kill)| kill);
+        spec.kill = self.deaths()?;
         spec.loss = self.loss;
         spec.cpu = Duration::from_nanos(self.cpu_ns);
         spec.population.representatives = self.k;
@@ -265,6 +265,24 @@ impl RunArgs {
         }
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
         Ok(spec)
+    }
+
+    /// Who dies when, which must be while messages are published.
+    fn deaths(&self) -> Result<Option<Kill>, String> {
+        let Some(KillArg(kill)) = self.kill else { return Ok(None) };
+        let messages = (self.duration * self.rate).ceil();
+        let (at, last) = (kill.at.as_secs_f64(), (messages - 1.0) / self.rate);
+        if at <= last {
+            return Ok(Some(kill));
+        }
+        let Self { duration, .. } = self;
+        Err(format!(
+            "--kill {}@{at}: no message follows, so that nothing would be seen of it, since with \
+             --duration {duration} the last one is published at {} s; give an earlier time or a \
+             longer --duration",
+            kill.fraction,
+            last.max(0.0)
+        ))
     }
 
     /// The file that has the scenario, if one does.

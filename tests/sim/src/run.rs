@@ -35,7 +35,7 @@ pub const OTHERS_JOIN: Time = Time::from_millis(1_000);
 /// When publishing starts.
 pub const PUBLISHING: Time = Time::from_millis(5_000);
 /// How long the run goes on at most after the last message.
-const DRAINING: Duration = Duration::from_secs(10);
+pub(crate) const DRAINING: Duration = Duration::from_secs(10);
 /// Duplicates of what is published within so long of the first message are not counted.
 const SETTLING: Duration = Duration::from_secs(2);
 /// How long a join may take.

@@ -154,6 +154,9 @@ fn bad_requests_are_refused_with_a_reason() {
     refused(&["run", "lan", "--kill", "0.5"], &["--kill", "0.5@4"]);
     refused(&["run", "lan", "--kill", "1.5@4"], &["--kill", "from 0 to 1"]);
     refused(&["run", "lan", "--kill", "x@4"], &["--kill", "\"x\" is not a number"]);
+    let late = ["--kill 0.5@9.95", "no message follows", "at 9.9 s", "a longer --duration"];
+    refused(&["run", "lan", "--kill", "0.5@9.95"], &late);
+    refused(&["run", "lan", "--duration", "0", "--kill", "0.5@0"], &["no message follows"]);
     refused(&["run", "lan", "--rate", "0"], &["--rate 0", "0.001"]);
     refused(&["run", "lan", "--rate", "many"], &["--rate", "many"]);
     refused(&["run", "lan", "--loss", "2"], &["--loss 2", "0 to 1"]);

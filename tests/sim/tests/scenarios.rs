@@ -124,6 +124,14 @@ fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
     refused("host.json", &host, &["joins[0]: there is no host 5, only 0 to 4"]);
     let region = script("\"faults\": [{\"at_s\": 1, \"do\": \"pause\", \"who\": {\"region\": 9}}]");
     refused("region.json", &region, &["faults[0]: there is no region 9"]);
+    let never = ["faults[0]: at 20.5 s it can never happen", "ends at 10 s", "a longer workload"];
+    let late =
+        |more: &str| script(&format!("{more}\"faults\": [{{\"at_s\": 20.5, \"do\": \"kill\"}}]"));
+    refused("late.json", &late(""), &never);
+    let longer = late("\"workload\": [{\"start_s\": 9, \"duration_s\": 2}],");
+    assert!(Scenario::load(&file("longer.json", &longer), None).is_ok());
+    let join = script("\"joins\": [{\"who\": \"others\", \"at_s\": 21}]");
+    refused("late-join.json", &join, &["joins[0]: at 21 s it can never happen"]);
     let why = Scenario::load(Path::new("/nowhere/x.json"), None).unwrap_err().to_string();
     assert!(why.starts_with("/nowhere/x.json: "), "{why}");
 }

@@ -2,7 +2,7 @@
 
 use super::{Script, Who};
 use crate::population::{Digest, ORIGINAL_TRAVEL, Sync, System};
-use crate::run::Spec;
+use crate::run::{DRAINING, Spec};
 use crate::topology::{Shape, SiteLatency, Topology};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer, de};
@@ -141,6 +141,7 @@ impl Scenario {
         let topology = topology.map_err(|error| error.to_string())?;
         self.script.check(&topology)?;
         let mut spec = Spec::new(&self.scenario, topology, self.system);
+        self.script.check_times(spec.duration)?;
         spec.seed = seed;
         spec.loss = self.loss;
         spec.cpu = Duration::from_nanos(self.cpu_ns);
@@ -174,6 +175,27 @@ impl Script {
             Some(draw) if draw.from_s > draw.to_s => Err("draw: from_s is after to_s".into()),
             Some(draw) if draw.of.is_empty() => Err("draw: there is nothing to draw from".into()),
             Some(draw) => Who::DrawCount(draw.hosts).check(topology),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Script {
+    /// Whether all that it says can happen: that the run is not over before, at the latest. Where it
+    /// has no workload, messages are published for `duration`.
+    fn check_times(&self, duration: Duration) -> Result<(), String> {
+        let ends = self.workload.iter().map(|one| one.start_s + one.duration_s);
+        let ends = ends.reduce(f64::max).unwrap_or(duration.as_secs_f64());
+        let over = ends + DRAINING.as_secs_f64();
+        let joins = (0..).zip(&self.joins).map(|(n, join)| (format!("joins[{n}]"), join.at_s));
+        let faults = (0..).zip(&self.faults).map(|(n, one)| (format!("faults[{n}]"), one.at_s));
+        let draw = self.draw.iter().map(|draw| ("draw".into(), draw.from_s));
+        match joins.chain(faults).chain(draw).find(|&(_, at)| at > over) {
+            Some((place, at)) => Err(format!(
+                "{place}: at {at} s it can never happen, since the workload ends at {ends} s and the \
+                 run {} s later at the latest; give an earlier time or a longer workload",
+                DRAINING.as_secs()
+            )),
             None => Ok(()),
         }
     }
