@@ -202,6 +202,9 @@ pub(crate) struct RunArgs {
     /// Nanoseconds that a packet costs its receiver's processor.
     #[arg(long, value_name = "NS", default_value_t = 0)]
     cpu_ns: u64,
+    /// The largest packet that every way takes, in bytes, IP header included.
+    #[arg(long, value_name = "BYTES", default_value_t = 1_500, value_parser = clap::value_parser!(u16).range(576..))]
+    mtu: u16,
     /// Latency between data centres: paper (4 to 12 ms) or derived (from the length of the fibre).
     #[arg(long, value_name = "HOW", default_value = "paper")]
     latency: String,
@@ -256,6 +259,7 @@ impl RunArgs {
         spec.kill = self.deaths()?;
         spec.loss = self.loss;
         spec.cpu = Duration::from_nanos(self.cpu_ns);
+        spec.mtu = self.mtu.into();
         spec.population.representatives = self.k;
         spec.population.sync = self.sync.into();
         spec.population.digest = self.digest.into();

@@ -16,6 +16,7 @@ pub use pipe::Pipe;
 pub use switch::{Switch, SwitchFault};
 
 use crate::packet::{Body, Packet};
+use crate::tcp;
 use crate::topology::Topology;
 use quilt_proto::{Rng, Time};
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The largest packet that every way takes, IP header included.
-const DEFAULT_MTU: usize = 1_500;
+pub(crate) const DEFAULT_MTU: usize = 1_500;
 /// How much later than a packet its duplicate comes.
 const DUPLICATE_DELAY: Duration = Duration::from_micros(100);
 /// The network of hosts: interface 0 has the first address behind this one.
@@ -194,6 +195,11 @@ impl Net {
     /// The largest packet that every way takes, IP header included.
     pub fn set_mtu(&mut self, bytes: usize) {
         self.mtu = bytes;
+    }
+
+    /// How much a segment carries at most.
+    pub(crate) fn mss(&self) -> usize {
+        self.mtu.saturating_sub(tcp::HEADER_BYTES).max(1)
     }
 
     /// How many packets were dropped for a reason.

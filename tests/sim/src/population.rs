@@ -202,10 +202,12 @@ fn connectivity(net: &Net, place: usize) -> impl Iterator<Item = Connectivity> {
     let (direction, barrier) = match (gateway, far_side) {
         (None, _) => (Direction::Both, Barrier::None),
         (Some(_), Some(far_side)) => (Direction::Outbound, Barrier::Nat(far_side)),
+        (Some(gateway), None) if gateway.firewall.is_none() => (Direction::Both, Barrier::None),
         (Some(_), None) => (Direction::Outbound, Barrier::Firewall),
     };
     let firewall = gateway.and_then(|gateway| gateway.firewall);
-    let blocks_udp = firewall.is_some_and(|firewall| firewall.blocks_udp);
+    let blocks_udp = firewall.is_some_and(|firewall| firewall.blocks_udp)
+        || gateway.is_some_and(|gateway| gateway.no_udp);
     let transports = [Transport::Tcp, Transport::Udp].into_iter();
     let open = transports.filter(move |&transport| transport == Transport::Tcp || !blocks_udp);
     open.map(move |transport| Connectivity { transport, direction, barrier })

@@ -10,6 +10,7 @@ use crate::check::{self, Invariant, Safety, Violations};
 use crate::host::Life;
 use crate::liar::Lie;
 use crate::measure::Deliveries;
+use crate::net::DEFAULT_MTU;
 use crate::population::{Population, System};
 use crate::report::{self, Attached, Report};
 use crate::scenario::Script;
@@ -69,6 +70,8 @@ pub struct Spec {
     pub loss: f64,
     /// What a packet costs its receiver's processor.
     pub cpu: Duration,
+    /// The largest packet that every way takes, in bytes, IP header included.
+    pub mtu: usize,
     /// What else happens; its workload stands instead of `rate`, `size` and `duration`.
     pub script: Script,
 }
@@ -116,6 +119,7 @@ impl Spec {
             kill: None,
             loss: 0.0,
             cpu: Duration::ZERO,
+            mtu: DEFAULT_MTU,
             script: Script::default(),
         }
     }
@@ -189,6 +193,7 @@ impl Run {
         world.set_cpu(spec.cpu);
         world.set_most_links(spec.population.limits.links);
         world.net().faults.loss = (spec.loss * 1e6) as u64;
+        world.net().set_mtu(spec.mtu);
         let (hosts, ids) = populate(&mut world, &spec.population, &prepared, &mut rng);
         let service = Bootstrap::new(spec.population.bootstrap(), rng.next_u64());
         let (service, bootstrap) = world.add_bootstrap(service_place, service);
@@ -458,11 +463,12 @@ fn populate(
     for place in 0..world.net().topology().hosts.len() {
         let address = world.address(place);
         let mut config = population.config(world.net(), place, address, rng);
-        if prepared.ignorant.contains(&place) {
-            config.nics[0].euid.topology = Default::default();
-        }
+        let second = prepared.second_places.get(&place).map(|&other| world.net().add_nic(other));
+        prepared.complete(&mut config, place, second.as_slice(), population, world.net());
         ids.push(config.host);
-        hosts.push(world.add_node(place, Node::new(config, rng.next_u64())));
+        let host = world.add_node(place, Node::new(config, rng.next_u64()));
+        second.into_iter().for_each(|nic| world.give_nic(host, nic));
+        hosts.push(host);
     }
     for &(host, clock) in &prepared.clocks {
         world.set_clock(hosts[host], clock);

@@ -9,6 +9,7 @@ pub use file::{Place, Scenario, ScenarioError};
 
 use crate::topology::{Dependence, Nat};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How long a NAT keeps a mapping by UDP that nobody inside uses: as short as common ones are.
@@ -80,10 +81,18 @@ pub struct Environment {
     /// They stand together behind a NAT.
     #[serde(default)]
     pub nat: Option<NatKind>,
+    /// They stand together where UDP passes in neither direction, and TCP in both unless there is a
+    /// firewall or a NAT as well.
+    #[serde(default)]
+    pub no_udp: bool,
+    /// Each has a second interface in this region, where its first host stands.
+    #[serde(default)]
+    pub second_nic: Option<u32>,
 }
 
-/// A NAT, by its customary name, in the terms of RFC 4787: on what its mappings depend, and whom it
-/// lets in to one. It forgets a mapping by UDP that nobody inside has used for 30 s.
+/// A NAT, by its customary name or its rules, in the terms of RFC 4787: on what its mappings depend,
+/// and whom it lets in to one. It forgets a mapping by UDP that nobody inside has used for 30 s, if
+/// the rules do not say otherwise.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum NatKind {
@@ -95,6 +104,25 @@ pub enum NatKind {
     PortRestricted,
     /// On the other end's address and port, and that end.
     Symmetric,
+    /// As it is said.
+    Rules(NatRules),
+}
+
+/// What a NAT does, where no name does.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct NatRules {
+    /// On what of the other end its mappings depend.
+    pub mapping: Dependence,
+    /// How much of the other end must have been sent something to be let in.
+    pub filtering: Dependence,
+    /// After how many seconds it forgets a mapping by UDP, at least 1. Default 30.
+    #[serde(default = "nat_timeout")]
+    pub timeout_s: NonZeroU32,
+}
+
+fn nat_timeout() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(NAT_TIMEOUT.as_secs() as u32 - 1)
 }
 
 impl NatKind {
@@ -110,6 +138,10 @@ impl NatKind {
             Self::Restricted => (free, address),
             Self::PortRestricted => (free, port),
             Self::Symmetric => (port, port),
+            Self::Rules(NatRules { mapping, filtering, timeout_s }) => {
+                let timeout = Duration::from_secs(timeout_s.get().into());
+                return Nat { mapping, filtering, timeout };
+            }
         };
         Nat { mapping, filtering, timeout: NAT_TIMEOUT }
     }

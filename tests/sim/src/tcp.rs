@@ -79,6 +79,13 @@ impl End {
         Self::new(now, Phase::Accepting)
     }
 
+    /// With segments that carry so many bytes at most, [`MSS`] by default.
+    #[must_use]
+    pub fn with_mss(mut self, bytes: usize) -> Self {
+        self.sender.set_mss(bytes);
+        self
+    }
+
     fn new(now: Time, phase: Phase) -> Self {
         let mut end = Self {
             phase,

@@ -93,7 +93,7 @@ impl Router {
 }
 
 /// What stands between some hosts and all others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gateway {
     /// Unique in its topology.
     pub name: String,
@@ -101,6 +101,8 @@ pub struct Gateway {
     pub nat: Option<Nat>,
     /// Packet filter, if it has one.
     pub firewall: Option<Firewall>,
+    /// Whether UDP passes in neither direction, not even to whoever was sent something.
+    pub no_udp: bool,
 }
 
 /// How a NAT behaves, in the terms of RFC 4787.
@@ -115,7 +117,8 @@ pub struct Nat {
 }
 
 /// What a NAT's mapping or filtering depends on (RFC 4787, sections 4.1 and 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Dependence {
     /// Not on the other end.
     EndpointIndependent,

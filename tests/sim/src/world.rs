@@ -154,9 +154,19 @@ impl World {
     /// Gives a host one more interface, at another place.
     pub fn add_nic(&mut self, host: HostIndex, place: usize) -> SocketAddr {
         let nic = self.net.add_nic(place);
+        self.give_nic(host, nic);
+        self.net.socket(nic, PORT)
+    }
+
+    /// Gives a host an interface that nobody has.
+    pub(crate) fn give_nic(&mut self, host: HostIndex, nic: NicId) {
         self.own(nic, host.0);
         self.hosts[host.0].nics.push(nic);
-        self.net.socket(nic, PORT)
+    }
+
+    /// The interfaces of a host, the first one first.
+    pub fn nics(&self, host: HostIndex) -> &[NicId] {
+        &self.hosts[host.0].nics
     }
 
     fn own(&mut self, nic: NicId, host: usize) {
@@ -494,6 +504,16 @@ impl World {
         nics.iter().copied().find(|&nic| self.net.address(nic) == local)
     }
 
+    /// By which interface a host sends to an address, where nothing else says so: the one in the
+    /// network that the address is in, or else the first.
+    fn nic_towards(&self, host: usize, to: SocketAddr) -> NicId {
+        let nics = &self.hosts[host].nics;
+        let there = (nics.len() > 1).then(|| self.net.nic_at(to.ip())).flatten();
+        let there = there.map(|there| self.net.region(there));
+        let fits = nics.iter().find(|&&nic| there == Some(self.net.region(nic)));
+        fits.copied().unwrap_or(nics[0])
+    }
+
     fn join_multicast(
         &mut self,
         host: usize,
@@ -532,7 +552,7 @@ impl World {
             }
             let (nic, to) = match (membership, transmit.to) {
                 (Some((group, nic)), None) => (nic, group),
-                (_, Some(to)) => (self.hosts[host].nics[0], to),
+                (_, Some(to)) => (self.nic_towards(host, to), to),
                 (None, None) => continue,
             };
             self.send_datagram(host, nic, to, &transmit);

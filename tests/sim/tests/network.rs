@@ -26,7 +26,7 @@ fn net(topology: Topology) -> Net {
 /// A and B stand behind a gateway, C outside.
 fn behind(nat: Option<Nat>, firewall: Option<Firewall>) -> Net {
     let mut topology = lan(3);
-    topology.gateways.push(Gateway { name: "gw".into(), nat, firewall });
+    topology.gateways.push(Gateway { nat, firewall, ..Gateway::default() });
     topology.hosts[0].gateway = Some(0);
     topology.hosts[1].gateway = Some(0);
     net(topology)

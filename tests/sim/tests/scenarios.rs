@@ -177,3 +177,61 @@ fn hosts_behind_a_nat_of_any_kind_get_everything() {
     let error = Scenario::load(&file("nat-square.json", text), None).unwrap_err().to_string();
     assert!(error.contains("square") && error.contains("symmetric"), "{error}");
 }
+
+#[test]
+fn hosts_behind_a_nat_of_any_rules_get_everything_and_so_do_those_without_udp() {
+    let rules = ["endpoint-independent", "address-dependent", "address-and-port-dependent"];
+    let nats = rules.iter().flat_map(|mapping| {
+        rules.iter().map(move |filtering| {
+            let rules = format!(r#""mapping": "{mapping}", "filtering": "{filtering}""#);
+            format!(r#""nat": {{"rules": {{{rules}, "timeout_s": 20}}}}"#)
+        })
+    });
+    for (kind, number) in nats.chain([r#""no_udp": true"#.into()]).zip(1..) {
+        let script = format!(r#"{{"environment": [{{"who": {{"hosts": [3, 4, 5]}}, {kind}}}]}}"#);
+        let text = format!(
+            r#"{{"scenario": "mine", "topology": {{"internet": 20}}, "script": {script}}}"#
+        );
+        let report = play(&file(&format!("rules-{number}.json"), &text), None);
+        assert_eq!(report.violations, Vec::<String>::new(), "{kind}");
+        assert_eq!(report.delivery.delivered, report.delivery.expected, "{kind}");
+        assert_eq!(report.delivery.expected, 100 * 19, "{kind}");
+    }
+    let nat = r#"{"rules": {"mapping": "square", "filtering": "address-dependent"}}"#;
+    let text = format!(
+        r#"{{"scenario": "mine", "topology": {{"lan": 5}},
+        "script": {{"environment": [{{"who": "others", "nat": {nat}}}]}}}}"#
+    );
+    let error = Scenario::load(&file("rules-square.json", &text), None).unwrap_err().to_string();
+    assert!(error.contains("square") && error.contains("address-and-port-dependent"), "{error}");
+}
+
+#[test]
+fn streams_keep_to_any_mtu_and_datagrams_that_are_longer_do_not_arrive() {
+    for (mtu, too_long) in [(700, true), (1_500, false), (9_000, false)] {
+        let text = format!(r#"{{"scenario": "mine", "topology": {{"lan": 5}}, "mtu": {mtu}}}"#);
+        let report = play(&file(&format!("mtu-{mtu}.json"), &text), None);
+        assert_eq!(report.delivery.delivered, 100 * 4, "{mtu}");
+        assert_eq!(report.counters.contains_key("net_too_long"), too_long, "{mtu}");
+    }
+    let text = r#"{"scenario": "mine", "topology": {"lan": 5}, "mtu": 500}"#;
+    let error = Scenario::load(&file("mtu-500.json", text), None).unwrap_err().to_string();
+    assert!(error.contains("mtu: 500 is not from 576 to 65535"), "{error}");
+}
+
+#[test]
+fn hosts_with_a_second_interface_in_another_region_get_everything() {
+    let scenario = |region: u32| {
+        let who = r#""who": {"hosts": [1, 2]}"#;
+        let script = format!(r#"{{"environment": [{{{who}, "second_nic": {region}}}]}}"#);
+        let topology = r#"{"datacenter": 27}"#;
+        format!(r#"{{"scenario": "mine", "topology": {topology}, "script": {script}}}"#)
+    };
+    let mut run = Run::new(Scenario::load(&file("nics.json", &scenario(8)), None).unwrap());
+    let report = run.play_through(|_, _, _| {});
+    assert_eq!(report.violations, Vec::<String>::new());
+    assert_eq!(report.delivery.delivered, 100 * 26);
+    let path = file("no-such-region.json", &scenario(99));
+    let error = Scenario::load(&path, None).unwrap_err().to_string();
+    assert!(error.contains("environment[0]: second_nic: there is no region 99"), "{error}");
+}

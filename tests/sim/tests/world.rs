@@ -62,7 +62,7 @@ fn behind_nats_and_firewalls_that_block_udp_everybody_gets_everything() {
     ];
     for (nat, firewall) in gateways {
         let mut topology = lan(8);
-        topology.gateways.push(Gateway { name: "gw".into(), nat, firewall });
+        topology.gateways.push(Gateway { nat, firewall, ..Gateway::default() });
         for place in &mut topology.hosts[4..] {
             (place.region, place.multicast, place.gateway) = (1, false, Some(0));
             place.routers[0].name = "inner".into();

@@ -19,6 +19,7 @@ const FIRST_PORT: u16 = 20_000;
 pub struct GatewayState {
     nat: Option<Nat>,
     firewall: Option<Firewall>,
+    no_udp: bool,
     far_side: IpAddr,
     next_port: u16,
     /// Mappings by what they are for, and by their port.
@@ -50,6 +51,7 @@ impl GatewayState {
         Self {
             nat: gateway.nat,
             firewall: gateway.firewall,
+            no_udp: gateway.no_udp,
             far_side,
             next_port: FIRST_PORT,
             mappings: BTreeMap::new(),
@@ -78,6 +80,9 @@ impl GatewayState {
     /// A packet from inside; `None` if it is stopped.
     pub(super) fn outward(&mut self, now: Time, packet: &mut Packet) -> Option<()> {
         let tcp = is_tcp(packet);
+        if self.no_udp && !tcp {
+            return None;
+        }
         if self.firewall.is_some() {
             self.known.insert((tcp, packet.from, packet.to), now);
         }
@@ -121,6 +126,9 @@ impl GatewayState {
     /// A packet from outside, which it turns to the host inside; `None` if it is stopped.
     pub(super) fn inward(&mut self, now: Time, packet: &mut Packet) -> Option<()> {
         let tcp = is_tcp(packet);
+        if self.no_udp && !tcp {
+            return None;
+        }
         if self.nat.is_some() {
             packet.to = self.translate(now, tcp, packet)?;
         }
@@ -167,7 +175,7 @@ mod tests {
 
     fn nat(mapping: Dependence, filtering: Dependence) -> GatewayState {
         let nat = Nat { mapping, filtering, timeout: Duration::from_secs(30) };
-        let gateway = Gateway { name: "gw".into(), nat: Some(nat), firewall: None };
+        let gateway = Gateway { nat: Some(nat), ..Gateway::default() };
         GatewayState::new(&gateway, "100.64.0.1".parse().unwrap())
     }
 
@@ -232,9 +240,23 @@ mod tests {
     }
 
     #[test]
+    fn where_there_is_no_udp_none_passes_and_tcp_does_in_both_directions() {
+        let gateway = Gateway { no_udp: true, ..Gateway::default() };
+        let mut gateway = GatewayState::new(&gateway, "100.64.0.1".parse().unwrap());
+        let (inside, outside) = (INSIDE.parse().unwrap(), "1.0.0.1:1".parse().unwrap());
+        assert!(!comes_in(&mut gateway, Time::ZERO, "1.0.0.1:1", inside));
+        assert!(gateway.outward(Time::ZERO, &mut packet(INSIDE, outside)).is_none());
+        let (stream, segment) = (crate::packet::StreamId(0), crate::tcp::Segment::default());
+        let body = Body::Segment { stream, from_dialler: true, segment };
+        let mut segment = Packet { body, ..packet("1.0.0.1:1", inside) };
+        assert!(gateway.inward(Time::ZERO, &mut segment).is_some());
+        assert!(gateway.outward(Time::ZERO, &mut segment).is_some());
+    }
+
+    #[test]
     fn a_firewall_lets_answers_in_and_nothing_else() {
         let firewall = Some(Firewall { blocks_udp: false });
-        let gateway = Gateway { name: "gw".into(), nat: None, firewall };
+        let gateway = Gateway { firewall, ..Gateway::default() };
         let mut gateway = GatewayState::new(&gateway, "100.64.0.1".parse().unwrap());
         let inside = INSIDE.parse().unwrap();
         assert!(!comes_in(&mut gateway, Time::ZERO, "1.0.0.1:1", inside));

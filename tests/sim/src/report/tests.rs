@@ -46,7 +46,7 @@ fn who_is_behind_a_nat_is_elsewhere_and_multicast_never_leaves() {
     let mut topology = Topology::lan(3).unwrap();
     let free = Dependence::EndpointIndependent;
     let nat = Nat { mapping: free, filtering: free, timeout: Duration::from_secs(30) };
-    topology.gateways.push(Gateway { name: "gw".into(), nat: Some(nat), firewall: None });
+    topology.gateways.push(Gateway { nat: Some(nat), ..Gateway::default() });
     topology.hosts[2].gateway = Some(0);
     let net = Net::new(topology, Rng::new(1));
     let leaves = |to: std::net::IpAddr| net.leaves(NicId(0), (to, 20_000).into());

@@ -1,12 +1,14 @@
 //! Carrying out what a run's script says.
 
 use super::{OTHERS_JOIN, PUBLISHING, Run, Spec};
-use crate::host::{Clock, Kind, Life};
-use crate::net::{Burst, NicId, SwitchFault};
+use crate::host::{Clock, Kind, Life, PORT};
+use crate::net::{Burst, Net, NicId, SwitchFault};
+use crate::population::Population;
 use crate::scenario::{Draw, Fault, NatKind, What, Who, Workload};
 use crate::topology::{Firewall, Gateway, Topology};
+use quilt_proto::wire::Nic;
 use quilt_proto::{Bootstrap, Config, HostId, Incarnation, Node, Rng, Time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a burst of loss lasts at most.
@@ -67,6 +69,8 @@ pub(super) struct Prepared {
     /// Hosts that know nothing of the routers around them.
     pub(super) ignorant: BTreeSet<usize>,
     pub(super) clocks: Vec<(usize, Clock)>,
+    /// Where hosts have a second interface.
+    pub(super) second_places: BTreeMap<usize, usize>,
     /// Hosts that join at a time of their own.
     pub(super) late: BTreeSet<usize>,
     /// What is due, the latest first.
@@ -81,16 +85,22 @@ impl Prepared {
         let script = spec.script.clone();
         for (number, one) in script.environment.iter().enumerate() {
             let hosts = chosen(&one.who, &spec.topology, source, &mut rng);
-            if one.firewall || one.nat.is_some() {
+            if one.firewall || one.no_udp || one.nat.is_some() {
                 let firewall = one.firewall.then_some(Firewall { blocks_udp: true });
                 let (name, nat) = (format!("gateway-{number}"), one.nat.map(NatKind::nat));
                 let gateway = spec.topology.gateways.len();
-                spec.topology.gateways.push(Gateway { name, nat, firewall });
+                let no_udp = one.no_udp;
+                spec.topology.gateways.push(Gateway { name, nat, firewall, no_udp });
                 hosts.iter().for_each(|&host| spec.topology.hosts[host].gateway = Some(gateway));
             }
             let clock = Clock { fast_ppm: one.clock_ppm };
             prepared.clocks.extend(hosts.iter().map(|&host| (host, clock)));
             prepared.ignorant.extend(hosts.iter().filter(|_| one.ignorant));
+            let places = &spec.topology.hosts;
+            let in_it = |region| places.iter().position(|place| place.region == region);
+            if let Some(place) = one.second_nic.and_then(in_it) {
+                prepared.second_places.extend(hosts.iter().map(|&host| (host, place)));
+            }
         }
         for join in &script.joins {
             for host in chosen(&join.who, &spec.topology, source, &mut rng) {
@@ -124,6 +134,25 @@ impl Prepared {
         prepared.deeds.sort_by_key(|&(at, _)| at);
         prepared.deeds.reverse();
         prepared
+    }
+
+    /// Enters in a host's configuration what it has and knows otherwise than most.
+    pub(super) fn complete(
+        &self,
+        config: &mut Config,
+        host: usize,
+        more_nics: &[NicId],
+        population: &Population,
+        net: &Net,
+    ) {
+        for &nic in more_nics {
+            let euid = population.euid(net, net.place(nic));
+            config.nics.push(Nic { address: net.address(nic), euid });
+            config.addresses.push(net.socket(nic, PORT));
+        }
+        if self.ignorant.contains(&host) {
+            config.nics.iter_mut().for_each(|nic| nic.euid.topology = Default::default());
+        }
     }
 
     /// When the last of all that is due is due, at the earliest when most hosts join.
@@ -164,9 +193,8 @@ impl Run {
         let mut config = population.config(self.world.net(), host, address, &mut self.rng);
         config.host = id;
         config.incarnation = self.lives[host];
-        if self.prepared.ignorant.contains(&host) {
-            config.nics[0].euid.topology = Default::default();
-        }
+        let nics = self.world.nics(self.hosts[host]).to_vec();
+        self.prepared.complete(&mut config, host, &nics[1..], population, self.world.net());
         config
     }
 
@@ -202,7 +230,7 @@ impl Run {
             What::Heal => {
                 self.apart.clear();
                 self.world.net().faults.walls.clear();
-                (0..self.hosts.len()).for_each(|host| self.world.net().set_side(nic(host), 0));
+                (0..self.hosts.len()).for_each(|host| self.set_side(host, 0));
             }
             What::Filter | What::Unfilter => {
                 for host in hosts {
@@ -302,8 +330,15 @@ impl Run {
         self.world.set_reads(self.hosts[host], reads);
     }
 
+    /// Puts all interfaces of a host on a side of a partition.
+    fn set_side(&mut self, host: usize, side: u8) {
+        for nic in self.world.nics(self.hosts[host]).to_vec() {
+            self.world.net().set_side(nic, side);
+        }
+    }
+
     fn part(&mut self, hosts: &[usize], walls: &[(u8, u8)]) {
-        hosts.iter().for_each(|&host| self.world.net().set_side(nic(host), 1));
+        hosts.iter().for_each(|&host| self.set_side(host, 1));
         self.world.net().faults.walls.extend(walls);
         self.apart.extend(hosts);
     }

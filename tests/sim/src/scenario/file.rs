@@ -48,6 +48,10 @@ pub struct Scenario {
     /// Nanoseconds that a packet costs its receiver's processor. Default none.
     #[serde(default)]
     pub cpu_ns: u64,
+    /// The largest packet that every way takes, in bytes, IP header included: 576 to 65,535.
+    /// Default 1,500.
+    #[serde(default)]
+    pub mtu: Option<u16>,
     /// What happens.
     #[serde(default)]
     pub script: Script,
@@ -127,6 +131,9 @@ impl Scenario {
                 return Err(format!("{key}: {value} is not from {low} to {high}"));
             }
         }
+        if let Some(bytes) = self.mtu.filter(|&bytes| bytes < 576) {
+            return Err(format!("mtu: {bytes} is not from 576 to 65535"));
+        }
         let seed = seed.or(self.seed).unwrap_or(1);
         let topology = match &self.topology {
             Place::Lan(hosts) => Topology::lan(*hosts),
@@ -145,6 +152,7 @@ impl Scenario {
         spec.seed = seed;
         spec.loss = self.loss;
         spec.cpu = Duration::from_nanos(self.cpu_ns);
+        spec.mtu = self.mtu.map_or(spec.mtu, Into::into);
         spec.population.representatives = self.k.unwrap_or(spec.population.representatives);
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
         spec.population.sync = self.sync.map_or(spec.population.sync, Into::into);
@@ -170,6 +178,11 @@ impl Script {
             faults.filter_map(|(n, one)| Some((format!("faults[{n}]"), one.who.as_ref()?)));
         for (place, who) in joins.chain(others).chain(loads).chain(faults) {
             who.check(topology).map_err(|why| format!("{place}: {why}"))?;
+        }
+        for (n, one) in self.environment.iter().enumerate() {
+            let region =
+                one.second_nic.map_or(Ok(()), |region| Who::Region(region).check(topology));
+            region.map_err(|why| format!("environment[{n}]: second_nic: {why}"))?;
         }
         match &self.draw {
             Some(draw) if draw.from_s > draw.to_s => Err("draw: from_s is after to_s".into()),

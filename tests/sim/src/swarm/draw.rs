@@ -44,6 +44,7 @@ pub fn scenario(seed: u64, hosts: usize) -> Scenario {
         hops: Some(draw.within(3, 6) as u8),
         loss: 0.0,
         cpu_ns: if draw.rarely() { draw.within(1_000, 50_000) } else { 0 },
+        mtu: None,
         script: Script {
             joins: draw.joins(),
             environment: draw.environment(count),
@@ -122,6 +123,8 @@ impl Draw {
                 ignorant: false,
                 firewall: false,
                 nat: None,
+                no_udp: false,
+                second_nic: None,
             };
             match kind {
                 0 => one.clock_ppm = clock,

@@ -26,6 +26,8 @@ pub(super) struct Sender {
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
     flight: VecDeque<InFlight>,
+    /// How much a segment carries at most.
+    mss: u64,
     /// Where the next new byte stands.
     next: u64,
     /// Up to where the other side has room.
@@ -74,6 +76,7 @@ impl Sender {
             unsent: VecDeque::new(),
             unsent_bytes: 0,
             flight: VecDeque::new(),
+            mss: MSS as u64,
             next: 0,
             edge: 0,
             window: FIRST_WINDOW,
@@ -85,6 +88,12 @@ impl Sender {
             fin_sent: false,
             retransmitted: 0,
         }
+    }
+
+    /// Lets a segment carry so much at most. Before anything is written.
+    pub(super) fn set_mss(&mut self, bytes: usize) {
+        self.mss = bytes as u64;
+        self.window = 10 * self.mss;
     }
 
     /// Whether more may be written.
@@ -129,8 +138,8 @@ impl Sender {
             return;
         };
         if first.end() <= self.edge {
-            self.threshold = (self.in_pipe() / 2).max(2 * MSS as u64);
-            self.window = MSS as u64;
+            self.threshold = (self.in_pipe() / 2).max(2 * self.mss);
+            self.window = self.mss;
             self.recovery = Some(self.next);
         }
         for segment in self.flight.iter_mut().filter(|segment| !segment.sacked) {
@@ -162,7 +171,7 @@ impl Sender {
             // Also after a timeout, when everything is said again.
             self.window += acked;
         } else if acked > 0 && self.recovery.is_none() {
-            self.window += (MSS as u64 * acked).div_ceil(self.window);
+            self.window += (self.mss * acked).div_ceil(self.window);
         }
         if self.recovery.is_some_and(|point| ack >= point) {
             self.recovery = None;
@@ -195,7 +204,7 @@ impl Sender {
         }
         if newly_lost && self.recovery.is_none() {
             self.recovery = Some(self.next);
-            self.threshold = (self.window / 2).max(2 * MSS as u64);
+            self.threshold = (self.window / 2).max(2 * self.mss);
             self.window = self.threshold;
         }
     }
@@ -236,8 +245,8 @@ impl Sender {
             out.push_back(segment.segment());
         }
         while let Some(first) = self.unsent.front() {
-            let end = self.next + first.len().min(MSS) as u64;
-            let passes = pipe == 0 || pipe + MSS as u64 <= self.window;
+            let end = self.next + (first.len() as u64).min(self.mss);
+            let passes = pipe == 0 || pipe + self.mss <= self.window;
             if !passes || end > self.edge {
                 break;
             }
@@ -255,7 +264,7 @@ impl Sender {
     /// the next one: its bytes stay shared.
     fn next_bytes(&mut self) -> Bytes {
         let Some(first) = self.unsent.front_mut() else { return Bytes::new() };
-        let bytes = first.split_to(first.len().min(MSS));
+        let bytes = first.split_to(first.len().min(self.mss as usize));
         if first.is_empty() {
             self.unsent.pop_front();
         }

@@ -120,6 +120,7 @@ fn gateway(domain: &Domain) -> Option<Gateway> {
         name: format!("gw-{}", domain.id),
         nat: domain.gateway_nat.then_some(NAT),
         firewall: domain.blocks_incoming_udp.then_some(firewall),
+        no_udp: false,
     };
     (gateway.nat.is_some() || gateway.firewall.is_some()).then_some(gateway)
 }

@@ -91,7 +91,7 @@ impl World {
     pub(super) fn dial(&mut self, host: usize, link: LinkId, to: SocketAddr, from: Option<IpAddr>) {
         let nic = match from {
             Some(local) => self.nic_of(host, local),
-            None => self.hosts[host].nics.first().copied(),
+            None => Some(self.nic_towards(host, to)),
         };
         let Some(nic) = nic else {
             let cause = LinkError::NoSuchInterface;
@@ -106,7 +106,7 @@ impl World {
             local: self.net.socket(nic, port),
             remote: to,
             link: Some(link),
-            end: End::dial(self.now),
+            end: End::dial(self.now).with_mss(self.net.mss()),
             asked: false,
             unread: VecDeque::new(),
             timer: None,
@@ -140,7 +140,7 @@ impl World {
                 }
                 return;
             }
-            let end = End::accept(self.now);
+            let end = End::accept(self.now).with_mss(self.net.mss());
             let (local, remote) = (packet.to, packet.from);
             let (link, asked, unread, timer) = (None, false, VecDeque::new(), None);
             let state = EndState { host, nic, local, remote, link, end, asked, unread, timer };

@@ -92,3 +92,20 @@ fn garbage_of_every_kind_is_counted_once() {
     assert_eq!(bounds::accounted(world.hosts[1].counters()), 4);
     assert_eq!(world.violations().all(), []);
 }
+
+#[test]
+fn datagrams_leave_by_the_interface_whose_network_fits_and_else_by_the_first() {
+    let mut topology = Topology::lan(4).unwrap();
+    (topology.hosts[1].region, topology.hosts[2].region, topology.hosts[3].region) = (1, 1, 2);
+    let population = Spec::new("lan", topology.clone(), System::Quilt).population;
+    let mut world = World::new(topology, 1);
+    let address = world.address(0);
+    let config = population.config(world.net(), 0, address, &mut Rng::new(1));
+    let host = world.add_node(0, Node::new(config, 1));
+    world.add_nic(host, 1);
+    let nics = world.nics(host).to_vec();
+    assert_eq!(nics.len(), 2);
+    assert_eq!(world.nic_towards(0, world.address(2)), nics[1], "it is in the other region");
+    assert_eq!(world.nic_towards(0, world.address(0)), nics[0]);
+    assert_eq!(world.nic_towards(0, world.address(3)), nics[0], "no network of its fits");
+}
