@@ -29,6 +29,7 @@
 //! Everything that a run prints, with units, is in the package's README.
 
 pub mod check;
+mod digest;
 pub mod figure;
 pub mod host;
 pub mod liar;

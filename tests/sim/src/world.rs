@@ -6,6 +6,7 @@ mod streams;
 use crate::check::Violations;
 use crate::check::bounds::{self, Work};
 use crate::check::wire::{Way, Wire};
+use crate::digest::Digest;
 use crate::host::{Host, Kind, Life, PORT};
 use crate::net::{Arrival, DropCause, Net, NicId};
 use crate::novelty::{Came as Novel, Load, Novelty};
@@ -19,8 +20,6 @@ use quilt_proto::{
     Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq, Source, Time,
     Transmit,
 };
-use siphasher::sip::SipHasher13;
-use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use streams::Streams;
@@ -83,7 +82,7 @@ pub struct World {
     watched: Option<GroupId>,
     parents: Vec<Option<Time>>,
     traffic: Traffic,
-    digest: SipHasher13,
+    digest: Digest,
     events: u64,
     /// What is checked of all that hosts send, and of how much they do.
     pub(crate) wire: Wire,
@@ -113,7 +112,7 @@ impl World {
             watched: None,
             parents: Vec::new(),
             traffic: Traffic::default(),
-            digest: SipHasher13::new(),
+            digest: Digest::default(),
             events: 0,
             wire: Wire::default(),
             work: Work::default(),
@@ -383,17 +382,7 @@ impl World {
 
     /// Enters a packet in the digest.
     fn note(&mut self, host: usize, packet: &Packet) {
-        self.digest.write_u64(self.now.as_nanos());
-        self.digest.write_usize(host);
-        let (place, bytes) = match &packet.body {
-            Body::Datagram(bytes) => (0, bytes),
-            Body::Segment { segment, .. } => (segment.seq + segment.ack, &segment.bytes),
-            Body::TimeExceeded { .. } => return,
-        };
-        self.digest.write_u64(place);
-        self.digest.write_usize(bytes.len());
-        // The head of a packet has its number and its sender.
-        self.digest.write(&bytes[..bytes.len().min(64)]);
+        self.digest.packet(self.now, host, packet);
     }
 
     fn datagram(&mut self, host: usize, nic: NicId, packet: Packet) {
@@ -460,9 +449,7 @@ impl World {
                 if !self.work.goes_on(self.now, host, "notices", notices, MOST) {
                     break;
                 }
-                if let Notice::Message(message) = &notice {
-                    self.digest.write_u64(message.seq.0);
-                }
+                self.digest.told(self.now, host, &notice);
                 let (at, after) = (self.now, self.came);
                 self.told.push(Told { at, host: HostIndex(host), group, notice, after });
             }
