@@ -14,7 +14,8 @@ pub const DEFAULT_TTL: u8 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u32);
 
-/// A packet of the network layer. Its payload is a slice of shared memory.
+/// A packet of the network layer. Its bytes were copied once, where they were sent; all who get it
+/// share them.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// The sender, as the packet says; a NAT rewrites it.
