@@ -139,3 +139,20 @@ fn the_default_degree_follows_the_topology_and_not_what_the_scenario_is_called()
         assert_eq!(degree(name, Ok(part), System::Quilt), 6, "{name}");
     }
 }
+
+#[test]
+fn a_host_with_a_second_interface_has_it_in_each_of_its_lives() {
+    let topology = Topology::data_center(Some(27), SiteLatency::Paper).unwrap();
+    let mut spec = Spec::new("datacenter", topology, System::Quilt);
+    let script = r#"{"environment": [{"who": {"hosts": [1]}, "second_nic": 8}]}"#;
+    spec.script = serde_json::from_str(script).unwrap();
+    let mut run = Run::new(spec);
+    let [first, second] = *run.world.nics(run.hosts[1]) else { panic!("two are asked for") };
+    assert_eq!([first, second].map(|nic| run.world.net().region(nic)), [0, 8]);
+    let config = run.config(1, run.ids[1]);
+    let addresses = [first, second].map(|nic| run.world.net().address(nic));
+    assert_eq!(addresses, [0, 1].map(|nic| config.nics[nic].address));
+    assert_eq!(addresses, [0, 1].map(|nic| config.addresses[nic].ip()));
+    assert_ne!(config.nics[0].euid, config.nics[1].euid, "it stands elsewhere");
+    assert_eq!(run.world.nics(run.hosts[2]).len(), 1);
+}
