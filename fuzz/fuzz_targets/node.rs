@@ -1,4 +1,4 @@
-//! Any events at a host that has joined a group: it stays within its contract.
+//! Any events at a host that has joined a group: it stays within its contract and its limits.
 #![no_main]
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
             _ => driver.apply(&op),
         }
         driver.settle();
+        assert_eq!(driver.machine.usage().beyond(&limits()), None);
         if op.which % 2 == 0 {
             while driver.machine.poll_notice().is_some() {}
             driver.settle();
@@ -34,9 +35,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
+fn limits() -> Limits {
+    Limits { links: 8, sources: 8, window_bytes: 64 << 10, ..Limits::default() }
+}
+
 fn config() -> Config {
-    let limits = Limits { links: 8, sources: 8, window_bytes: 64 << 10, ..Limits::default() };
     let nic = Nic { address: address(1).ip(), euid: Euid::default() };
     let nics = [nic].into_iter().collect();
-    Config { nics, limits, ..Config::new(HostId([1; 32]), Incarnation(1), address(1)) }
+    Config { nics, limits: limits(), ..Config::new(HostId([1; 32]), Incarnation(1), address(1)) }
 }

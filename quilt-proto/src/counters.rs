@@ -94,7 +94,7 @@ counters! {
     ControlOverflow => "control_overflow",
     /// Datagrams that the system dropped because a receive buffer was full, as far as it tells.
     KernelDrops => "kernel_drops",
-    /// Streams refused because there were too many.
+    /// Links refused, or given up for others, because there were too many.
     LinksRefused => "links_refused",
     /// Requests to the bootstrap service without the proof of an address.
     Unproven => "unproven",

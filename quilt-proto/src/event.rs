@@ -96,7 +96,7 @@ pub enum LinkError {
     NotPermitted,
     /// The address and port are taken.
     AddressInUse,
-    /// The system has no room for another socket or membership.
+    /// There is no room for another socket or membership, in the system or within the limits.
     NoRoom,
     /// Another failure, with the operating system's number for it (0 if it has none).
     Other(i32),

@@ -22,7 +22,9 @@ pub struct Limits {
     pub sources: usize,
     /// Groups a host is in; `join` refuses more. Default 1,024.
     pub groups: usize,
-    /// Links a host has; further streams are refused. Default 256.
+    /// Links a host has, dialled ones and multicast addresses included; further streams are refused, and
+    /// further hosts count as out of reach. The host's own links go before streams on which nobody has
+    /// said who that is. Default 256.
     pub links: usize,
     /// Fragments in the queue of one link, by name, not by content; of the lowest class that waits
     /// the oldest go first, and repair brings them. Default 65,536, about what the window holds.

@@ -31,6 +31,19 @@ struct Host {
     told: BTreeMap<Source, u64>,
 }
 
+/// So little that what is thrown in reaches the bounds.
+fn limits() -> Limits {
+    Limits {
+        window_bytes: 1 << 20,
+        window_messages: 256,
+        sources: 8,
+        known_members: 4,
+        links: 8,
+        queued_fragments: 64,
+        ..Limits::default()
+    }
+}
+
 /// The other end of a stream, and what was written to it so far.
 struct Far {
     host: usize,
@@ -89,12 +102,7 @@ impl Wire {
             let mut config = Config::new(id, Incarnation(5), address);
             // Two share a router with multicast; the others have none.
             config.nics[0].euid = world::euid(usize::from(host >= 3), host < 3);
-            config.limits = Limits {
-                window_bytes: 1 << 20,
-                window_messages: 256,
-                sources: 8,
-                ..Limits::default()
-            };
+            config.limits = limits();
             wire.ids.push(id);
             wire.add(address, Box::new(Node::new(config, rng.next_u64())));
         }
@@ -147,10 +155,12 @@ impl Wire {
         panic!("host {host} is still busy after {STEPS} steps");
     }
 
-    /// Of each source everything comes once and in order, as a message or in a gap.
+    /// Of each source everything comes once and in order, as a message or in a gap; and no more is
+    /// kept than the limits allow.
     fn read(&mut self, host: usize) {
         let at = &mut self.hosts[host];
         let Some(node) = at.machine.node() else { return };
+        assert_eq!(node.usage().beyond(&limits()), None, "host {host}");
         while let Some((_, notice)) = node.poll_notice() {
             let (source, from, to) = match notice {
                 Notice::Message(message) => (message.source, message.seq, message.seq),
@@ -419,8 +429,8 @@ impl Wire {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// No panic, progress at each timeout, quiet within a step budget, early wake-ups harmless, and
-    /// for each source one ledger without holes or doubles.
+    /// No panic, progress at each timeout, quiet within a step budget, early wake-ups harmless, for each
+    /// source one ledger without holes or doubles, and nothing beyond its limit.
     #[test]
     fn a_group_on_a_hostile_wire_keeps_its_contract(seed in any::<u64>()) {
         let mut wire = Wire::new(seed);

@@ -50,7 +50,7 @@ impl Member {
     /// The host breaks its contract, or `registry` has no such protocol.
     pub fn new(registry: Registry, protocol: ProtocolId) -> Self {
         assert!(registry.get(protocol).is_some(), "{protocol} is not in the registry");
-        let limits = Limits { links: 8, sources: 8, window_bytes: 64 << 10, ..Limits::default() };
+        let limits = limits();
         let nics = [Nic { address: address(1).ip(), euid: euid() }].into_iter().collect();
         let config = Config::new(HostId([1; 32]), Incarnation(1), address(1));
         let mut driver = Driver::new(Node::new(Config { registry, limits, nics, ..config }, 1));
@@ -73,6 +73,12 @@ impl Member {
     /// # Panics
     /// The host breaks its contract.
     pub fn apply(&mut self, op: &Op<'_>) {
+        self.play(op);
+        let beyond = self.driver.machine.usage().beyond(&limits());
+        assert_eq!(beyond, None, "what it has, beyond its limits");
+    }
+
+    fn play(&mut self, op: &Op<'_>) {
         let Some(kind) = op.kind.checked_sub(Driver::<Node>::KINDS) else {
             return self.driver.apply(op);
         };
@@ -111,6 +117,11 @@ impl Member {
         let payload = &packet(from, &encode(frame));
         self.driver.apply(&Op { kind: 0, which: from, payload });
     }
+}
+
+/// Bounds that ops can reach.
+fn limits() -> Limits {
+    Limits { links: 8, sources: 8, window_bytes: 64 << 10, ..Limits::default() }
 }
 
 /// A place in the patch, and one in the wide area.

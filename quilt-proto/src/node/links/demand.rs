@@ -16,16 +16,39 @@ impl Links {
             }
             return;
         }
+        if !self.has_room() {
+            return self.cannot_reach(host, LinkError::NoRoom);
+        }
         let link = self.name();
         let Some(stream) = Stream::dialled(self.now, host, addresses, &self.limits) else {
-            let needs = self.hosts.forget_needs(host);
-            let cause = LinkError::Unreachable;
-            return self.inbox.push_back(Inbound::Down { host, needs, cause });
+            return self.cannot_reach(host, LinkError::Unreachable);
         };
         let to = stream.address();
         self.hosts.set_link(host, link);
         self.insert(link, Link::Stream(Box::new(stream)));
         self.actions.push_back(Action::Dial { link, to, from: self.dial_from(to) });
+    }
+
+    /// Tells all who need a host that there will be no stream to it.
+    pub(super) fn cannot_reach(&mut self, host: HostId, cause: LinkError) {
+        let needs = self.hosts.forget_needs(host);
+        self.inbox.push_back(Inbound::Down { host, needs, cause });
+    }
+
+    /// Whether this host may have one more link of its own; else that is counted. The first stream on
+    /// which somebody came and has not said who that is gives way.
+    pub(super) fn has_room(&mut self) -> bool {
+        if self.links.len() < self.limits.links {
+            return true;
+        }
+        self.counters.bump(Counter::LinksRefused);
+        let unknown = |(&link, entry): (&LinkId, &Link)| match entry {
+            Link::Stream(stream) if stream.is_accepted() && stream.host().is_none() => Some(link),
+            _ => None,
+        };
+        let Some(link) = self.links.iter().find_map(unknown) else { return false };
+        self.drop_link(link, LinkError::NoRoom);
+        true
     }
 
     /// Where this host listens, as it is said from now on.
@@ -264,6 +287,11 @@ impl Links {
         bytes_per_second: u64,
     ) -> LinkId {
         let link = self.name();
+        if !self.has_room() {
+            let joined = Err(LinkError::NoRoom);
+            self.inbox.push_back(Inbound::Multicast { link, joined });
+            return link;
+        }
         let multicast = Multicast::new(bytes_per_second, &self.limits);
         self.insert(link, Link::Multicast(Box::new(multicast)));
         self.actions.push_back(Action::JoinMulticast { link, address, interface, ttl });
@@ -306,6 +334,8 @@ impl Links {
         }
         let link = match self.service_link(at) {
             Some(link) => link,
+            // It is asked again.
+            None if !self.has_room() => return,
             None => {
                 let link = self.name();
                 let stream = Stream::to_service(self.now, at, &self.limits);

@@ -27,8 +27,11 @@ fn address(n: u8) -> SocketAddr {
 }
 
 fn links(n: u8, life: u32) -> Links {
+    limited(n, life, Limits { queued_control: 8, ..Limits::default() })
+}
+
+fn limited(n: u8, life: u32, limits: Limits) -> Links {
     let addresses = core::iter::once(address(n)).collect();
-    let limits = Limits { queued_control: 8, ..Limits::default() };
     Links::new(
         Hello { host: host(n), incarnation: Incarnation(life), addresses },
         limits,
@@ -217,4 +220,35 @@ fn lengths_that_no_packet_has_are_counted_alike_on_streams_and_datagrams() {
     links.datagram(now, LinkId::UDP, address(3), long.into());
     links.datagram(now, LinkId::UDP, address(3), Bytes::new());
     assert_eq!(links.counters.get(Counter::DroppedTruncated), 4);
+}
+
+#[test]
+fn links_of_its_own_stay_within_the_limit_and_go_before_strangers() {
+    let mut links = limited(1, 1, Limits { links: 3, ..Limits::default() });
+    let strangers = [8, 9].map(|n| links.accept(Time::ZERO, address(n)).expect("room"));
+    need(&mut links, 2);
+    for (n, stranger) in (3..).zip(strangers) {
+        links.need(host(n), Need::Patch(GROUP, PATCH), &[address(n)]);
+        assert_eq!(links.poll_action(), Some(Action::Close { link: stranger }));
+        assert_eq!(dialled(&mut links).map(|(_, to)| to), Some(address(n)));
+    }
+    assert!(inbound(&mut links).is_empty());
+    links.need(host(5), Need::Patch(GROUP, PATCH), &[address(5)]);
+    links.need_tunnel(host(6), Need::Patch(GROUP, PATCH), &[address(6)]);
+    let multicast = links.join_multicast(address(7), address(1).ip(), 1, 1_000);
+    links.send_to_service(address(10), &Frame::Hello(links.me.clone()), false);
+    assert_eq!(links.poll_action(), None);
+    let [
+        Inbound::Down { host: first, cause: LinkError::NoRoom, .. },
+        Inbound::Down { host: second, cause: LinkError::NoRoom, .. },
+        Inbound::Multicast { link, joined: Err(LinkError::NoRoom) },
+    ] = inbound(&mut links)[..]
+    else {
+        panic!("each is told that there is no room")
+    };
+    assert_eq!((first, second, link), (host(5), host(6), multicast));
+    assert_eq!(links.accept(Time::ZERO, address(8)), None);
+    let mut usage = Usage::default();
+    links.use_up(&mut usage);
+    assert_eq!((usage.links, links.counters.get(Counter::LinksRefused)), (3, 7));
 }

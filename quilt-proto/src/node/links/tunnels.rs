@@ -28,10 +28,11 @@ impl Links {
             };
         }
         self.hosts.need(host, need);
+        if !self.has_room() {
+            return self.cannot_reach(host, LinkError::NoRoom);
+        }
         let Some(stream) = Stream::calling(self.now, host, addresses, &self.limits) else {
-            let needs = self.hosts.forget_needs(host);
-            let cause = LinkError::Unreachable;
-            return self.inbox.push_back(Inbound::Down { host, needs, cause });
+            return self.cannot_reach(host, LinkError::Unreachable);
         };
         self.insert_call(host, stream);
         self.knock(host.tag());
