@@ -446,6 +446,7 @@ impl<T: Copy + Ord> Timers<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn setting_replaces_stopping_forgets_and_equal_deadlines_come_in_key_order() {
@@ -460,5 +461,52 @@ mod tests {
         assert_eq!(timers.pop(Time::from_millis(1)), Some('a'));
         assert_eq!(timers.pop(Time::from_millis(1)), Some('b'));
         assert_eq!(timers.pop(Time::MAX), None);
+    }
+    #[derive(Clone, Debug)]
+    enum Op {
+        Set(u8, u64),
+        Stop(u8),
+        Pop(u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (0_u8..6, 0_u64..40).prop_map(|(timer, at)| Op::Set(timer, at)),
+            1 => (0_u8..6).prop_map(Op::Stop),
+            4 => (0_u64..40).prop_map(Op::Pop),
+        ]
+    }
+
+    proptest! {
+        /// The twin is a list that is searched: none fires early, none is lost, none fires twice.
+        #[test]
+        fn timers_fire_as_those_of_a_naive_twin(ops in proptest::collection::vec(op(), 0..80)) {
+            let (mut timers, mut twin) = (Timers::default(), Vec::<(Time, u8)>::new());
+            for op in ops {
+                match op {
+                    Op::Set(timer, at) => {
+                        timers.set(timer, Time::from_millis(at));
+                        twin.retain(|&(_, other)| other != timer);
+                        twin.push((Time::from_millis(at), timer));
+                    }
+                    Op::Stop(timer) => {
+                        timers.stop(timer);
+                        twin.retain(|&(_, other)| other != timer);
+                    }
+                    Op::Pop(now) => {
+                        let now = Time::from_millis(now);
+                        let due = twin.iter().copied().filter(|&(at, _)| at <= now).min();
+                        twin.retain(|&one| Some(one) != due);
+                        prop_assert_eq!(timers.pop(now), due.map(|(_, timer)| timer));
+                    }
+                }
+                prop_assert_eq!(timers.next(), twin.iter().map(|&(at, _)| at).min());
+                prop_assert_eq!(timers.len(), twin.len());
+                for timer in 0..6 {
+                    let set = twin.iter().find(|&&(_, other)| other == timer);
+                    prop_assert_eq!(timers.deadline(timer), set.map(|&(at, _)| at));
+                }
+            }
+        }
     }
 }
