@@ -113,7 +113,7 @@ impl fmt::Display for LinkError {
             Self::NoSuchInterface => f.write_str("no interface of this host has that address"),
             Self::NotPermitted => f.write_str("the system does not permit it"),
             Self::AddressInUse => f.write_str("the address is taken"),
-            Self::NoRoom => f.write_str("the system has no room for another socket"),
+            Self::NoRoom => f.write_str("there is no room for another socket"),
             Self::Other(code) => write!(f, "system error {code}"),
         }
     }

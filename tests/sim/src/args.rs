@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Table(PaperArgs),
     /// Makes a figure of the paper again (8 to 15), beside the paper's values.
     Figure(PaperArgs),
+    /// Shows what honest hosts get among bad ones.
+    Bad(BadArgs),
     /// Holds OMNI's trees beside the best ones there are.
     Optimum(OptimumArgs),
 }
@@ -70,6 +72,12 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 pub(crate) struct PaperArgs {
     /// Its number in the paper.
     pub(crate) number: u8,
+    #[command(flatten)]
+    pub(crate) made: Made,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BadArgs {
     #[command(flatten)]
     pub(crate) made: Made,
 }

@@ -1,37 +1,163 @@
-//! Hosts that run the machine, and say something else over streams.
+//! Hosts that run the machine, and say something else.
 
 use bytes::Bytes;
-use quilt_proto::wire::{Assembler, Frame, Frames, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES};
+use quilt_proto::wire::{
+    Assembler, Data, Frame, Frames, MAX_DATAGRAM_BYTES, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES,
+    Pull, Wanted,
+};
+use quilt_proto::{FragmentId, Seq, Source};
 use std::fmt;
 
-/// Puts other frames in the place of each that a host would send over a stream.
-pub struct Lie(Box<dyn FnMut(Frame) -> Vec<Frame>>);
+/// How often each request is made that a host has no need of.
+const FLOOD: usize = 5;
+
+/// Puts other frames in the place of each that a host would send.
+pub struct Lie {
+    tells: Box<dyn FnMut(Frame) -> Vec<Frame>>,
+    datagrams: bool,
+}
 
 impl Lie {
-    /// What `lie` makes of each frame. Where that does not fit a packet, the truth is told.
+    /// What `lie` makes of each frame over streams. Where that does not fit a packet, the truth is
+    /// told.
     pub fn new(lie: impl FnMut(Frame) -> Vec<Frame> + 'static) -> Self {
-        Self(Box::new(lie))
+        Self { tells: Box::new(lie), datagrams: false }
     }
 
-    /// The packet that goes out in the place of this one.
+    /// The same in datagrams, multicast ones included.
+    pub fn everywhere(lie: impl FnMut(Frame) -> Vec<Frame> + 'static) -> Self {
+        Self { datagrams: true, ..Self::new(lie) }
+    }
+
+    /// The packet that goes out on a stream in the place of this one.
     pub(crate) fn told(&mut self, packet: Bytes) -> Bytes {
         let inner = packet.slice(PREFIX_BYTES.min(packet.len())..);
-        let Ok(frames) = Frames::decode(inner) else { return packet };
-        let mut bytes = frames.header().encode().to_vec();
-        for frame in frames.flatten().flat_map(&mut self.0) {
-            frame.encode(&mut bytes);
-        }
-        if bytes.len() > MAX_STREAM_PACKET_BYTES {
+        let Some(mut bytes) = self.instead_of(inner, MAX_STREAM_PACKET_BYTES) else {
             return packet;
-        }
+        };
         let mut told = Assembler::prefix(bytes.len()).to_vec();
         told.append(&mut bytes);
         told.into()
+    }
+
+    /// The datagram that goes out in the place of this one.
+    pub(crate) fn told_by_datagram(&mut self, packet: Bytes) -> Bytes {
+        if !self.datagrams {
+            return packet;
+        }
+        self.instead_of(packet.clone(), MAX_DATAGRAM_BYTES).map_or(packet, Bytes::from)
+    }
+
+    /// What is said in the place of a packet; `None` if that is no packet, or what comes of it is too
+    /// long.
+    fn instead_of(&mut self, packet: Bytes, most: usize) -> Option<Vec<u8>> {
+        let frames = Frames::decode(packet).ok()?;
+        let mut bytes = frames.header().encode().to_vec();
+        for frame in frames.flatten().flat_map(&mut self.tells) {
+            frame.encode(&mut bytes);
+        }
+        (bytes.len() <= most).then_some(bytes)
     }
 }
 
 impl fmt::Debug for Lie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Lie")
+    }
+}
+
+/// A way to be bad, of a host that is a member like any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Badness {
+    /// Takes children and partners, and gives nobody a fragment.
+    Withholds,
+    /// The same, and says that it has all that it has heard of.
+    Boasts,
+    /// Gives other fragments than it was asked for, and asks for all that there is, again and again.
+    Confuses,
+}
+
+impl Badness {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Withholds, Self::Boasts, Self::Confuses];
+
+    /// What it does, in a few words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Withholds => "give nothing",
+            Self::Boasts => "say that they have all, give nothing",
+            Self::Confuses => "give the wrong fragment, ask for all",
+        }
+    }
+
+    /// What a bad host says.
+    pub fn lie(self) -> Lie {
+        Lie::everywhere(match self {
+            Self::Withholds => withhold,
+            Self::Boasts => boast,
+            Self::Confuses => confuse,
+        })
+    }
+}
+
+/// Gives nobody anything.
+pub fn withhold(frame: Frame) -> Vec<Frame> {
+    match frame {
+        Frame::Data(_) => vec![],
+        other => vec![other],
+    }
+}
+
+/// Has everything, and does not give it.
+pub fn boast(frame: Frame) -> Vec<Frame> {
+    match frame {
+        Frame::Data(_) | Frame::NotHeld(_) => vec![],
+        other => claim_all(other),
+    }
+}
+
+/// Says that nothing is missing.
+pub fn claim_all(frame: Frame) -> Vec<Frame> {
+    match frame {
+        Frame::Held { group, patch, more, mut sources } => {
+            sources.iter_mut().for_each(|held| held.missing.clear());
+            vec![Frame::Held { group, patch, more, sources }]
+        }
+        other => vec![other],
+    }
+}
+
+fn confuse(frame: Frame) -> Vec<Frame> {
+    answer_wrongly(frame).into_iter().flat_map(ask_for_all).collect()
+}
+
+/// Gives the first fragment for any that is asked for. All have that one, or had it: nobody takes
+/// what is false for true.
+pub fn answer_wrongly(frame: Frame) -> Vec<Frame> {
+    match frame {
+        Frame::Data(Data { solicited: true, fragment, .. }) if fragment.seq > Seq(0) => {
+            let Frame::Data(data) = frame else { return vec![] };
+            vec![Frame::Data(Data { fragment: FragmentId { seq: Seq(0), ..fragment }, ..data })]
+        }
+        other => vec![other],
+    }
+}
+
+/// Asks for all that there is with each word.
+pub fn ask_for_all(frame: Frame) -> Vec<Frame> {
+    match frame {
+        Frame::Held { group, patch, ref sources, .. } if !sources.is_empty() => {
+            let held = &sources[0];
+            let source = Source { host: held.host.tag(), incarnation: held.incarnation };
+            let wanted = (held.low.0..held.next.0).map(|seq| Wanted {
+                first: FragmentId { source, seq: Seq(seq), index: 0 },
+                last: u16::MAX,
+            });
+            let wanted: Vec<Wanted> = wanted.take(Pull::MAX_WANTED).collect();
+            let mut frames = vec![Frame::Pull(Pull { group, patch, wanted }); FLOOD];
+            frames.push(frame);
+            frames
+        }
+        other => vec![other],
     }
 }

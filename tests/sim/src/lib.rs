@@ -28,6 +28,7 @@
 //!
 //! Everything that a run prints, with units, is in the package's README.
 
+pub mod bad;
 pub mod check;
 mod digest;
 pub mod figure;

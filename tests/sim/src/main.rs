@@ -8,7 +8,7 @@ use clap::Parser;
 use progress::Progress;
 use quilt_sim::paper::{News, Outcome, Request, Watch};
 use quilt_sim::run::Run;
-use quilt_sim::{figure, optimum, table};
+use quilt_sim::{bad, figure, optimum, table};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Swarm(args) => swarm(args),
         Command::Table(args) => again(&args.made, |r, w| table::make(args.number, r, w)),
         Command::Figure(args) => again(&args.made, |r, w| figure::make(args.number, r, w)),
+        Command::Bad(args) => again(&args.made, bad::make),
         Command::Optimum(args) => again(&args.made, |r, w| optimum::make(args.groups, r, w)),
     };
     match done {

@@ -548,7 +548,10 @@ impl World {
 
     fn send_datagram(&mut self, host: usize, nic: NicId, to: SocketAddr, transmit: &Transmit) {
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
-        let bytes = transmit.to_bytes();
+        let bytes = match &mut self.hosts[host].lie {
+            Some(lie) => lie.told_by_datagram(transmit.to_bytes()),
+            None => transmit.to_bytes(),
+        };
         let there = self.net.nic_at(to.ip());
         let leaves = self.net.leaves(nic, to);
         let mut way = match path {

@@ -1,8 +1,7 @@
 //! Hosts of a DONet mesh that lie about what they hold, or give nothing: nobody else misses anything.
 
-use quilt_proto::wire::{Data, Frame, Pull, Wanted};
-use quilt_proto::{FragmentId, Seq};
-use quilt_sim::liar::Lie;
+use quilt_proto::wire::{Data, Frame};
+use quilt_sim::liar::{self, Lie};
 use quilt_sim::population::System;
 use quilt_sim::report::Report;
 use quilt_sim::run::{Run, Spec};
@@ -34,13 +33,7 @@ fn nobody_misses_anything(lie: fn(Frame) -> Vec<Frame>) {
 
 #[test]
 fn a_partner_that_advertises_what_it_does_not_have_costs_nobody_a_message() {
-    nobody_misses_anything(|frame| match frame {
-        Frame::Held { group, patch, more, mut sources } => {
-            sources.iter_mut().for_each(|held| held.missing.clear());
-            vec![Frame::Held { group, patch, more, sources }]
-        }
-        other => vec![other],
-    });
+    nobody_misses_anything(liar::claim_all);
 }
 
 #[test]
@@ -53,41 +46,15 @@ fn a_partner_that_never_answers_costs_nobody_a_message() {
 
 #[test]
 fn a_partner_that_answers_with_the_wrong_fragment_costs_nobody_a_message() {
-    nobody_misses_anything(|frame| match frame {
-        Frame::Data(Data { solicited: true, fragment, .. }) if fragment.seq > Seq(0) => {
-            let Frame::Data(data) = frame else { return vec![] };
-            // Nobody misses the first one, so nothing that is false is delivered.
-            vec![Frame::Data(Data { fragment: FragmentId { seq: Seq(0), ..fragment }, ..data })]
-        }
-        other => vec![other],
-    });
+    nobody_misses_anything(liar::answer_wrongly);
 }
 
 #[test]
 fn a_partner_that_only_takes_costs_nobody_a_message() {
-    nobody_misses_anything(|frame| match frame {
-        Frame::Data(_) => vec![],
-        other => vec![other],
-    });
+    nobody_misses_anything(liar::withhold);
 }
 
 #[test]
 fn a_partner_that_floods_requests_costs_nobody_a_message() {
-    nobody_misses_anything(|frame| match frame {
-        Frame::Held { group, patch, ref sources, .. } if !sources.is_empty() => {
-            let held = &sources[0];
-            let source =
-                quilt_proto::Source { host: held.host.tag(), incarnation: held.incarnation };
-            let wanted = (held.low.0..held.next.0).map(|seq| Wanted {
-                first: FragmentId { source, seq: Seq(seq), index: 0 },
-                last: u16::MAX,
-            });
-            let wanted: Vec<Wanted> = wanted.take(Pull::MAX_WANTED).collect();
-            let pull = Frame::Pull(Pull { group, patch, wanted });
-            let mut frames = vec![pull; 5];
-            frames.push(frame);
-            frames
-        }
-        other => vec![other],
-    });
+    nobody_misses_anything(liar::ask_for_all);
 }
