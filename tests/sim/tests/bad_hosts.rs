@@ -1,5 +1,5 @@
-//! What honest hosts keep among bad ones. Floors lie a little below the worst that was seen with ten
-//! seeds, so that they say what is promised, and not what one seed happens to give.
+//! What honest hosts keep among bad ones. Floors lie below the worst that was seen with ten seeds, 82.8 %
+//! with Quilt and 90.9 % in one tree, so that they do not depend on what one seed happens to give.
 
 use quilt_sim::bad::{self, Got};
 use quilt_sim::liar::Badness;
@@ -26,4 +26,11 @@ fn keeps(system: System, percent: usize, floor: f64) {
 #[test]
 fn a_mesh_of_which_a_third_is_bad_loses_no_honest_host_a_message() {
     keeps(System::Donet, 33, 1.0);
+}
+
+/// What hangs below a bad host of a tree misses something: the floor says how much at most.
+#[test]
+fn trees_of_which_a_third_is_bad_keep_most_of_what_honest_hosts_should_get() {
+    keeps(System::Quilt, 33, 0.75);
+    keeps(System::Omni, 33, 0.85);
 }
