@@ -10,7 +10,7 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=2;
 
 fn play(system: System, badness: Badness, percent: usize, seed: u64) -> Got {
     let request = Request { runs: 1, seed, hosts: Some(40), full: false, command: String::new() };
-    bad::play(system, badness, percent, &request, seed, &mut |_, _, _, _| {}).unwrap()
+    bad::play(system, badness, percent, &request, seed, &mut |_| {}).unwrap()
 }
 
 fn keeps(system: System, percent: usize, floor: f64) {
