@@ -18,7 +18,8 @@ pub struct Limits {
     /// would be more, the oldest of the source that goes on go, and once that has no more than an
     /// equal share, those of the source that has most. Default 65,536.
     pub window_messages: usize,
-    /// Sources of one group; fragments of further ones are dropped. Default 1,024.
+    /// Sources of one group beside the host itself; fragments of further ones are dropped. Default
+    /// 1,024.
     pub sources: usize,
     /// Groups a host is in; `join` refuses more. Default 1,024.
     pub groups: usize,

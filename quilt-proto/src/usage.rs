@@ -10,7 +10,7 @@ pub struct Usage {
     pub groups: usize,
     /// Links, dialled ones and multicast addresses included.
     pub links: usize,
-    /// Sources of one group.
+    /// Sources of one group beside the node itself.
     pub sources: usize,
     /// Bytes in the window of one group.
     pub window_bytes: usize,

@@ -347,7 +347,7 @@ impl Window {
 
     /// Enters what there is of what is bounded, where that is the most so far.
     pub(crate) fn use_up(&self, usage: &mut Usage) {
-        usage.sources = usage.sources.max(self.streams.len());
+        usage.sources = usage.sources.max(self.others());
         usage.window_bytes = usage.window_bytes.max(self.bytes);
         usage.window_messages = usage.window_messages.max(self.slots);
     }

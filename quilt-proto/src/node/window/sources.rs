@@ -15,7 +15,7 @@ impl Window {
         if self.streams.contains_key(&source) || source.host == self.me.tag() {
             return true;
         }
-        let full = self.streams.len() >= self.limits.sources && !self.retire();
+        let full = self.others() >= self.limits.sources && !self.retire();
         // Lives that follow each other faster than the application is told of them wait.
         if full || self.notices.len() >= self.limits.sources {
             return false;
@@ -34,6 +34,12 @@ impl Window {
         }
         self.streams.insert(source, stream);
         true
+    }
+
+    /// How many sources there are beside this host.
+    pub(super) fn others(&self) -> usize {
+        let own = Source { host: self.me.tag(), incarnation: self.incarnation };
+        self.streams.len().saturating_sub(usize::from(self.streams.contains_key(&own)))
     }
 
     /// Takes out the stream that was silent for longest, of those of which nothing is missing and

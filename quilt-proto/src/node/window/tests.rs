@@ -414,6 +414,31 @@ fn sources_that_fell_silent_make_room_and_nothing_of_them_comes_twice() {
     );
 }
 
+#[test]
+fn who_publishes_has_a_place_of_its_own_among_the_sources() {
+    let mut window = of(Limits { sources: 2, ..limits() });
+    let sources = |window: &Window| {
+        let mut usage = Usage::default();
+        window.use_up(&mut usage);
+        usage.sources
+    };
+    let mut others = (1..=2).map(|host| {
+        let mut data = data(0, 0, 2);
+        data.fragment.source.host = HostTag(host);
+        data
+    });
+    let body = Bytes::from_static(b"own");
+    let mut keep_one = |window: &mut Window| {
+        window.keep(Time::ZERO, &others.next().expect("two"), Meeting::Present)
+    };
+    assert_eq!(keep_one(&mut window), Kept::New);
+    window.publish(Time::ZERO, REGION, &body, PublishOptions::default());
+    assert_eq!(keep_one(&mut window), Kept::New);
+    window.publish(Time::ZERO, REGION, &body, PublishOptions::default());
+    assert_eq!(sources(&window), 2);
+    assert_eq!(keep(&mut window, 0, 0, 0, 2), Kept::SourceLimit);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Keep { seq: u64, index: u16 },
