@@ -71,7 +71,7 @@ counters! {
     DroppedUnknownPatch => "dropped_unknown_patch",
     /// Dropped frames: valid, but not from whom or where they came.
     DroppedUnexpected => "dropped_unexpected",
-    /// Dropped fragments: here already.
+    /// Dropped fragments, and datagrams of flows: here already.
     DroppedDuplicate => "dropped_duplicate",
     /// Dropped fragments: of a message that was given up or has left the window.
     DroppedLate => "dropped_late",

@@ -219,6 +219,15 @@ impl Net {
         Some(NicId(at as u32))
     }
 
+    /// The interface that a packet to an address comes to, behind a NAT too, if one lets it in.
+    pub fn nic_for(&self, to: SocketAddr) -> Option<NicId> {
+        let gateway = number(to.ip(), GATEWAYS_NET).and_then(|at| self.gateways.get(at));
+        match gateway {
+            Some(gateway) => self.nic_at(gateway.behind(to.port())?.ip()),
+            None => self.nic_at(to.ip()),
+        }
+    }
+
     /// The region of an interface.
     pub fn region(&self, nic: NicId) -> u32 {
         self.topology.hosts[self.place(nic)].region

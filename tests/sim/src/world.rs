@@ -552,7 +552,7 @@ impl World {
             Some(lie) => lie.told_by_datagram(transmit.to_bytes()),
             None => transmit.to_bytes(),
         };
-        let there = self.net.nic_at(to.ip());
+        let there = self.net.nic_for(to);
         let leaves = self.net.leaves(nic, to);
         let mut way = match path {
             Path::Multicast => Way::Multicast(host, to),

@@ -229,6 +229,11 @@ impl Flow {
         }
     }
 
+    /// Whether a datagram came before: the network has made two of one.
+    pub(super) fn has_come(&self, number: u16) -> bool {
+        self.is_open() && self.came.has(number)
+    }
+
     /// The other side says what came.
     pub(super) fn on_ack(&mut self, now: Time, ack: &Ack) {
         let was_full = self.in_flight >= self.congestion.window() / 2;
@@ -326,6 +331,11 @@ impl Flow {
 
 impl Came {
     /// Enters a number; the window of what is remembered moves with the highest one.
+    fn has(&self, number: u16) -> bool {
+        let behind = self.next.map(|next| u32::from(next.wrapping_sub(1).wrapping_sub(number)));
+        behind.is_some_and(|behind| self.got.checked_shr(behind).unwrap_or(0) & 1 == 1)
+    }
+
     fn note(&mut self, now: Time, number: u16) {
         let Some(next) = self.next else {
             (self.next, self.got, self.newest) = (Some(number.wrapping_add(1)), 1, now);

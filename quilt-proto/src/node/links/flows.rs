@@ -52,12 +52,15 @@ impl Links {
         let now = self.now;
         let link = self.tokens.get(&token).copied();
         let known = link.and_then(|link| match self.links.get(&link)? {
-            Link::Stream(stream) => Some((link, stream.peer()?)),
+            Link::Stream(stream) => Some((link, stream.peer()?, stream.has_come(number))),
             Link::Multicast(_) => None,
         });
-        let Some((link, _)) = known.filter(|&(_, peer)| peer == sender) else {
+        let Some((link, _, again)) = known.filter(|&(_, peer, _)| peer == sender) else {
             return self.counters.bump(Counter::DroppedStranger);
         };
+        if again {
+            return self.counters.bump(Counter::DroppedDuplicate);
+        }
         let mut counts = None;
         for frame in frames {
             let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };

@@ -358,6 +358,11 @@ impl Stream {
         }
     }
 
+    /// Whether a datagram of that number came before.
+    pub(super) fn has_come(&self, number: u16) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.has_come(number))
+    }
+
     pub(super) fn flow_mut(&mut self) -> Option<&mut Flow> {
         self.flow.as_deref_mut()
     }

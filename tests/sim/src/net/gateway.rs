@@ -70,6 +70,11 @@ impl GatewayState {
         self.far_side
     }
 
+    /// Whom it turns what comes to one of its ports to, if it lets it in.
+    pub(super) fn behind(&self, port: u16) -> Option<SocketAddr> {
+        self.ports.get(&port).map(|mapping| mapping.inner)
+    }
+
     /// Forgets all mappings and conversations, as after a restart.
     pub fn forget(&mut self) {
         self.mappings.clear();

@@ -55,6 +55,8 @@ struct Pair {
     now: Time,
     /// Whether datagrams come through.
     passes: bool,
+    /// Whether the network makes two of each.
+    doubles: bool,
     /// Datagrams that did.
     came: usize,
 }
@@ -68,7 +70,8 @@ impl Pair {
         let far = b.accept(Time::ZERO, ([127, 0, 0, 1], 50_000).into()).expect("there is room");
         a.opened(Time::ZERO, near);
         let hosts = [a, b];
-        let mut pair = Self { hosts, stream: [near, far], now: Time::ZERO, passes: true, came: 0 };
+        let (stream, now) = ([near, far], Time::ZERO);
+        let mut pair = Self { hosts, stream, now, passes: true, doubles: false, came: 0 };
         pair.stream();
         pair
     }
@@ -96,7 +99,9 @@ impl Pair {
                     if self.passes {
                         self.came += 1;
                         let from = address(at as u8 + 1);
-                        self.hosts[1 - at].datagram(self.now, LinkId::UDP, from, it.to_bytes());
+                        for _ in 0..1 + usize::from(self.doubles) {
+                            self.hosts[1 - at].datagram(self.now, LinkId::UDP, from, it.to_bytes());
+                        }
                     }
                 }
             }
@@ -156,6 +161,20 @@ fn fragments_and_requests_go_by_datagram_where_the_stream_stands_still() {
         matches!(it, Inbound::Frame { frame: Frame::Pull(_) | Frame::Held { .. }, .. })
     });
     assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn a_datagram_that_the_network_makes_two_of_is_taken_once() {
+    let mut pair = Pair::new();
+    pair.send(0..1);
+    pair.later(300);
+    assert_eq!(pair.fragments(), [0]);
+    let before = pair.counted(Counter::DroppedDuplicate)[1];
+    pair.doubles = true;
+    pair.send(1..20);
+    pair.later(300);
+    assert_eq!(pair.fragments(), Vec::from_iter(1..20));
+    assert!(pair.counted(Counter::DroppedDuplicate)[1] >= before + 19);
 }
 
 #[test]
