@@ -47,7 +47,7 @@ impl Member {
                 cx.send(host, &self.attach_frame());
             } else {
                 self.detach(cx, host);
-                self.avoid(host, now + Self::LOST);
+                self.avoid(now, host, now + Self::LOST);
             }
         }
         self.attach_some(cx);
@@ -105,16 +105,14 @@ impl Member {
         if self.links.remove(&from).is_some() {
             self.hearing.on_answer();
             cx.release(from);
-            self.avoid(from, cx.now() + Self::FULL);
+            self.avoid(cx.now(), from, cx.now() + Self::FULL);
             self.attach_some(cx);
         }
     }
 
     /// `host` is not attached to before `until`.
-    pub(super) fn avoid(&mut self, host: HostId, until: Time) {
-        if let Some(seen) = self.seen.get_mut(&host) {
-            seen.attach_from = until;
-        }
+    pub(super) fn avoid(&mut self, now: Time, host: HostId, until: Time) {
+        self.seen.entry(host).or_insert(Seen::new(now)).attach_from = until;
     }
 
     fn attach(&mut self, cx: &mut Cx<'_>, host: HostId) {

@@ -442,7 +442,7 @@ impl Protocol for Member {
 
     fn on_disconnected(&mut self, cx: &mut Cx<'_>, host: HostId, _: LinkError) {
         if self.links.remove(&host).is_some() {
-            self.avoid(host, cx.now() + Self::LOST);
+            self.avoid(cx.now(), host, cx.now() + Self::LOST);
             self.attach_some(cx);
         }
     }
