@@ -542,6 +542,29 @@ fn a_lost_link_is_replaced_at_once_and_injectors_are_preferred() {
 }
 
 #[test]
+fn where_no_stream_can_be_had_each_member_is_tried_once_also_those_that_never_beaconed() {
+    let mut bench = joined(1..=3);
+    run(&mut bench, Time::from_millis(50), &[1, 2, 3]);
+    let strangers = joined(4..=9).peers;
+    bench.peers.0.extend(strangers.0);
+    let mut refused: Vec<HostId> = bench.protocol.neighbours().to_vec();
+    let mut tried: Vec<HostId> = Vec::new();
+    while let Some(host) = refused.pop() {
+        let cause = LinkError::NoRoom;
+        let effects = bench.call(|member, cx| member.on_disconnected(cx, host, cause));
+        let needed = effects.iter().filter_map(|effect| match effect {
+            Effect::Need(host) => Some(*host),
+            _ => None,
+        });
+        refused.extend(needed);
+        tried.push(host);
+        assert!(tried.len() <= 9, "{tried:?}");
+    }
+    tried.sort_unstable();
+    assert_eq!(tried, (1..=9).map(host).collect::<Vec<_>>());
+}
+
+#[test]
 fn leaving_says_goodbye_and_a_goodbye_is_believed() {
     let mut bench = joined([1]);
     beacon(&mut bench, 1);
