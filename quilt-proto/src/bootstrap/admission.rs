@@ -115,7 +115,7 @@ impl Group {
                 _ => self.leave(id, place.patch),
             }
         }
-        self.patches.values_mut().for_each(|patch| patch.standbys.retain(|other| *other != id));
+        self.patches.values_mut().for_each(|patch| patch.stand_down(id));
         let sews = host.sews.filter(|&nic| {
             let represents = |place: &Place| {
                 self.patches.get(&place.patch).is_some_and(|patch| patch.is_represented_by(id))

@@ -195,6 +195,11 @@ impl Patch {
     /// Takes the representative's role from a member, or that it stands by.
     pub(super) fn relieve(&mut self, id: HostId) {
         self.representatives.retain(|representative| representative.host != id);
+        self.stand_down(id);
+    }
+
+    /// A member does not stand by any more.
+    pub(super) fn stand_down(&mut self, id: HostId) {
         self.standbys.retain(|standby| *standby != id);
     }
 

@@ -136,7 +136,7 @@ impl Group {
         let plugin = config.registry.get(config.policy.inter_patch);
         let (Some(host), Some(plugin)) = (self.hosts.get_mut(&id), plugin) else { return };
         let Some(region) = self.patches.get_mut(&patch) else { return };
-        region.standbys.retain(|standby| *standby != id);
+        region.stand_down(id);
         region.representatives.push(Representative {
             host: id,
             appointed: now,
@@ -172,7 +172,7 @@ impl Group {
         }
         for place in &host.places {
             if let Some(patch) = self.patches.get_mut(&place.patch) {
-                patch.standbys.retain(|standby| *standby != id);
+                patch.stand_down(id);
             }
         }
         if !remaining && host.sews.take().is_some() {

@@ -462,6 +462,7 @@ mod tests {
         assert_eq!(timers.pop(Time::from_millis(1)), Some('b'));
         assert_eq!(timers.pop(Time::MAX), None);
     }
+
     #[derive(Clone, Debug)]
     enum Op {
         Set(u8, u64),

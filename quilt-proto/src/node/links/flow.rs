@@ -330,12 +330,13 @@ impl Flow {
 }
 
 impl Came {
-    /// Enters a number; the window of what is remembered moves with the highest one.
+    /// Whether a number was entered, as far as that is remembered.
     fn has(&self, number: u16) -> bool {
         let behind = self.next.map(|next| u32::from(next.wrapping_sub(1).wrapping_sub(number)));
         behind.is_some_and(|behind| self.got.checked_shr(behind).unwrap_or(0) & 1 == 1)
     }
 
+    /// Enters a number; the window of what is remembered moves with the highest one.
     fn note(&mut self, now: Time, number: u16) {
         let Some(next) = self.next else {
             (self.next, self.got, self.newest) = (Some(number.wrapping_add(1)), 1, now);
