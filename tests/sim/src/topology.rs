@@ -205,7 +205,17 @@ impl Topology {
     /// The paper's SYNTHETIC topology (section 5.1, Figure 7): four domains of five hosts, named 1
     /// to 20; 1 is the source. [`Topology::published`] holds Table 3.
     pub fn synthetic() -> Self {
-        synthetic::built_in()
+        // The file is part of the program, and a test reads it.
+        synthetic::built_in(None).expect("the built-in file is good")
+    }
+
+    /// The same four domains with other numbers of hosts, in the same proportions; with 20 it is the
+    /// paper's. [`Topology::published`] is empty in the others.
+    ///
+    /// # Errors
+    /// With so few hosts that a domain has none, or with more than [`MAX_HOSTS`].
+    pub fn synthetic_of(hosts: usize) -> Result<Self, TopologyError> {
+        synthetic::built_in(Some(hosts))
     }
 
     /// The paper's DATA CENTER topology: Grid'5000 in June 2010, its clusters trimmed in proportion

@@ -255,6 +255,26 @@ fn the_synthetic_topology_is_that_of_figure_7() {
 }
 
 #[test]
+fn the_four_domains_grow_and_shrink_in_proportion() {
+    for (hosts, first_domain) in [(4, 1), (7, 2), (20, 5), (42, 11), (400, 100)] {
+        let synthetic = Topology::synthetic_of(hosts).unwrap();
+        assert_sound(&synthetic);
+        assert_eq!((synthetic.hosts.len(), synthetic.regions()), (hosts, 4));
+        let first = synthetic.hosts.iter().filter(|place| place.region == 0);
+        assert_eq!(first.count(), first_domain, "of {hosts}");
+        assert_eq!(synthetic.source, Some(0));
+        assert_eq!(synthetic.published.is_empty(), hosts != 20);
+        let mut names: Vec<&str> = synthetic.hosts.iter().map(|place| &*place.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), hosts);
+    }
+    assert_eq!(Topology::synthetic_of(20).unwrap().hosts, Topology::synthetic().hosts);
+    let error = Topology::synthetic_of(3).unwrap_err().to_string();
+    assert!(error.contains("of 3 hosts domain 4 would have none; ask for more"), "{error}");
+}
+
+#[test]
 fn the_synthetic_topology_brings_table_3() {
     let rows = Topology::synthetic().published;
     let hosts: Vec<usize> = rows.iter().flat_map(|row| row.hosts.clone()).collect();

@@ -98,12 +98,12 @@ pub enum Problem {
     /// A matrix has too many rows or columns.
     #[error("has more than the {MAX_ROWS} rows or columns that a matrix may have; leave hosts out")]
     MatrixTooLarge,
-    /// It describes a structure that cannot be scaled.
-    #[error("has {have} hosts and no other number ({wanted} are asked for); leave the number out")]
-    FixedSize {
-        /// What there is.
-        have: usize,
-        /// What was asked for.
+    /// A domain would have no host.
+    #[error("of {wanted} hosts domain {domain} would have none; ask for more")]
+    EmptyDomain {
+        /// The domain.
+        domain: u32,
+        /// How many hosts were asked for.
         wanted: usize,
     },
     /// A value is missing.

@@ -22,11 +22,10 @@ const NAT: Nat = Nat {
     timeout: Duration::from_secs(120),
 };
 
-pub(super) fn built_in() -> Topology {
+pub(super) fn built_in(hosts: Option<usize>) -> Result<Topology, TopologyError> {
     let text = Text::built_in("four_domains.json", FOUR_DOMAINS);
-    // The file is part of the program, and a test reads it.
-    let topology = read(&text, &Shape::default()).expect("the built-in file is good");
-    Topology { name: "synthetic".into(), ..topology }
+    let topology = read(&text, &Shape { hosts, ..Shape::default() })?;
+    Ok(Topology { name: "synthetic".into(), ..topology })
 }
 
 #[derive(Deserialize)]
@@ -59,15 +58,16 @@ struct Row {
 
 /// A domain is a zone.
 pub(super) fn read(text: &Text, shape: &Shape) -> Result<Topology, TopologyError> {
-    let file: Domains = serde_json::from_str(&text.text)
+    let mut file: Domains = serde_json::from_str(&text.text)
         .map_err(|error| TopologyError::json(&text.file, &error))?;
-    let fault = |problem| Err(TopologyError::new(&text.file, problem));
-    let have = file.domains.iter().fold(0, |sum: usize, domain| sum + domain.hosts.len());
-    grow::check_count(&text.file, have)?;
-    if let Some(wanted) = shape.hosts.filter(|&wanted| wanted != have) {
-        return fault(Problem::FixedSize { have, wanted });
-    }
     check_names(text, &file)?;
+    let mut have = file.domains.iter().fold(0, |sum: usize, domain| sum + domain.hosts.len());
+    if let Some(wanted) = shape.hosts.filter(|&wanted| wanted != have) {
+        grow::check_count(&text.file, wanted)?;
+        resize(text, &mut file, wanted)?;
+        have = wanted;
+    }
+    grow::check_count(&text.file, have)?;
 
     let ids: Vec<u32> = file.domains.iter().flat_map(|domain| domain.hosts.clone()).collect();
     let index = |id: u32, field: &str| {
@@ -112,6 +112,29 @@ pub(super) fn read(text: &Text, shape: &Shape) -> Result<Topology, TopologyError
     let zones = Zones::new(zone_of, between(text, &file)?, inside);
     let topology = Topology::of(&file.name, places, LatencyOrigin::Chosen, Distances::Zones(zones));
     Ok(Topology { gateways, source, published, ..topology })
+}
+
+/// Gives the domains as many hosts as are wanted, in the proportions of the file: the first ones
+/// stay, and more have the next free numbers. What the paper says of the file's hosts is left out,
+/// and so is a source that does not stay.
+fn resize(text: &Text, file: &mut Domains, wanted: usize) -> Result<(), TopologyError> {
+    let shares: Vec<usize> = file.domains.iter().map(|domain| domain.hosts.len()).collect();
+    let taken: BTreeSet<u32> =
+        file.domains.iter().flat_map(|domain| domain.hosts.clone()).collect();
+    let mut numbers = (1..).filter(|id| !taken.contains(id));
+    for (domain, hosts) in file.domains.iter_mut().zip(grow::in_proportion(&shares, wanted)) {
+        if hosts == 0 {
+            let problem = Problem::EmptyDomain { domain: domain.id, wanted };
+            return Err(TopologyError::new(&text.file, problem));
+        }
+        domain.hosts.truncate(hosts);
+        let more = hosts - domain.hosts.len();
+        domain.hosts.extend(numbers.by_ref().take(more));
+    }
+    file.published_outcome_k1.clear();
+    let stays = |id: &u32| file.domains.iter().any(|domain| domain.hosts.contains(id));
+    file.source_host = file.source_host.filter(stays);
+    Ok(())
 }
 
 fn gateway(domain: &Domain) -> Option<Gateway> {
