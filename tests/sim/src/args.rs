@@ -103,11 +103,10 @@ pub(crate) struct Made {
     /// The seed of the first run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How many hosts, on data centres and on the Internet; by default as many as in the paper, or
-    /// what figures 10, 11 and 15 are scaled to.
+    /// How many hosts, on data centres and on the Internet; by default as many as in the paper.
     #[arg(long, value_name = "N")]
     hosts: Option<usize>,
-    /// All hosts and the paper's rates also in figures 10, 11 and 15.
+    /// The paper's rates also in figures 10 and 11, which takes hours.
     #[arg(long)]
     full: bool,
 }

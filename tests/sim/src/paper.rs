@@ -19,7 +19,7 @@ pub struct Request {
     pub seed: u64,
     /// How many hosts, where a figure leaves a choice; `None` is what the figure says of itself.
     pub hosts: Option<usize>,
-    /// All hosts and the paper's rates, also where that takes hours.
+    /// The paper's rates, also where that takes hours.
     pub full: bool,
     /// The command that makes the same again; figures show it.
     pub command: String,

@@ -4,6 +4,7 @@ use super::{Case, axis, line, mean, mean_series, outcome, play, runs_note, sheet
 use crate::paper::{Fact, Outcome, Request, Watch};
 use crate::plot::Plot;
 use crate::population::System;
+use crate::topology::Topology;
 use std::time::Duration;
 
 /// What is compared, and what the paper says of it.
@@ -83,11 +84,15 @@ pub(super) fn make(
                 "ms from a host's admission until it has a parent, at most",
                 said.complete_ms,
                 mean(&played, |report| report.build.complete_ms),
-            ),
+            )
+            .limit(0),
             fact(
                 "ms from the joins until the last host has a parent",
                 "not in the text",
                 mean(&played, |report| Some(report.series.tree_messages_per_ms.len() as f64)),
+            )
+            .limit(
+                played.first().map_or(String::new(), |one| super::number(remotest(&one.topology))),
             ),
             fact("most messages in a ms", said.peak, super::number(peak)),
             fact(
@@ -104,7 +109,9 @@ pub(super) fn make(
         "All control messages of all hosts count, those of joining, of IP multicast and of DONet \
          too; the paper does not say what its figure counts. A point is the mean of a fortieth of \
          a decade, or of a millisecond where that is longer. A line ends when the last host has \
-         its first parent. The limit is a question and an answer for each host below another one."
+         its first parent. The limit of messages is a question and an answer for each host below \
+         another one; that of time is no time once a host is admitted, and from the joins on the \
+         longest round trip from a host to the one nearest to it."
             .into(),
     );
     let plot = Plot {
@@ -120,6 +127,16 @@ pub(super) fn make(
     Ok(outcome(figure.name, facts, sheet, plot))
 }
 
+/// The longest round trip from a host to the one nearest to it, in milliseconds.
+fn remotest(topology: &Topology) -> f64 {
+    let hosts = || 0..topology.hosts.len();
+    let nearest = |host| {
+        let others = hosts().filter(|&other| other != host);
+        others.map(|other| topology.one_way(host, other)).min().unwrap_or_default()
+    };
+    hosts().map(nearest).max().unwrap_or_default().as_secs_f64() * 2e3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +149,12 @@ mod tests {
         assert_eq!(points.last().map(|last| last.0), Some(1_000.0));
         assert!(points.len() < 130, "{}", points.len());
         assert_eq!(binned(&[]), []);
+    }
+
+    #[test]
+    fn the_remotest_host_is_the_one_whose_nearest_is_farthest() {
+        assert_eq!(remotest(&Topology::lan(3).unwrap()), 0.2);
+        // Those of a domain are half a millisecond apart.
+        assert_eq!(remotest(&Topology::synthetic()), 1.0);
     }
 }

@@ -9,8 +9,8 @@ use quilt_proto::{RelayDigest, RelaySync};
 
 const TITLE: &str = "Figure 11. DATA CENTER: duplicates, k = 3";
 const PAPER_HOSTS: usize = 1531;
-/// Without `--full`: fewer hosts, and a lower rate.
-const SCALE: usize = 10;
+/// How many times lower the rate is without `--full`.
+const LOWER_RATE: f64 = 10.0;
 const PAPER_BPS: f64 = 10e6;
 /// What is compared, and what the paper says of it.
 const WAYS: [(&str, RelaySync, RelayDigest, &str); 3] = [
@@ -22,11 +22,11 @@ const WAYS: [(&str, RelaySync, RelayDigest, &str); 3] = [
 const START: usize = 5;
 
 pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, String> {
-    let scale = if request.full { 1 } else { SCALE };
-    let hosts = request.hosts.unwrap_or(PAPER_HOSTS / scale);
-    let bps = PAPER_BPS / scale as f64;
+    let lower = if request.full { 1.0 } else { LOWER_RATE };
+    let hosts = request.hosts.unwrap_or(PAPER_HOSTS);
+    let bps = PAPER_BPS / lower;
     let case = Case::quilt("datacenter", 3);
-    let mut notes = vec![runs_note(request), churn::scale_note(hosts, PAPER_HOSTS, scale as f64)];
+    let mut notes = vec![runs_note(request), churn::scale_note(hosts, PAPER_HOSTS, lower)];
     notes.push(
         "Counted are packets that were dropped as duplicates, where the paper counts segments."
             .into(),
