@@ -130,7 +130,7 @@ fn said(protocol: ProtocolId) -> BTreeMap<u8, Vec<u8>> {
         }
         net.set_loss_permille(if step < 2_000 { 0 } else { 100 });
         net.run_for(Duration::from_millis(1));
-        let under_way: Vec<_> = net.under_way().collect();
+        let under_way: Vec<_> = net.under_way().map(|it| it.clone().into_bytes()).collect();
         under_way.iter().for_each(|bytes| listen(bytes, &mut kinds));
         // A packet of a stream comes in two pieces.
         for pair in under_way.windows(2) {
@@ -149,7 +149,7 @@ fn listen(bytes: &Bytes, kinds: &mut BTreeMap<u8, Vec<u8>>) {
     let mut stream = Assembler::default();
     stream.push(bytes.clone());
     let on_stream = std::iter::from_fn(|| stream.next_packet().ok().flatten());
-    let packets = std::iter::once(bytes.clone()).chain(on_stream);
+    let packets = std::iter::once(bytes.clone().into()).chain(on_stream);
     for frame in packets.filter_map(|packet| Frames::decode(packet).ok()).flatten().flatten() {
         match frame {
             Frame::Protocol { patch, body, .. } if patch != PatchId::INTER_PATCH => {

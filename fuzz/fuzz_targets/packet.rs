@@ -10,6 +10,6 @@ fuzz_target!(|bytes: &[u8]| {
     let mut packet = frames.header().encode().to_vec();
     let frames: Vec<Frame> = frames.flatten().collect();
     frames.iter().for_each(|frame| frame.encode(&mut packet));
-    let again: Result<Vec<Frame>, _> = Frames::decode(packet.into()).expect("a header").collect();
+    let again: Result<Vec<Frame>, _> = Frames::decode(packet).expect("a header").collect();
     assert_eq!(again, Ok(frames));
 });

@@ -9,7 +9,8 @@ use quilt_proto::euid::{Euid, RouterId};
 use quilt_proto::memory::{HostIndex, Network};
 use quilt_proto::wire::Nic;
 use quilt_proto::{
-    Bootstrap, BootstrapConfig, Config, Group, GroupId, HostId, Incarnation, Node, Notice, Source,
+    Bootstrap, BootstrapConfig, Chunks, Config, Group, GroupId, HostId, Incarnation, Node, Notice,
+    Source,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,17 +43,19 @@ fn play(net: &mut Network, hosts: &[HostIndex; 3], op: &Op<'_>) {
             let _ = net.call(host, |node, now| node.publish(now, group, body));
         }
         kind => {
-            let mut under_way: Vec<&mut Bytes> = net.under_way().collect();
+            let mut under_way: Vec<&mut Chunks> = net.under_way().collect();
             let count = under_way.len();
             let Some(packet) = under_way.get_mut(usize::from(op.which) % count.max(1)) else {
                 return net.run_for(Duration::from_millis(1));
             };
-            **packet = match kind {
-                2 => packet.slice(..packet.len() * usize::from(op.payload.len() as u8) / 256),
+            let bytes = std::mem::take(*packet).into_bytes();
+            let changed: Bytes = match kind {
+                2 => bytes.slice(..bytes.len() * usize::from(op.payload.len() as u8) / 256),
                 3 => Bytes::copy_from_slice(op.payload),
-                4 => [packet, op.payload].concat().into(),
-                _ => packet.iter().zip(op.payload).map(|(a, b)| a ^ b).collect(),
+                4 => [&bytes, op.payload].concat().into(),
+                _ => bytes.iter().zip(op.payload).map(|(a, b)| a ^ b).collect(),
             };
+            **packet = changed.into();
         }
     }
 }

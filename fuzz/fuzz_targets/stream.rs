@@ -1,8 +1,10 @@
-//! Any bytes as a stream: it gives the same packets in one piece and in many.
+//! Any bytes as a stream: it gives the same packets in one piece and in many, which come one by one
+//! or all at once.
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use quilt_proto::Chunks;
 use quilt_proto::wire::{Assembler, DecodeError};
 
 fuzz_target!(|input: &[u8]| {
@@ -10,7 +12,10 @@ fuzz_target!(|input: &[u8]| {
     let Some((&cuts, rest)) = input.split_first() else { return };
     let (cuts, stream) = rest.split_at(rest.len().min(usize::from(cuts)));
     let stream = Bytes::copy_from_slice(stream);
-    assert_eq!(read(pieces(stream.clone(), cuts)), read([stream]));
+    let pieces = pieces(stream.clone(), cuts);
+    let whole = read([stream]);
+    assert_eq!(read([pieces.iter().cloned().collect::<Chunks>()]), whole);
+    assert_eq!(read(pieces), whole);
 });
 
 fn pieces(mut stream: Bytes, cuts: &[u8]) -> Vec<Bytes> {
@@ -21,7 +26,9 @@ fn pieces(mut stream: Bytes, cuts: &[u8]) -> Vec<Bytes> {
 }
 
 /// All packets, up to the first error.
-fn read(pieces: impl IntoIterator<Item = Bytes>) -> (Vec<Bytes>, Option<DecodeError>) {
+fn read<P: Into<Chunks>>(
+    pieces: impl IntoIterator<Item = P>,
+) -> (Vec<Chunks>, Option<DecodeError>) {
     let mut assembler = Assembler::default();
     let mut packets = Vec::new();
     for piece in pieces {

@@ -1,6 +1,7 @@
 //! Datagrams: what one socket takes in and sends.
 
 use crate::slots::Readiness;
+use bytes::Bytes;
 use mio::event::Source;
 use mio::net::UdpSocket;
 use quilt_proto::{Event, LinkId, Machine, Time};
@@ -37,7 +38,9 @@ impl Datagrams {
     ) {
         let socket = SockRef::from(&self.socket);
         if ready.readable {
-            let each = |from, bytes| machine.handle(now, Event::Datagram { link, from, bytes });
+            let each = |from, bytes: Bytes| {
+                machine.handle(now, Event::Datagram { link, from, bytes: bytes.into() });
+            };
             let read = self.socket.try_io(|| self.reader.read(&socket, calls, each));
             // Another error is word of an earlier datagram that did not arrive.
             ready.readable = !is_blocked(read);

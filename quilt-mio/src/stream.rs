@@ -62,7 +62,7 @@ impl Stream {
         if ready.readable {
             match self.stream.try_io(|| self.reader.read(&socket, calls)) {
                 Ok(bytes) if bytes.is_empty() => return Err(LinkError::Ended),
-                Ok(bytes) => machine.handle(now, Event::Received { link, bytes }),
+                Ok(bytes) => machine.handle(now, Event::Received { link, bytes: bytes.into() }),
                 Err(error) => ready.readable = goes_on(&error)?,
             }
         }

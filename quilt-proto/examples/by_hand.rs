@@ -150,7 +150,7 @@ impl World {
     /// would end the loop, and go on when it is writable.
     fn pull(&mut self, near: End) {
         while let Some(packet) = self.machine(near.0).poll_transmit(near.1) {
-            let (from, bytes) = (address(near.0), packet.to_bytes());
+            let (from, bytes) = (address(near.0), packet.to_chunks());
             if let Some(to) = packet.to {
                 let event = Event::Datagram { link: LinkId::UDP, from, bytes };
                 let listener = (0..=self.nodes.len()).find(|&at| address(at) == to);

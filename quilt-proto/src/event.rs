@@ -1,7 +1,7 @@
 //! What goes into a machine and what comes out of it.
 
 use crate::wire::{Data, Header, PREFIX_BYTES};
-use crate::{LinkId, Time};
+use crate::{Chunks, LinkId, Time};
 use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -45,7 +45,7 @@ pub enum Event {
         /// Its sender, as the datagram says.
         from: SocketAddr,
         /// Its payload.
-        bytes: Bytes,
+        bytes: Chunks,
     },
     /// The system dropped datagrams that came to a socket, since its buffer was full.
     Overrun {
@@ -64,7 +64,7 @@ pub enum Event {
         /// The stream.
         link: LinkId,
         /// The next bytes of it, at least one.
-        bytes: Bytes,
+        bytes: Chunks,
     },
     /// A stream ended, could not be opened, or an IP-multicast address could not be joined. The
     /// link's name is not used again.
@@ -238,6 +238,21 @@ impl Transmit {
         self.slices().for_each(|slice| bytes.extend_from_slice(slice));
         bytes.freeze()
     }
+
+    /// Its bytes in the pieces of [`slices`](Self::slices), to be kept: heads are copied, payloads
+    /// stay shared.
+    pub fn to_chunks(&self) -> Chunks {
+        let mut heads = Bytes::copy_from_slice(&self.heads);
+        let mut chunks = Chunks::default();
+        let mut cut = 0;
+        for (at, payload) in &self.payloads {
+            let head = heads.split_to(usize::from(*at).saturating_sub(cut).min(heads.len()));
+            cut = usize::from(*at);
+            chunks.extend([head, payload.clone()].into_iter().filter(|chunk| !chunk.is_empty()));
+        }
+        chunks.extend(Some(heads).filter(|rest| !rest.is_empty()));
+        chunks
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +273,8 @@ mod tests {
         assert_eq!(slices, [&b"ab"[..], b"XY", b"C", b"Z", b"d"]);
         assert_eq!(transmit.len(), 7);
         assert_eq!(&transmit.to_bytes()[..], b"abXYCZd");
+        let chunks = transmit.to_chunks();
+        assert_eq!(chunks.chunks(), [&b"ab"[..], b"XY", b"C", b"Z", b"d"]);
     }
 
     #[test]
@@ -266,5 +283,6 @@ mod tests {
         transmit.push_head(b"ab");
         transmit.push_payload(Bytes::new());
         assert_eq!(transmit.slices().count(), 1);
+        assert_eq!(transmit.to_chunks().chunks(), [&b"ab"[..]]);
     }
 }

@@ -48,6 +48,7 @@ extern crate alloc;
 extern crate std;
 
 mod bootstrap;
+mod chunks;
 mod counters;
 mod delivery;
 mod event;
@@ -72,6 +73,7 @@ pub mod survey;
 pub mod wire;
 
 pub use bootstrap::{Bootstrap, BootstrapConfig, GroupView, PatchView};
+pub use chunks::Chunks;
 pub use counters::{Counter, Counters, Fault};
 pub use delivery::{Delivery, History, Priority, PublishOptions, UnknownDelivery};
 pub use event::{Action, Event, LinkError, Machine, Transmit};
@@ -81,7 +83,7 @@ pub use id::{
 pub use limits::Limits;
 pub use node::{Config, Group, Node, RelayDigest, RelaySync};
 pub use notice::{
-    Body, ChangeCause, EvictCause, GapCause, JoinError, Message, Notice, Place, PublishError,
+    ChangeCause, EvictCause, GapCause, JoinError, Message, Notice, Place, PublishError,
     RejectCause, Role, Trouble, Unusable,
 };
 pub use policy::Policy;

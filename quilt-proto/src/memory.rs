@@ -6,12 +6,11 @@
 //! bandwidth: it is no model of a real network.
 
 use crate::{
-    Action, Bootstrap, Event, GroupId, LinkError, LinkId, Machine, Node, Notice, Rng, Time,
+    Action, Bootstrap, Chunks, Event, GroupId, LinkError, LinkId, Machine, Node, Notice, Rng, Time,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::hash::Hasher;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -67,7 +66,7 @@ enum Arrival {
     /// Something for a link of a host.
     Event { host: usize, event: Event },
     /// A datagram, for whoever is at the address when it comes.
-    Datagram { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Datagram { from: SocketAddr, to: SocketAddr, bytes: Chunks },
 }
 
 impl Network {
@@ -140,7 +139,7 @@ impl Network {
 
     /// The bytes that are under way, datagrams and pieces of streams, in the order in which they will
     /// come: who changes them is a bad wire. What is empty does not come.
-    pub fn under_way(&mut self) -> impl Iterator<Item = &mut Bytes> {
+    pub fn under_way(&mut self) -> impl Iterator<Item = &mut Chunks> {
         self.arrivals.values_mut().filter_map(|arrival| match arrival {
             Arrival::Datagram { bytes, .. }
             | Arrival::Event { event: Event::Received { bytes, .. }, .. } => Some(bytes),
@@ -262,7 +261,7 @@ impl Network {
             Arrival::Dial { from, link, to } => self.connect(from, link, to),
             Arrival::Event { host, event } => self.handle(host, event),
             Arrival::Datagram { from, to, bytes } => {
-                self.digest.write(&bytes);
+                bytes.chunks().iter().for_each(|chunk| self.digest.write(chunk));
                 for host in 0..self.hosts.len() {
                     for link in self.hosts[host].listening(to) {
                         if self.rng.below(1_000) >= self.loss_permille {
@@ -308,7 +307,9 @@ impl Network {
                 return;
             }
             Event::Received { bytes, .. } if bytes.is_empty() => return,
-            Event::Received { bytes, .. } => self.digest.write(bytes),
+            Event::Received { bytes, .. } => {
+                bytes.chunks().iter().for_each(|chunk| self.digest.write(chunk));
+            }
             Event::Closed { link, .. } => {
                 at.streams.remove(link);
             }
@@ -347,7 +348,7 @@ impl Network {
 
     fn pull(&mut self, host: usize, link: LinkId) {
         while let Some(transmit) = self.hosts[host].machine_mut().poll_transmit(link) {
-            let bytes = transmit.to_bytes();
+            let bytes = transmit.to_chunks();
             let from = self.hosts[host].address;
             let multicast = self.hosts[host].memberships.get(&link).copied();
             if let Some(to) = transmit.to.or(multicast) {

@@ -2,14 +2,13 @@
 
 use crate::survey::Survey;
 use crate::{
-    Delivery, GroupId, HostId, HostTag, Incarnation, LinkError, PatchId, ProtocolId, Seq, Source,
+    Chunks, Delivery, GroupId, HostId, HostTag, Incarnation, LinkError, PatchId, ProtocolId, Seq,
+    Source,
 };
 use alloc::string::String;
-use bytes::{Buf, Bytes, BytesMut};
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use smallvec::SmallVec;
 
 /// One thing the application is told, always about one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,39 +95,8 @@ pub struct Message {
     pub source: Source,
     /// Its place in the stream.
     pub seq: Seq,
-    /// What was published.
-    pub body: Body,
-}
-
-/// A message's bytes: the fragments as they came in, shared with the window, not yet joined.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Body(pub(crate) SmallVec<[Bytes; 1]>);
-
-impl Body {
-    /// How many bytes it has.
-    pub fn len(&self) -> usize {
-        self.0.iter().fold(0, |sum, chunk| sum.saturating_add(chunk.len()))
-    }
-
-    /// Whether it has no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Its pieces in order, without a copy.
-    pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        self.0.iter()
-    }
-
-    /// All of it in one piece; copies if there is more than one.
-    pub fn into_bytes(mut self) -> Bytes {
-        if self.0.len() == 1 {
-            return self.0.remove(0);
-        }
-        let mut whole = BytesMut::with_capacity(self.len());
-        self.0.iter().for_each(|chunk| whole.extend_from_slice(chunk.chunk()));
-        whole.freeze()
-    }
+    /// What was published, fragment by fragment as it came, shared with the window.
+    pub body: Chunks,
 }
 
 /// Where a host stands in its group.

@@ -214,7 +214,7 @@ impl Wire {
             if let Some(far) = self.hosts[host].streams.get_mut(&link) {
                 far.written.push(bytes);
                 let packet = far.written.next_packet().expect("packets").expect("a whole one");
-                self.post_on_stream(host, link, packet);
+                self.post_on_stream(host, link, packet.into_bytes());
             } else if let Some(&group) = self.hosts[host].groups.get(&link) {
                 for host_to in 0..self.hosts.len() {
                     let members = &self.hosts[host_to].groups;
@@ -245,7 +245,7 @@ impl Wire {
     fn post(&mut self, to: usize, link: LinkId, from: usize, packet: Bytes) {
         let from = self.hosts[from].address;
         for bytes in self.tampered(packet) {
-            let event = Event::Datagram { link, from, bytes };
+            let event = Event::Datagram { link, from, bytes: bytes.into() };
             self.parcels.push_back(Parcel { host: to, event });
         }
     }
@@ -421,7 +421,7 @@ impl Wire {
         let groups: Vec<LinkId> = self.hosts[host].groups.keys().copied().collect();
         for link in groups.into_iter().chain([LinkId::UDP]) {
             let from = world::service_address();
-            self.handle(host, Event::Datagram { link, from, bytes: packet.clone() });
+            self.handle(host, Event::Datagram { link, from, bytes: packet.clone().into() });
         }
     }
 }

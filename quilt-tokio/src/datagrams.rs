@@ -1,6 +1,7 @@
 //! Datagrams: what one socket takes in and sends.
 
 use crate::driver::Driver;
+use bytes::Bytes;
 use quilt_proto::{Event, LinkId, Machine};
 use quilt_sockets::{DatagramReader, DatagramWriter, SockRef, datagrams};
 use std::io;
@@ -49,7 +50,9 @@ async fn receive<M: Machine + Send + 'static>(
     let mut events = Vec::new();
     loop {
         let read = || {
-            let each = |from, bytes| events.push(Event::Datagram { link, from, bytes });
+            let each = |from, bytes: Bytes| {
+                events.push(Event::Datagram { link, from, bytes: bytes.into() });
+            };
             reader.read(&SockRef::from(socket), driver.calls(), each)
         };
         // An error is word of an earlier datagram that did not arrive; the socket goes on.

@@ -3,8 +3,7 @@
 use crate::driver::{Carrier, Driver, Task};
 use crate::node::resolve;
 use crate::{Bootstrap, BootstrapConfig, JoinError, Node, Options, Url};
-use bytes::Bytes;
-use quilt_proto::{Action, Event, LinkError, LinkId, Machine, Time};
+use quilt_proto::{Action, Chunks, Event, LinkError, LinkId, Machine, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,10 +90,10 @@ impl Network {
 
 /// What one host of the network hands to another. A link is named as the receiver names it.
 pub(crate) enum Packet {
-    Datagram { link: LinkId, from: SocketAddr, bytes: Bytes },
+    Datagram { link: LinkId, from: SocketAddr, bytes: Chunks },
     Dial { from: SocketAddr, theirs: LinkId },
     Accepted { link: LinkId, theirs: LinkId },
-    Stream { link: LinkId, bytes: Bytes },
+    Stream { link: LinkId, bytes: Chunks },
     Joined { link: LinkId },
     Closed { link: LinkId, cause: LinkError },
 }
@@ -166,7 +165,7 @@ impl Port {
 
     fn transmit(&mut self, machine: &mut impl Machine, link: LinkId) {
         while let Some(transmit) = machine.poll_transmit(link) {
-            let bytes = transmit.to_bytes();
+            let bytes = transmit.to_chunks();
             match (self.links.get(&link), transmit.to) {
                 (None, Some(to)) if link == LinkId::UDP => {
                     let from = self.address;
@@ -181,7 +180,7 @@ impl Port {
         }
     }
 
-    fn multicast(&self, group: SocketAddr, bytes: &Bytes) {
+    fn multicast(&self, group: SocketAddr, bytes: &Chunks) {
         let all = self.network.lock().memberships.clone();
         for (_, to, link) in all.into_iter().filter(|&(address, ..)| address == group) {
             let bytes = bytes.clone();

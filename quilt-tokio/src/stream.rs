@@ -67,7 +67,9 @@ async fn read<M: Machine + Send + 'static>(
     loop {
         let read = || reader.read(&SockRef::from(stream), driver.calls());
         let bytes = stream.async_io(Interest::READABLE, read).await?;
-        if bytes.is_empty() || !driver.on_link(link, [Event::Received { link, bytes }]) {
+        if bytes.is_empty()
+            || !driver.on_link(link, [Event::Received { link, bytes: bytes.into() }])
+        {
             return Ok(());
         }
         consume_budget().await;

@@ -240,7 +240,9 @@ impl Socket {
                 if readable {
                     match reader.read(&socket, calls) {
                         Ok(bytes) if bytes.is_empty() => return Err(LinkError::Ended),
-                        Ok(bytes) => machine.handle(now, Event::Received { link, bytes }),
+                        Ok(bytes) => {
+                            machine.handle(now, Event::Received { link, bytes: bytes.into() })
+                        }
                         Err(error) => goes_on(error)?,
                     }
                 }
@@ -255,7 +257,7 @@ impl Socket {
                 if readable {
                     // An error is word of an earlier datagram that did not arrive.
                     let _ = reader.read(&socket, calls, |from, bytes| {
-                        machine.handle(now, Event::Datagram { link, from, bytes });
+                        machine.handle(now, Event::Datagram { link, from, bytes: bytes.into() });
                     });
                 }
                 if writable {

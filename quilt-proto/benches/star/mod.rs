@@ -7,9 +7,9 @@
 use bytes::Bytes;
 use quilt_proto::wire::{Assembler, Beat, Data, FRAGMENT_BYTES, Frame, Header, Held, SUITE_OPEN};
 use quilt_proto::{
-    Action, Bootstrap, BootstrapConfig, Config, Event, FragmentId, Group, GroupId, HostId, HostTag,
-    Incarnation, Limits, LinkError, LinkId, Machine, Node, Notice, PatchId, Policy, ProtocolId,
-    PublishOptions, Seq, Source, Time,
+    Action, Bootstrap, BootstrapConfig, Chunks, Config, Event, FragmentId, Group, GroupId, HostId,
+    HostTag, Incarnation, Limits, LinkError, LinkId, Machine, Node, Notice, PatchId, Policy,
+    ProtocolId, PublishOptions, Seq, Source, Time,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
@@ -103,7 +103,7 @@ impl Star {
         let link = self.links[0];
         self.pass(PACE * pieces.len() as u32);
         for bytes in pieces {
-            let bytes = bytes.clone();
+            let bytes = bytes.clone().into();
             self.node.handle(self.now, Event::Received { link, bytes });
         }
         self.drain();
@@ -137,14 +137,14 @@ impl Star {
             while let Some(transmit) = self.node.poll_transmit(link) {
                 self.packets += 1;
                 if link == LinkId::UDP {
-                    self.ask_service(transmit.to_bytes());
+                    self.ask_service(transmit.to_chunks());
                 }
                 black_box(transmit);
             }
         }
     }
 
-    fn ask_service(&mut self, bytes: Bytes) {
+    fn ask_service(&mut self, bytes: Chunks) {
         let event = Event::Datagram { link: LinkId::UDP, from: self.node_at, bytes };
         self.service.handle(self.now, event);
         if self.service.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -154,7 +154,7 @@ impl Star {
         while let Some(transmit) = self.service.poll_transmit(LinkId::UDP) {
             let (link, from) = (LinkId::UDP, self.service_at);
             if transmit.to == Some(self.node_at) {
-                let event = Event::Datagram { link, from, bytes: transmit.to_bytes() };
+                let event = Event::Datagram { link, from, bytes: transmit.to_chunks() };
                 self.node.handle(self.now, event);
             }
         }
@@ -305,7 +305,7 @@ impl Hosts {
 
     fn pull(&mut self, host: usize, link: LinkId) {
         while let Some(transmit) = self.machine(host).poll_transmit(link) {
-            let bytes = transmit.to_bytes();
+            let bytes = transmit.to_chunks();
             if let Some(to) = transmit.to {
                 let (link, from) = (LinkId::UDP, address(host));
                 self.under_way.push_back((host_at(to), Event::Datagram { link, from, bytes }));

@@ -5,10 +5,9 @@ use super::group::Path;
 use super::outbox::Pushed;
 use crate::wire::{Assembler, DecodeError, Frame, Frames, Header, Hello};
 use crate::{
-    Action, Counter, Event, GroupId, HostTag, Incarnation, LinkId, Machine, Time, Transmit,
+    Action, Chunks, Counter, Event, GroupId, HostTag, Incarnation, LinkId, Machine, Time, Transmit,
 };
 use alloc::boxed::Box;
-use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use smallvec::SmallVec;
@@ -91,7 +90,7 @@ impl Bootstrap {
         }
     }
 
-    fn on_received(&mut self, link: LinkId, bytes: Bytes) {
+    fn on_received(&mut self, link: LinkId, bytes: Chunks) {
         let Some(stream) = self.streams.get_mut(&link) else { return };
         stream.push(bytes);
         self.idle.set(link, self.now + STREAM_IDLE);
@@ -108,7 +107,7 @@ impl Bootstrap {
         }
     }
 
-    fn on_packet(&mut self, path: Path, packet: Bytes) {
+    fn on_packet(&mut self, path: Path, packet: Chunks) {
         let len = packet.len();
         let frames = match Frames::decode(packet) {
             Ok(frames) => frames,

@@ -200,9 +200,9 @@ impl<M: Machine> Driver<M> {
 
     /// What a machine sends is a packet that every other one can read.
     fn check(&mut self, link: LinkId, transmit: &Transmit) {
-        let bytes = transmit.to_bytes();
+        let bytes = transmit.to_chunks();
         assert_eq!(bytes.len(), transmit.len(), "a packet is as long as it says");
-        (3u8, link, transmit.to, &bytes).hash(&mut self.digest);
+        (3u8, link, transmit.to, bytes.chunks()).hash(&mut self.digest);
         let packet = match self.links.get_mut(&link) {
             Some(Link::Stream(sent)) => {
                 assert!(bytes.len() > PREFIX_BYTES, "an empty packet on {link}");
@@ -226,13 +226,14 @@ impl<M: Machine> Driver<M> {
         let links: Vec<LinkId> =
             core::iter::once(LinkId::UDP).chain(joined.map(|(id, _)| *id)).collect();
         let link = choose(&links, from).unwrap_or(LinkId::UDP);
-        self.machine.handle(self.now, Event::Datagram { link, from: address(from), bytes });
+        self.machine
+            .handle(self.now, Event::Datagram { link, from: address(from), bytes: bytes.into() });
     }
 
     fn received(&mut self, which: u8, bytes: Bytes) {
         let stream = self.nth(which, |link| matches!(link, Link::Stream(_)));
         if let Some(link) = stream.filter(|_| !bytes.is_empty()) {
-            self.machine.handle(self.now, Event::Received { link, bytes });
+            self.machine.handle(self.now, Event::Received { link, bytes: bytes.into() });
         }
     }
 

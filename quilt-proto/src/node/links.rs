@@ -24,8 +24,8 @@ mod waiting;
 use crate::counters::{Counter, Counters};
 use crate::wire::{self, Frame, Frames, Header, Hello};
 use crate::{
-    Action, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Rng, Time,
-    Transmit, Usage,
+    Action, Chunks, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Rng,
+    Time, Transmit, Usage,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -192,7 +192,7 @@ impl Links {
         self.schedule(link);
     }
 
-    pub(super) fn received(&mut self, now: Time, link: LinkId, bytes: Bytes) {
+    pub(super) fn received(&mut self, now: Time, link: LinkId, bytes: Chunks) {
         self.now = now;
         let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
         stream.push(now, bytes);
@@ -216,7 +216,7 @@ impl Links {
         }
     }
 
-    pub(super) fn datagram(&mut self, now: Time, link: LinkId, from: SocketAddr, bytes: Bytes) {
+    pub(super) fn datagram(&mut self, now: Time, link: LinkId, from: SocketAddr, bytes: Chunks) {
         self.now = now;
         let len = bytes.len();
         let Some(frames) = self.open_packet(from, bytes) else { return };
@@ -447,7 +447,7 @@ impl Links {
     }
 
     /// Checks a packet's header; counts what is wrong with it.
-    fn open_packet(&mut self, from: SocketAddr, packet: Bytes) -> Option<Frames> {
+    fn open_packet(&mut self, from: SocketAddr, packet: Chunks) -> Option<Frames> {
         match Frames::decode(packet) {
             Ok(frames) => Some(frames),
             Err(error) => {

@@ -11,8 +11,8 @@ mod stream;
 use crate::protocol::Holdings;
 use crate::wire::{Data, FRAGMENT_BYTES, Held, Wanted};
 use crate::{
-    Body, Delivery, FragmentId, GapCause, History, HostId, HostTag, Incarnation, Limits, Message,
-    Notice, PatchId, Priority, PublishOptions, Seq, Source, Time, Usage,
+    Delivery, FragmentId, GapCause, History, HostId, HostTag, Incarnation, Limits, Message, Notice,
+    PatchId, Priority, PublishOptions, Seq, Source, Time, Usage,
 };
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -405,12 +405,6 @@ fn fragments(body: &Bytes) -> impl Iterator<Item = Bytes> {
 
 /// The most bytes of a message that the fragment's numbers can tell.
 pub(crate) const MAX_MESSAGE_BYTES: usize = FRAGMENT_BYTES * (u16::MAX as usize - 1);
-
-pub(crate) type Fragments = smallvec::SmallVec<[Bytes; 1]>;
-
-pub(crate) fn body(fragments: Fragments) -> Body {
-    Body(fragments)
-}
 
 #[cfg(test)]
 mod tests;

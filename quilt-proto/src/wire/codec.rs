@@ -1,6 +1,7 @@
 //! Reading and writing the numbers and lists that frames consist of.
 
 use super::DecodeError;
+use crate::Chunks;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -10,19 +11,32 @@ use bytes::Bytes;
 /// somewhere inside that value, so whoever reads a frame gives it up as a whole.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    bytes: &'a Bytes,
+    /// What is read from, up to its end, then the first one behind it.
+    chunk: &'a Bytes,
     at: usize,
+    behind: &'a [Bytes],
+    /// Bytes in front of `chunk`.
+    passed: usize,
 }
+
+static NOTHING: Bytes = Bytes::new();
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
     pub fn new(bytes: &'a Bytes) -> Self {
-        Self { bytes, at: 0 }
+        Self { chunk: bytes, at: 0, behind: &[], passed: 0 }
+    }
+
+    /// Reads from the start of bytes in several pieces.
+    pub fn over(bytes: &'a Chunks) -> Self {
+        let (chunk, behind) = bytes.chunks().split_first().unwrap_or((&NOTHING, &[]));
+        Self { chunk, at: 0, behind, passed: 0 }
     }
 
     /// How many bytes are left.
     pub fn remaining(&self) -> usize {
-        self.bytes.len().saturating_sub(self.at)
+        let here = self.chunk.len().saturating_sub(self.at);
+        self.behind.iter().fold(here, |sum, chunk| sum.saturating_add(chunk.len()))
     }
 
     /// Checks that nothing is left.
@@ -30,26 +44,37 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Bytes are left.
     pub fn finish(self) -> Result<(), DecodeError> {
+        let max = self.passed.saturating_add(self.at);
         match self.remaining() {
             0 => Ok(()),
-            _ => Err(DecodeError::TooLong { len: self.bytes.len(), max: self.at }),
+            left => Err(DecodeError::TooLong { len: max.saturating_add(left), max }),
         }
     }
 
-    /// The next `len` bytes, shared with the received ones, not copied.
+    /// The next `len` bytes, shared with the received ones; copied only if they lie in several
+    /// pieces.
     ///
     /// # Errors
     /// Fewer are left; nothing was taken.
     pub fn take(&mut self, len: usize) -> Result<Bytes, DecodeError> {
-        let range = self.advance(len)?;
-        Ok(self.bytes.slice(range))
+        self.need(len)?;
+        while len > 0 && self.at == self.chunk.len() {
+            self.step();
+        }
+        let end = self.at.saturating_add(len);
+        if end <= self.chunk.len() {
+            let taken = self.chunk.slice(self.at..end);
+            self.at = end;
+            return Ok(taken);
+        }
+        let mut copy = alloc::vec![0; len];
+        self.fill(&mut copy);
+        Ok(copy.into())
     }
 
     /// All bytes that are left, likewise.
     pub fn rest(&mut self) -> Bytes {
-        let rest = self.bytes.slice(self.at.min(self.bytes.len())..);
-        self.at = self.bytes.len();
-        rest
+        self.take(self.remaining()).unwrap_or_default()
     }
 
     /// The next `N` bytes.
@@ -57,9 +82,15 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer are left; nothing was taken.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let range = self.advance(N)?;
-        let slice = self.bytes.get(range).unwrap_or_default();
-        slice.try_into().map_err(|_| DecodeError::Truncated { have: slice.len(), need: N })
+        let here = self.chunk.get(self.at..).and_then(<[u8]>::first_chunk);
+        if let Some(&array) = here {
+            self.at = self.at.saturating_add(N);
+            return Ok(array);
+        }
+        self.need(N)?;
+        let mut array = [0; N];
+        self.fill(&mut array);
+        Ok(array)
     }
 
     /// A byte.
@@ -138,13 +169,29 @@ impl<'a> Reader<'a> {
         (0..len).map(|_| read(self)).collect()
     }
 
-    /// Steps over the next `len` bytes and says where they are.
-    pub(super) fn advance(&mut self, len: usize) -> Result<core::ops::Range<usize>, DecodeError> {
-        let truncated = DecodeError::Truncated { have: self.remaining(), need: len };
-        let end = self.at.checked_add(len).filter(|&end| end <= self.bytes.len());
-        let start = self.at;
-        self.at = end.ok_or(truncated)?;
-        Ok(start..self.at)
+    /// Checks that `len` bytes are left.
+    pub(super) fn need(&self, len: usize) -> Result<(), DecodeError> {
+        let have = self.remaining();
+        if len <= have { Ok(()) } else { Err(DecodeError::Truncated { have, need: len }) }
+    }
+
+    /// Goes on to the next piece, if there is one.
+    fn step(&mut self) {
+        if let Some((next, behind)) = self.behind.split_first() {
+            self.passed = self.passed.saturating_add(self.chunk.len());
+            (self.chunk, self.at, self.behind) = (next, 0, behind);
+        }
+    }
+
+    /// Copies the next bytes, of which enough are left, from wherever they lie.
+    fn fill(&mut self, to: &mut [u8]) {
+        for byte in to {
+            while self.at == self.chunk.len() && !self.behind.is_empty() {
+                self.step();
+            }
+            *byte = self.chunk.get(self.at).copied().unwrap_or_default();
+            self.at = self.at.saturating_add(1);
+        }
     }
 }
 

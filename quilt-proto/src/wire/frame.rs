@@ -4,6 +4,7 @@ use super::{
     Ack, Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
     Orders, Pull, Reader, Refusal, Report, Segment, SurveyPart, Writer, codec,
 };
+use crate::Chunks;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -68,7 +69,7 @@ impl Frame {
     }
 
     /// Reads what stands behind the head; `None` for padding.
-    pub(super) fn decode(kind: u8, flags: u8, body: &Bytes) -> Result<Option<Self>, DecodeError> {
+    pub(super) fn decode(kind: u8, flags: u8, body: &Chunks) -> Result<Option<Self>, DecodeError> {
         const MAX: usize = MAX_CONTROL_BYTES - HEAD_BYTES;
         if kind == PADDING {
             return Ok(None);
@@ -76,7 +77,7 @@ impl Frame {
         if kind != DATA && body.len() > MAX {
             return Err(DecodeError::TooLong { len: body.len(), max: MAX });
         }
-        let mut from = Reader::new(body);
+        let mut from = Reader::over(body);
         let extensions = if flags & EXTENDED != 0 { Some(extensions(&mut from)?) } else { None };
         let frame = if kind == DATA {
             Self::Data(Data::decode(flags, extensions.as_deref(), &mut from)?)

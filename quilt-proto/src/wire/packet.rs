@@ -3,9 +3,8 @@
 use super::{
     DecodeError, Frame, MAX_STREAM_PACKET_BYTES, Reader, SUITE_OPEN, VERSION, codec, frame,
 };
-use crate::HostTag;
+use crate::{Chunks, HostTag};
 use alloc::vec::Vec;
-use bytes::{Buf, Bytes};
 
 /// What every packet starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl Header {
 #[derive(Clone, Debug)]
 pub struct Frames {
     header: Header,
-    rest: Bytes,
+    rest: Chunks,
 }
 
 impl Frames {
@@ -65,14 +64,14 @@ impl Frames {
     ///
     /// # Errors
     /// The packet is too short, too long, or of another version, suite or key epoch.
-    pub fn decode(packet: Bytes) -> Result<Self, DecodeError> {
-        let mut from = Reader::new(&packet);
-        let header = Header::decode(&mut from)?;
-        if packet.len() > MAX_STREAM_PACKET_BYTES {
-            return Err(DecodeError::TooLong { len: packet.len(), max: MAX_STREAM_PACKET_BYTES });
+    pub fn decode(packet: impl Into<Chunks>) -> Result<Self, DecodeError> {
+        let mut rest = packet.into();
+        let (len, max) = (rest.len(), MAX_STREAM_PACKET_BYTES);
+        let header = Header::decode(&mut Reader::over(&rest))?;
+        if len > max {
+            return Err(DecodeError::TooLong { len, max });
         }
-        let mut rest = packet;
-        rest.advance(Header::BYTES);
+        rest.split_to(Header::BYTES);
         Ok(Self { header, rest })
     }
 
@@ -87,13 +86,13 @@ impl Frames {
     }
 
     /// Cuts the next frame off; its kind, its flags and what stands behind its head.
-    fn cut(&mut self) -> Result<(u8, u8, Bytes), DecodeError> {
-        let mut from = Reader::new(&self.rest);
+    fn cut(&mut self) -> Result<(u8, u8, Chunks), DecodeError> {
+        let mut from = Reader::over(&self.rest);
         let (kind, flags) = (from.u8()?, from.u8()?);
-        let len = from.u16()?;
-        from.advance(usize::from(len))?;
-        self.rest.advance(frame::HEAD_BYTES);
-        Ok((kind, flags, self.rest.split_to(usize::from(len))))
+        let len = usize::from(from.u16()?);
+        from.need(len)?;
+        self.rest.split_to(frame::HEAD_BYTES);
+        Ok((kind, flags, self.rest.split_to(len)))
     }
 }
 
@@ -110,7 +109,7 @@ impl Iterator for Frames {
                     frame => return frame,
                 },
                 Err(error) => {
-                    self.rest = Bytes::new();
+                    self.rest = Chunks::default();
                     return Some(Err(error));
                 }
             }

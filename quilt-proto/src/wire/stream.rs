@@ -1,6 +1,7 @@
 //! Packets on a stream.
 
-use super::{DecodeError, Header, MAX_STREAM_PACKET_BYTES};
+use super::{DecodeError, Header, MAX_STREAM_PACKET_BYTES, Reader};
+use crate::Chunks;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::mem;
@@ -17,7 +18,7 @@ pub struct Assembler {
     /// The beginning of a packet whose end did not come with it, prefix included.
     partial: Vec<u8>,
     /// What follows it, as it came.
-    fresh: Bytes,
+    fresh: Chunks,
 }
 
 impl Assembler {
@@ -30,11 +31,11 @@ impl Assembler {
 
     /// Takes the next bytes of the stream, without copying them where packets lie in them whole.
     /// Call [`next_packet`](Self::next_packet) until it has none before the next push.
-    pub fn push(&mut self, bytes: Bytes) {
+    pub fn push(&mut self, bytes: impl Into<Chunks>) {
         if self.fresh.is_empty() {
-            self.fresh = bytes;
+            self.fresh = bytes.into();
         } else {
-            self.fresh = [mem::take(&mut self.fresh), bytes].concat().into();
+            self.fresh.extend(bytes.into());
         }
     }
 
@@ -43,7 +44,7 @@ impl Assembler {
     /// # Errors
     /// The announced length is one that no packet has. The stream cannot be read any further, and
     /// what was pushed is forgotten.
-    pub fn next_packet(&mut self) -> Result<Option<Bytes>, DecodeError> {
+    pub fn next_packet(&mut self) -> Result<Option<Chunks>, DecodeError> {
         let packet = self.cut();
         if packet.is_err() {
             *self = Self::default();
@@ -51,13 +52,16 @@ impl Assembler {
         packet
     }
 
-    fn cut(&mut self) -> Result<Option<Bytes>, DecodeError> {
+    fn cut(&mut self) -> Result<Option<Chunks>, DecodeError> {
         if !self.partial.is_empty() {
             return self.complete();
         }
-        if let Some(len) = announced(&self.fresh)? {
+        if let Ok(prefix) = Reader::over(&self.fresh).array() {
+            let len = announced(prefix)?;
             if len <= self.fresh.len() {
-                return Ok(Some(self.fresh.split_to(len).slice(PREFIX_BYTES..)));
+                let mut packet = self.fresh.split_to(len);
+                packet.split_to(PREFIX_BYTES);
+                return Ok(Some(packet));
             }
             self.partial.reserve_exact(len);
         }
@@ -66,31 +70,29 @@ impl Assembler {
     }
 
     /// Goes on with the packet that has begun.
-    fn complete(&mut self) -> Result<Option<Bytes>, DecodeError> {
+    fn complete(&mut self) -> Result<Option<Chunks>, DecodeError> {
         self.fill(PREFIX_BYTES);
-        let Some(len) = announced(&self.partial)? else { return Ok(None) };
+        let Some(&prefix) = self.partial.first_chunk() else { return Ok(None) };
+        let len = announced(prefix)?;
         self.partial.reserve_exact(len.saturating_sub(self.partial.len()));
         self.fill(len);
         if self.partial.len() < len {
             return Ok(None);
         }
         let packet = Bytes::from(mem::take(&mut self.partial));
-        Ok(Some(packet.slice(PREFIX_BYTES..)))
+        Ok(Some(packet.slice(PREFIX_BYTES..).into()))
     }
 
     /// Moves fresh bytes over until `partial` has `len`.
     fn fill(&mut self, len: usize) {
         let missing = len.saturating_sub(self.partial.len()).min(self.fresh.len());
-        self.partial.extend_from_slice(&self.fresh.split_to(missing));
+        let moved = self.fresh.split_to(missing);
+        moved.chunks().iter().for_each(|chunk| self.partial.extend_from_slice(chunk));
     }
 }
 
-/// The length of the packet that `bytes` start with, prefix included; `None` if the prefix is not
-/// whole.
-fn announced(bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
-    let Some(&prefix) = bytes.first_chunk::<PREFIX_BYTES>() else {
-        return Ok(None);
-    };
+/// The length of a packet with this in front of it, which is counted in.
+fn announced(prefix: [u8; PREFIX_BYTES]) -> Result<usize, DecodeError> {
     let len = usize::from(u16::from_be_bytes(prefix));
     if len > MAX_STREAM_PACKET_BYTES {
         return Err(DecodeError::TooLong { len, max: MAX_STREAM_PACKET_BYTES });
@@ -98,7 +100,7 @@ fn announced(bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
     if len < Header::BYTES {
         return Err(DecodeError::Truncated { have: len, need: Header::BYTES });
     }
-    Ok(Some(len.saturating_add(PREFIX_BYTES)))
+    Ok(len.saturating_add(PREFIX_BYTES))
 }
 
 #[cfg(test)]
@@ -126,7 +128,8 @@ mod tests {
     }
 
     fn drain(assembler: &mut Assembler) -> Vec<Bytes> {
-        core::iter::from_fn(|| assembler.next_packet().expect("a good stream")).collect()
+        let packets = core::iter::from_fn(|| assembler.next_packet().expect("a good stream"));
+        packets.map(Chunks::into_bytes).collect()
     }
 
     proptest! {
@@ -136,6 +139,7 @@ mod tests {
             missing in 0_usize..40,
             cuts in vec(1_usize..100, 0..60),
             drains in vec(any::<bool>(), 60),
+            pieces in 1_usize..4,
         ) {
             let mut whole = stream(&packets);
             whole.truncate(whole.len().saturating_sub(missing));
@@ -144,7 +148,11 @@ mod tests {
             let mut got = Vec::new();
             let mut drains: VecDeque<bool> = drains.into();
             for cut in cuts {
-                assembler.push(rest.split_to(cut.min(rest.len())));
+                let mut fresh = rest.split_to(cut.min(rest.len()));
+                let piece = fresh.len().div_ceil(pieces).max(1);
+                let starts = (0..fresh.len()).step_by(piece);
+                let piece = |_| fresh.split_to(piece.min(fresh.len()));
+                assembler.push(starts.map(piece).collect::<Chunks>());
                 if drains.pop_front() == Some(true) {
                     got.extend(drain(&mut assembler));
                 }
@@ -158,7 +166,7 @@ mod tests {
         fn no_stream_panics_it(chunks in vec(vec(any::<u8>(), 0..40), 0..20)) {
             let mut assembler = Assembler::default();
             for chunk in chunks {
-                assembler.push(chunk.into());
+                assembler.push(chunk);
                 while let Ok(Some(packet)) = assembler.next_packet() {
                     prop_assert!((Header::BYTES..=MAX_STREAM_PACKET_BYTES).contains(&packet.len()));
                 }

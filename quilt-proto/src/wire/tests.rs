@@ -20,7 +20,7 @@ proptest! {
     #[test]
     fn every_packet_round_trips(header in header(), frames in vec(frame(), 0..8)) {
         let packet = packet(&header, &frames);
-        let decoded = Frames::decode(packet.into()).expect("a good header");
+        let decoded = Frames::decode(packet).expect("a good header");
         prop_assert_eq!(decoded.header(), header);
         prop_assert_eq!(decoded.sender(), header.sender);
         let decoded: Result<Vec<Frame>, _> = decoded.collect();

@@ -1,7 +1,7 @@
 //! A digest of all that happens in a world.
 
 use crate::packet::{Body, Packet};
-use quilt_proto::{Message, Notice, Time};
+use quilt_proto::{Chunks, Message, Notice, Time};
 use siphasher::sip::SipHasher13;
 use std::hash::{Hash, Hasher};
 
@@ -18,11 +18,16 @@ impl Digest {
             Body::Segment { stream, from_dialler, segment } => {
                 let flags = [segment.syn, segment.accepts, segment.fin, segment.rst, *from_dialler];
                 let flags = flags.iter().fold(0_u8, |flags, &flag| flags << 1 | u8::from(flag));
-                (1_u8, stream, flags, lanes(&segment.bytes)).hash(&mut self.0);
+                (1_u8, stream, flags, segment.len).hash(&mut self.0);
                 (segment.seq, segment.ack, segment.window, &segment.sacked).hash(&mut self.0);
             }
             Body::TimeExceeded { hop, router } => (2_u8, hop, router).hash(&mut self.0),
         }
+    }
+
+    /// A host read a packet off a stream.
+    pub(crate) fn read(&mut self, now: Time, host: usize, packet: &Chunks) {
+        (now.as_nanos(), host, lanes(packet)).hash(&mut self.0);
     }
 
     /// An application was told something; what it learns of messages is entered.
@@ -49,7 +54,7 @@ impl Digest {
 
 /// The length of bytes and four numbers that all of them go into, much quicker than by the hash that
 /// takes these in. Each step can be undone, so that no single word is changed unnoticed.
-fn lanes(bytes: &[u8]) -> (usize, [u64; 4]) {
+fn lanes(bytes: &Chunks) -> (usize, [u64; 4]) {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut lanes = [1_u64, 2, 3, 4];
     let mut enter = |block: &[u8; 32]| {
@@ -57,11 +62,13 @@ fn lanes(bytes: &[u8]) -> (usize, [u64; 4]) {
             *lane = (lane.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD);
         }
     };
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    blocks.iter().for_each(&mut enter);
-    let mut last = [0; 32];
-    last[..rest.len()].copy_from_slice(rest);
-    enter(&last);
+    for chunk in bytes.chunks() {
+        let (blocks, rest) = chunk.as_chunks::<32>();
+        blocks.iter().for_each(&mut enter);
+        let mut last = [0; 32];
+        last[..rest.len()].copy_from_slice(rest);
+        enter(&last);
+    }
     (bytes.len(), lanes)
 }
 
@@ -92,6 +99,12 @@ mod tests {
             }
             assert_ne!(of(Body::Datagram(vec![7; len + 1].into())), digest);
             assert_ne!(of(Body::Datagram([&whole[..], &[0]].concat().into())), digest);
+            let read = |bytes: &[u8]| {
+                let mut digest = Digest::default();
+                digest.read(Time::ZERO, 3, &bytes.to_vec().into());
+                digest.finish()
+            };
+            assert_ne!(read(&whole), read(&whole[1..]));
         }
         let plain = Segment { seq: 5, ack: 7, ..Segment::default() };
         let others = [
@@ -99,7 +112,7 @@ mod tests {
             Segment { window: 1, ..plain.clone() },
             Segment { fin: true, ..plain.clone() },
             Segment { sacked: [9, 20].map(|at| at..at + 1).to_vec(), ..plain.clone() },
-            Segment { bytes: vec![0].into(), ..plain.clone() },
+            Segment { len: 1, ..plain.clone() },
         ];
         let of = |segment| of(Body::Segment { stream: StreamId(1), from_dialler: true, segment });
         for other in others {

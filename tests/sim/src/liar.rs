@@ -1,11 +1,10 @@
 //! Hosts that run the machine, and say something else.
 
-use bytes::Bytes;
 use quilt_proto::wire::{
     Assembler, Data, Frame, Frames, MAX_DATAGRAM_BYTES, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES,
     Pull, Wanted,
 };
-use quilt_proto::{FragmentId, Seq, Source};
+use quilt_proto::{Chunks, FragmentId, Seq, Source};
 use std::fmt;
 
 /// How often each request is made that a host has no need of.
@@ -30,8 +29,9 @@ impl Lie {
     }
 
     /// The packet that goes out on a stream in the place of this one.
-    pub(crate) fn told(&mut self, packet: Bytes) -> Bytes {
-        let inner = packet.slice(PREFIX_BYTES.min(packet.len())..);
+    pub(crate) fn told(&mut self, packet: Chunks) -> Chunks {
+        let mut inner = packet.clone();
+        inner.split_to(PREFIX_BYTES);
         let Some(mut bytes) = self.instead_of(inner, MAX_STREAM_PACKET_BYTES) else {
             return packet;
         };
@@ -41,16 +41,16 @@ impl Lie {
     }
 
     /// The datagram that goes out in the place of this one.
-    pub(crate) fn told_by_datagram(&mut self, packet: Bytes) -> Bytes {
+    pub(crate) fn told_by_datagram(&mut self, packet: Chunks) -> Chunks {
         if !self.datagrams {
             return packet;
         }
-        self.instead_of(packet.clone(), MAX_DATAGRAM_BYTES).map_or(packet, Bytes::from)
+        self.instead_of(packet.clone(), MAX_DATAGRAM_BYTES).map_or(packet, Chunks::from)
     }
 
     /// What is said in the place of a packet; `None` if that is no packet, or what comes of it is too
     /// long.
-    fn instead_of(&mut self, packet: Bytes, most: usize) -> Option<Vec<u8>> {
+    fn instead_of(&mut self, packet: Chunks, most: usize) -> Option<Vec<u8>> {
         let frames = Frames::decode(packet).ok()?;
         let mut bytes = frames.header().encode().to_vec();
         for frame in frames.flatten().flat_map(&mut self.tells) {

@@ -439,7 +439,7 @@ fn number(address: IpAddr, network: u32) -> Option<usize> {
 /// Turns one bit of a datagram over. A segment in which TCP would notice it does not arrive.
 fn spoil(packet: &mut Packet, rng: &mut Rng) -> Result<(), DropCause> {
     let Body::Datagram(bytes) = &mut packet.body else { return Err(DropCause::Spoiled) };
-    let mut spoiled = bytes.to_vec();
+    let mut spoiled = std::mem::take(bytes).into_bytes().to_vec();
     let at = rng.index(spoiled.len());
     match spoiled.get_mut(at) {
         Some(byte) => *byte ^= 1 << rng.below(8),

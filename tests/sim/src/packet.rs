@@ -2,7 +2,7 @@
 
 use crate::novelty::Load;
 use crate::tcp::Segment;
-use bytes::Bytes;
+use quilt_proto::Chunks;
 use std::net::SocketAddr;
 
 /// IPv4 and UDP headers.
@@ -14,8 +14,7 @@ pub const DEFAULT_TTL: u8 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u32);
 
-/// A packet of the network layer. Its bytes were copied once, where they were sent; all who get it
-/// share them.
+/// A packet of the network layer. The payload in it is the publisher's memory, shared by all.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// The sender, as the packet says; a NAT rewrites it.
@@ -34,7 +33,7 @@ pub struct Packet {
 #[derive(Clone, Debug)]
 pub enum Body {
     /// A UDP datagram.
-    Datagram(Bytes),
+    Datagram(Chunks),
     /// A piece of a TCP stream.
     Segment {
         /// Which stream.
@@ -58,7 +57,7 @@ impl Packet {
     pub fn payload_bytes(&self) -> usize {
         match &self.body {
             Body::Datagram(bytes) => bytes.len(),
-            Body::Segment { segment, .. } => segment.bytes.len(),
+            Body::Segment { segment, .. } => segment.len as usize,
             Body::TimeExceeded { .. } => 0,
         }
     }

@@ -3,7 +3,8 @@
 //! Handshake, order, congestion window (slow start and additive increase, RFC 5681), the receiver's
 //! window (RFC 9293), selective acknowledgements (RFC 6675's rule of three), retransmission timeout
 //! (RFC 6298, with the timestamps of RFC 7323), end and reset.
-//! Left out: delayed acknowledgements, growth of buffers, and probes of a lost tail.
+//! Left out: delayed acknowledgements, growth of buffers, and probes of a lost tail. Bytes are
+//! counted here; what they are is known to who writes and who reads.
 
 mod receiver;
 mod segment;
@@ -12,7 +13,6 @@ mod sender;
 pub use receiver::RECEIVE_BUFFER;
 pub use segment::{HEADER_BYTES, MSS, Segment};
 
-use bytes::Bytes;
 use quilt_proto::Time;
 use receiver::Receiver;
 use sender::{FIRST_RTO, MAX_RTO, Sender};
@@ -29,8 +29,8 @@ const ORPHAN_TIME: Duration = Duration::from_secs(60);
 pub enum Told {
     /// The stream is open.
     Opened,
-    /// The next bytes of the stream.
-    Bytes(Bytes),
+    /// So many bytes more of the stream have come in order.
+    Bytes(u64),
     /// The other side ended it in good order.
     Ended,
     /// The other side, or somebody for it, refused it.
@@ -113,12 +113,12 @@ impl End {
         self.phase == Phase::Open && self.sender.has_room()
     }
 
-    /// Takes bytes to send.
-    pub fn write(&mut self, now: Time, bytes: Bytes) {
-        if bytes.is_empty() {
+    /// Takes so many bytes to send. No segment carries bytes of two writes.
+    pub fn write(&mut self, now: Time, len: u64) {
+        if len == 0 {
             return;
         }
-        self.sender.write(bytes);
+        self.sender.write(len);
         self.send(now);
     }
 

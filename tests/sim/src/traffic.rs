@@ -1,10 +1,10 @@
 //! What hosts send, by kind.
 
 use bytes::Bytes;
-use quilt_proto::Time;
 use quilt_proto::ipmc;
 use quilt_proto::protocol::Body;
 use quilt_proto::wire::{Frame, Frames, PREFIX_BYTES, Reader};
+use quilt_proto::{Chunks, Time};
 
 /// By which way a packet leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +50,11 @@ struct Content {
 }
 
 impl Content {
-    fn of(path: Path, bytes: &Bytes, mut each: impl FnMut(&Frame)) -> Self {
-        let packet = match path {
-            Path::Stream => bytes.slice(PREFIX_BYTES.min(bytes.len())..),
-            Path::Datagram | Path::Multicast => bytes.clone(),
-        };
+    fn of(path: Path, bytes: &Chunks, mut each: impl FnMut(&Frame)) -> Self {
+        let mut packet = bytes.clone();
+        if path == Path::Stream {
+            packet.split_to(PREFIX_BYTES);
+        }
         let mut content = Self::default();
         for frame in Frames::decode(packet).into_iter().flatten().flatten() {
             each(&frame);
@@ -88,7 +88,7 @@ impl Traffic {
         &mut self,
         now: Time,
         path: Path,
-        bytes: &Bytes,
+        bytes: &Chunks,
         leaves: bool,
         each: impl FnMut(&Frame),
     ) {

@@ -177,7 +177,7 @@ impl World {
     /// A datagram of another program, from a host's interface and a port that is not the core's.
     pub fn stray(&mut self, place: usize, to: SocketAddr, bytes: Bytes) {
         let from = SocketAddr::new(self.address(place).ip(), 9);
-        let (body, load) = (Body::Datagram(bytes), Load::default());
+        let (body, load) = (Body::Datagram(bytes.into()), Load::default());
         let packet = Packet { from, to, ttl: DEFAULT_TTL, body, load };
         self.send(NicId(place as u32), packet);
     }
@@ -549,8 +549,8 @@ impl World {
     fn send_datagram(&mut self, host: usize, nic: NicId, to: SocketAddr, transmit: &Transmit) {
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
         let bytes = match &mut self.hosts[host].lie {
-            Some(lie) => lie.told_by_datagram(transmit.to_bytes()),
-            None => transmit.to_bytes(),
+            Some(lie) => lie.told_by_datagram(transmit.to_chunks()),
+            None => transmit.to_chunks(),
         };
         let there = self.net.nic_for(to);
         let leaves = self.net.leaves(nic, to);

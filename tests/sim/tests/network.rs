@@ -37,7 +37,7 @@ fn datagram(from: SocketAddr, to: SocketAddr) -> Packet {
         from,
         to,
         ttl: 64,
-        body: Body::Datagram(Bytes::from_static(&[7; 100])),
+        body: Body::Datagram(Bytes::from_static(&[7; 100]).into()),
         load: Load::default(),
     }
 }
@@ -157,6 +157,7 @@ fn a_spoiled_packet_does_not_arrive_unless_its_checksum_does_not_tell() {
     for _ in 0..50 {
         let (_, _, packet) = send(&mut net, Time::ZERO, A, datagram(a, b)).remove(0);
         let Body::Datagram(bytes) = packet.body else { panic!("it was a datagram") };
+        let bytes = bytes.into_bytes();
         let turned: u32 = bytes.iter().map(|byte| (byte ^ 7).count_ones()).sum();
         assert_eq!((bytes.len(), turned), (100, 1), "one bit is turned over");
     }

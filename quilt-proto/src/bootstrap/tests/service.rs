@@ -43,11 +43,14 @@ fn join(n: u8, cookie: u64) -> Frame {
 }
 
 fn datagram(service: &mut Bootstrap, n: u8, bytes: Bytes) {
-    service.handle(Time::ZERO, Event::Datagram { link: LinkId::UDP, from: from(n), bytes });
+    service.handle(
+        Time::ZERO,
+        Event::Datagram { link: LinkId::UDP, from: from(n), bytes: bytes.into() },
+    );
 }
 
 fn received(service: &mut Bootstrap, link: LinkId, bytes: Bytes) {
-    service.handle(Time::ZERO, Event::Received { link, bytes });
+    service.handle(Time::ZERO, Event::Received { link, bytes: bytes.into() });
 }
 
 fn on_stream(packet: Bytes) -> Bytes {
@@ -292,10 +295,14 @@ fn run(seed: u64, ops: &[Op]) -> Vec<(Option<Action>, Option<Transmit>)> {
         match op {
             Op::Accept => drop(service.accept(now, from(1))),
             Op::Datagram(n, bytes) => {
-                service.handle(now, Event::Datagram { link: LinkId::UDP, from: from(n), bytes });
+                service.handle(
+                    now,
+                    Event::Datagram { link: LinkId::UDP, from: from(n), bytes: bytes.into() },
+                );
             }
             Op::Received(n, bytes) => {
-                service.handle(now, Event::Received { link: LinkId(n.into()), bytes });
+                service
+                    .handle(now, Event::Received { link: LinkId(n.into()), bytes: bytes.into() });
             }
             Op::Closed(n) => {
                 let (link, cause) = (LinkId(n.into()), LinkError::Reset);

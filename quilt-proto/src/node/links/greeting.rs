@@ -3,7 +3,7 @@
 use super::*;
 
 impl Links {
-    pub(super) fn stream_packet(&mut self, link: LinkId, from: SocketAddr, packet: Bytes) {
+    pub(super) fn stream_packet(&mut self, link: LinkId, from: SocketAddr, packet: Chunks) {
         let Some(frames) = self.open_packet(from, packet) else {
             return self.drop_link(link, LinkError::Reset);
         };

@@ -9,10 +9,9 @@ use crate::wire::{
     Ack, Assembler, Beat, DecodeError, Frame, Hello, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES,
     Segment, TAG_BYTES, flow_head,
 };
-use crate::{HostId, HostTag, Limits, LinkError, Time, Transmit};
+use crate::{Chunks, HostId, HostTag, Limits, LinkError, Time, Transmit};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use smallvec::SmallVec;
@@ -318,7 +317,7 @@ impl Stream {
         let Some(tunnel) = self.tunnel.as_mut() else { return false };
         let come = tunnel.on_segment(segment);
         let goes_on = !come.is_empty();
-        come.into_iter().for_each(|bytes| self.push(now, bytes));
+        come.into_iter().for_each(|bytes| self.push(now, bytes.into()));
         goes_on
     }
 
@@ -373,12 +372,12 @@ impl Stream {
         }
     }
 
-    pub(super) fn push(&mut self, now: Time, bytes: Bytes) {
+    pub(super) fn push(&mut self, now: Time, bytes: Chunks) {
         self.liveness.heard(now);
         self.inbound.push(bytes);
     }
 
-    pub(super) fn next_packet(&mut self) -> Result<Option<Bytes>, DecodeError> {
+    pub(super) fn next_packet(&mut self) -> Result<Option<Chunks>, DecodeError> {
         self.inbound.next_packet()
     }
 

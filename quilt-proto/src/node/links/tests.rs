@@ -54,7 +54,7 @@ fn dialled(links: &mut Links) -> Option<(LinkId, SocketAddr)> {
 /// Hands over everything that `from` has to say on a stream.
 fn carry(now: Time, from: &mut Links, link: LinkId, to: &mut Links, far: LinkId) {
     while let Some(transmit) = from.poll_transmit(link, &mut Nothing) {
-        to.received(now, far, transmit.to_bytes());
+        to.received(now, far, transmit.to_chunks());
     }
 }
 
@@ -211,14 +211,14 @@ fn lengths_that_no_packet_has_are_counted_alike_on_streams_and_datagrams() {
     let now = Time::from_millis(1);
     for bytes in [&[0xff; 8], &[0; 8]] {
         let link = a_stream(&mut links, 2);
-        links.received(now, link, Bytes::from_static(bytes));
+        links.received(now, link, Bytes::from_static(bytes).into());
         assert!(core::iter::from_fn(|| links.poll_action()).any(|a| a == Action::Close { link }));
     }
     let header = Header { suite: wire::SUITE_OPEN, key_epoch: 0, sender: host(3).tag(), number: 0 };
     let mut long = header.encode().to_vec();
     long.resize(wire::MAX_STREAM_PACKET_BYTES + 1, 0);
     links.datagram(now, LinkId::UDP, address(3), long.into());
-    links.datagram(now, LinkId::UDP, address(3), Bytes::new());
+    links.datagram(now, LinkId::UDP, address(3), Chunks::default());
     assert_eq!(links.counters.get(Counter::DroppedTruncated), 4);
 }
 

@@ -1,8 +1,8 @@
 //! One message's place in its stream.
 
-use super::{Fragments, Kept};
+use super::Kept;
 use crate::wire::Data;
-use crate::{GapCause, PatchId, Priority, PublishOptions, Time};
+use crate::{Chunks, GapCause, PatchId, Priority, PublishOptions, Time};
 use bytes::Bytes;
 use core::mem::size_of;
 use core::time::Duration;
@@ -228,13 +228,12 @@ impl Slot {
     }
 
     /// The message, if it is whole.
-    pub(super) fn body(&self) -> Option<Fragments> {
-        if !self.is_whole() {
-            return None;
-        }
-        let mut body = Fragments::with_capacity(self.fragments.len());
-        body.extend(self.fragments.iter().flatten().cloned());
-        Some(body)
+    pub(super) fn body(&self) -> Option<Chunks> {
+        self.is_whole().then(|| {
+            let mut body = Chunks::with_capacity(self.fragments.len());
+            body.extend(self.fragments.iter().flatten().cloned());
+            body
+        })
     }
 
     /// What it takes, the places of fragments that have not come included: whoever announces a

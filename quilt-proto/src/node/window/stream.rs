@@ -8,10 +8,10 @@ pub(super) use taken::Next;
 
 use super::seqs::Seqs;
 use super::slot::{End, Slot};
-use super::{Kept, LATE_WAIT, REPAIR_DEADLINE, body};
+use super::{Kept, LATE_WAIT, REPAIR_DEADLINE};
 use crate::wire::{Data, Held, Range, Wanted};
 use crate::{
-    Body, Delivery, FragmentId, GapCause, HostId, Incarnation, Priority, Seq, Source, Time,
+    Chunks, Delivery, FragmentId, GapCause, HostId, Incarnation, Priority, Seq, Source, Time,
 };
 use alloc::collections::VecDeque;
 use core::time::Duration;

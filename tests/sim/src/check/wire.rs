@@ -3,7 +3,7 @@
 use super::{Invariant, Violations};
 use crate::packet::StreamId;
 use quilt_proto::wire::{Data, Frame, Frames, Pull};
-use quilt_proto::{Seq, Source, Time};
+use quilt_proto::{Chunks, Seq, Source, Time};
 use siphasher::sip::SipHasher13;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -136,7 +136,7 @@ impl Wire {
     }
 
     /// A datagram came to a service.
-    pub fn service_got(&mut self, service: usize, from: SocketAddr, bytes: &bytes::Bytes) {
+    pub fn service_got(&mut self, service: usize, from: SocketAddr, bytes: &Chunks) {
         let account = self.accounts.entry((service, from)).or_default();
         account.got += bytes.len() as u64;
         if account.proved {
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(wire.wanted(1, SOURCE), None);
     }
 
-    fn packet(frame: &Frame) -> Bytes {
+    fn packet(frame: &Frame) -> Chunks {
         let header = Header { suite: SUITE_OPEN, key_epoch: 0, sender: HostTag(1), number: 1 };
         let mut bytes = header.encode().to_vec();
         frame.encode(&mut bytes);

@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn packet(from: &str, to: SocketAddr) -> Packet {
-        let body = Body::Datagram(Bytes::from_static(b"tea"));
+        let body = Body::Datagram(Bytes::from_static(b"tea").into());
         Packet { from: from.parse().unwrap(), to, ttl: 64, body, load: Default::default() }
     }
 

@@ -1,7 +1,6 @@
 //! The receiving half of an end: order, acknowledgements, and the room that is left.
 
 use super::segment::{MSS, Segment};
-use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
@@ -14,9 +13,10 @@ const NAMED_RUNS: usize = 3;
 pub(super) struct Receiver {
     /// Where the next byte in order stands.
     expected: u64,
-    ahead: BTreeMap<u64, Bytes>,
-    /// In order, and not read yet.
-    unread: VecDeque<Bytes>,
+    /// How many bytes came ahead, by where they stand.
+    ahead: BTreeMap<u64, u64>,
+    /// In order, and not read yet, segment by segment.
+    unread: VecDeque<u64>,
     unread_bytes: u64,
     /// Where the last bytes that came ahead stand: the run that has them is acknowledged first.
     latest: u64,
@@ -49,12 +49,12 @@ impl Receiver {
     }
 
     /// Next bytes for the reader.
-    pub(super) fn read(&mut self) -> Option<Bytes> {
-        let bytes = self.unread.pop_front()?;
-        self.unread_bytes -= bytes.len() as u64;
+    pub(super) fn read(&mut self) -> Option<u64> {
+        let len = self.unread.pop_front()?;
+        self.unread_bytes -= len;
         // Whoever was told of no room hears when there is some (RFC 9293, section 3.8.6.2.2).
         self.owes_ack |= self.offered < MSS as u64 && self.room() >= RECEIVE_BUFFER / 2;
-        Some(bytes)
+        Some(len)
     }
 
     /// Whether the reader, having read all, is to be told of the end now.
@@ -65,11 +65,11 @@ impl Receiver {
 
     /// Takes in what a segment carries, as far as there is room.
     pub(super) fn on_bytes(&mut self, segment: &Segment) {
-        if segment.bytes.is_empty() && !segment.fin {
+        if segment.len == 0 && !segment.fin {
             return;
         }
         self.owes_ack = true;
-        let end = segment.seq + segment.bytes.len() as u64;
+        let end = segment.seq + segment.len;
         if end > self.expected + self.room() {
             return;
         }
@@ -77,18 +77,18 @@ impl Receiver {
             self.end = Some(end);
         }
         if segment.seq == self.expected {
-            self.take(segment.bytes.clone());
-        } else if segment.seq > self.expected && !segment.bytes.is_empty() {
+            self.take(segment.len);
+        } else if segment.seq > self.expected && segment.len > 0 {
             self.latest = segment.seq;
-            self.ahead.insert(segment.seq, segment.bytes.clone());
+            self.ahead.insert(segment.seq, segment.len);
         }
         while let Some(entry) = self.ahead.first_entry() {
             if *entry.key() > self.expected {
                 break;
             }
-            let (seq, bytes) = entry.remove_entry();
+            let (seq, len) = entry.remove_entry();
             if seq == self.expected {
-                self.take(bytes);
+                self.take(len);
             }
         }
         if self.end == Some(self.expected) {
@@ -96,11 +96,11 @@ impl Receiver {
         }
     }
 
-    fn take(&mut self, bytes: Bytes) {
-        self.expected += bytes.len() as u64;
-        self.unread_bytes += bytes.len() as u64;
-        if !bytes.is_empty() {
-            self.unread.push_back(bytes);
+    fn take(&mut self, len: u64) {
+        self.expected += len;
+        self.unread_bytes += len;
+        if len > 0 {
+            self.unread.push_back(len);
         }
     }
 
@@ -110,8 +110,8 @@ impl Receiver {
         self.offered = self.room();
         (segment.ack, segment.window) = (self.expected, self.offered);
         let mut runs: Vec<Range<u64>> = Vec::new();
-        for (&seq, bytes) in &self.ahead {
-            let end = seq + bytes.len() as u64;
+        for (&seq, &len) in &self.ahead {
+            let end = seq + len;
             match runs.last_mut().filter(|run| run.end >= seq) {
                 Some(run) => run.end = run.end.max(end),
                 None => runs.push(seq..end),

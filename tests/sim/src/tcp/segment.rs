@@ -1,6 +1,5 @@
 //! What the ends of a stream send each other.
 
-use bytes::Bytes;
 use std::ops::Range;
 
 /// Payload bytes of a segment at most: an Ethernet frame's, without IP and TCP headers.
@@ -15,14 +14,14 @@ pub struct Segment {
     pub syn: bool,
     /// Answers a segment that opens the stream.
     pub accepts: bool,
-    /// Nothing follows behind `bytes`.
+    /// Nothing follows behind its bytes.
     pub fin: bool,
     /// There is no such stream.
     pub rst: bool,
-    /// Where `bytes` stand in the stream.
+    /// Where its bytes stand in the stream.
     pub seq: u64,
-    /// Payload; may be empty.
-    pub bytes: Bytes,
+    /// How many bytes of the stream it carries; may be none.
+    pub len: u64,
     /// Everything before it has come.
     pub ack: u64,
     /// How many bytes from `ack` on there is room for.
@@ -34,6 +33,6 @@ pub struct Segment {
 impl Segment {
     /// How many bytes it is on the wire.
     pub fn wire_bytes(&self) -> usize {
-        HEADER_BYTES + self.bytes.len()
+        HEADER_BYTES + self.len as usize
     }
 }

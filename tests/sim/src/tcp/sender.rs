@@ -1,7 +1,6 @@
 //! The sending half of an end: what is under way, what is lost, and how much may go.
 
 use super::segment::{MSS, Segment};
-use bytes::Bytes;
 use quilt_proto::Time;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,7 +10,7 @@ use std::time::Duration;
 pub(super) const FIRST_WINDOW: u64 = 10 * MSS as u64;
 /// Bytes that may wait unsent before the socket takes no more (`TCP_NOTSENT_LOWAT` of the
 /// adapters).
-const LOW_WATER: usize = 16 << 10;
+const LOW_WATER: u64 = 16 << 10;
 /// How much longer than a round trip the retransmission timeout is at least, as on Linux.
 pub(super) const MIN_RTO: Duration = Duration::from_millis(200);
 /// The first retransmission timeout (RFC 6298).
@@ -23,8 +22,9 @@ const REORDERING: usize = 3;
 
 #[derive(Debug)]
 pub(super) struct Sender {
-    unsent: VecDeque<Bytes>,
-    unsent_bytes: usize,
+    /// What waits, write by write.
+    unsent: VecDeque<u64>,
+    unsent_bytes: u64,
     flight: VecDeque<InFlight>,
     /// How much a segment carries at most.
     mss: u64,
@@ -49,7 +49,7 @@ pub(super) struct Sender {
 #[derive(Debug)]
 struct InFlight {
     seq: u64,
-    bytes: Bytes,
+    len: u64,
     fin: bool,
     sent: Time,
     again: bool,
@@ -61,12 +61,12 @@ impl InFlight {
     /// Where what follows it stands. The end of a stream counts as one byte, so that it can be
     /// acknowledged.
     fn end(&self) -> u64 {
-        self.seq + self.bytes.len() as u64 + u64::from(self.fin)
+        self.seq + self.len + u64::from(self.fin)
     }
 
     fn segment(&self) -> Segment {
-        let (seq, bytes, fin) = (self.seq, self.bytes.clone(), self.fin);
-        Segment { seq, bytes, fin, ..Segment::default() }
+        let (seq, len, fin) = (self.seq, self.len, self.fin);
+        Segment { seq, len, fin, ..Segment::default() }
     }
 }
 
@@ -101,9 +101,9 @@ impl Sender {
         !self.closing && self.unsent_bytes < LOW_WATER
     }
 
-    pub(super) fn write(&mut self, bytes: Bytes) {
-        self.unsent_bytes += bytes.len();
-        self.unsent.push_back(bytes);
+    pub(super) fn write(&mut self, len: u64) {
+        self.unsent_bytes += len;
+        self.unsent.push_back(len);
     }
 
     /// Everything was said and acknowledged, the end too.
@@ -124,7 +124,7 @@ impl Sender {
     /// Bytes under way, as far as is known.
     fn in_pipe(&self) -> u64 {
         let under_way = self.flight.iter().filter(|segment| !segment.sacked && !segment.lost);
-        under_way.map(|segment| segment.bytes.len() as u64).sum()
+        under_way.map(|segment| segment.len).sum()
     }
 
     /// The timeout ran out: what is under way counts as lost. Where nothing is, the other side
@@ -132,8 +132,8 @@ impl Sender {
     pub(super) fn on_timeout(&mut self, now: Time, out: &mut VecDeque<Segment>) {
         let Some(first) = self.flight.front() else {
             if !self.unsent.is_empty() {
-                let bytes = self.next_bytes();
-                self.launch(now, bytes, false, out);
+                let len = self.cut();
+                self.launch(now, len, false, out);
             }
             return;
         };
@@ -158,7 +158,7 @@ impl Sender {
         }
         let (mut acked, mut news) = (0, false);
         while let Some(first) = self.flight.front().filter(|first| first.end() <= ack) {
-            acked += first.bytes.len() as u64;
+            acked += first.len;
             let sample = (!first.again && !first.sacked).then(|| now.since(first.sent));
             self.flight.pop_front();
             match sample {
@@ -184,7 +184,7 @@ impl Sender {
 
     /// Marks what has come ahead, and what is lost by that.
     fn on_sacks(&mut self, runs: &[Range<u64>]) {
-        for segment in self.flight.iter_mut().filter(|segment| !segment.bytes.is_empty()) {
+        for segment in self.flight.iter_mut().filter(|segment| segment.len > 0) {
             let (start, end) = (segment.seq, segment.end() - u64::from(segment.fin));
             if runs.iter().any(|run| run.start <= start && end <= run.end) {
                 segment.sacked = true;
@@ -236,45 +236,46 @@ impl Sender {
     pub(super) fn send(&mut self, now: Time, out: &mut VecDeque<Segment>) {
         let mut pipe = self.in_pipe();
         for segment in self.flight.iter_mut().filter(|segment| segment.lost) {
-            if pipe > 0 && pipe + segment.bytes.len() as u64 > self.window {
+            if pipe > 0 && pipe + segment.len > self.window {
                 break;
             }
             (segment.lost, segment.again, segment.sent) = (false, true, now);
-            pipe += segment.bytes.len() as u64;
-            self.retransmitted += segment.bytes.len() as u64;
+            pipe += segment.len;
+            self.retransmitted += segment.len;
             out.push_back(segment.segment());
         }
-        while let Some(first) = self.unsent.front() {
-            let end = self.next + (first.len() as u64).min(self.mss);
+        while let Some(&first) = self.unsent.front() {
+            let end = self.next + first.min(self.mss);
             let passes = pipe == 0 || pipe + self.mss <= self.window;
             if !passes || end > self.edge {
                 break;
             }
-            let bytes = self.next_bytes();
-            pipe += bytes.len() as u64;
-            self.launch(now, bytes, false, out);
+            let len = self.cut();
+            pipe += len;
+            self.launch(now, len, false, out);
         }
         if self.closing && self.unsent.is_empty() && !self.fin_sent {
             self.fin_sent = true;
-            self.launch(now, Bytes::new(), true, out);
+            self.launch(now, 0, true, out);
         }
     }
 
-    /// Cuts a segment's bytes off what waits. A piece that was written whole is not joined with
-    /// the next one: its bytes stay shared.
-    fn next_bytes(&mut self) -> Bytes {
-        let Some(first) = self.unsent.front_mut() else { return Bytes::new() };
-        let bytes = first.split_to(first.len().min(self.mss as usize));
-        if first.is_empty() {
+    /// Cuts a segment's bytes off what waits; how many. They are of one write: who reads what came
+    /// of it then knows which one.
+    fn cut(&mut self) -> u64 {
+        let Some(first) = self.unsent.front_mut() else { return 0 };
+        let len = (*first).min(self.mss);
+        *first -= len;
+        if *first == 0 {
             self.unsent.pop_front();
         }
-        self.unsent_bytes -= bytes.len();
-        bytes
+        self.unsent_bytes -= len;
+        len
     }
 
-    fn launch(&mut self, now: Time, bytes: Bytes, fin: bool, out: &mut VecDeque<Segment>) {
+    fn launch(&mut self, now: Time, len: u64, fin: bool, out: &mut VecDeque<Segment>) {
         let (again, sacked, lost) = (false, false, false);
-        let new = InFlight { seq: self.next, bytes, fin, sent: now, again, sacked, lost };
+        let new = InFlight { seq: self.next, len, fin, sent: now, again, sacked, lost };
         self.next = new.end();
         out.push_back(new.segment());
         self.flight.push_back(new);

@@ -8,7 +8,7 @@ use crate::novelty::Load;
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
 use crate::tcp::{End, Segment, Told};
 use crate::traffic::Path;
-use quilt_proto::{Event, LinkError, LinkId, Time};
+use quilt_proto::{Chunks, Event, LinkError, LinkId, Time};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,24 +29,32 @@ pub(super) struct EndState {
     end: End,
     /// The machine has something to say.
     asked: bool,
-    /// The packets that the other side wrote and this machine has not read to their end: how many
-    /// bytes of each are unread, and what is in it.
-    unread: VecDeque<(usize, Load)>,
+    /// The packets that the other side wrote and this machine has not read.
+    unread: VecDeque<Unread>,
     timer: Option<Time>,
 }
 
 impl EndState {
-    /// The machine reads so many bytes; what is in the packet that these are of, or nothing where
-    /// that is not known. No segment has bytes of two packets.
-    fn read(&mut self, bytes: usize) -> Load {
-        let Some((unread, load)) = self.unread.front_mut() else { return Load::default() };
-        let load = *load;
-        *unread = unread.saturating_sub(bytes);
-        if *unread == 0 {
-            self.unread.pop_front();
+    /// So many bytes have come; the packet whose last ones these are. No segment has bytes of two
+    /// packets.
+    fn read(&mut self, bytes: u64) -> Option<(Chunks, Load)> {
+        let first = self.unread.front_mut()?;
+        first.missing = first.missing.saturating_sub(bytes);
+        if first.missing > 0 {
+            return None;
         }
-        load
+        let whole = self.unread.pop_front()?;
+        Some((whole.packet, whole.load))
     }
+}
+
+/// A packet that was written on a stream.
+#[derive(Debug)]
+struct Unread {
+    packet: Chunks,
+    load: Load,
+    /// How many bytes of it have not come.
+    missing: u64,
 }
 
 impl Streams {
@@ -211,11 +219,12 @@ impl World {
                 return true;
             };
             let bytes = match &mut self.hosts[host].lie {
-                Some(lie) => lie.told(transmit.to_bytes()),
-                None => transmit.to_bytes(),
+                Some(lie) => lie.told(transmit.to_chunks()),
+                None => transmit.to_chunks(),
             };
             let leaves = self.net.leaves(state.nic, state.remote);
-            state.end.write(self.now, bytes.clone());
+            let len = bytes.len() as u64;
+            state.end.write(self.now, len);
             let other = self.streams.get(stream, 1 - side).map(|end| end.host);
             let (now, way, wire) = (self.now, Way::Stream(stream, side), &mut self.wire);
             let (novelty, mut load) = (&mut self.novelty, Load::default());
@@ -224,7 +233,7 @@ impl World {
                 wire.sent(now, way, host, other, frame);
             });
             if let Some(other) = self.streams.get(stream, 1 - side) {
-                other.unread.push_back((bytes.len(), load));
+                other.unread.push_back(Unread { packet: bytes, load, missing: len });
             }
             self.pump(stream, side);
         }
@@ -273,8 +282,8 @@ impl World {
         let cause = match told {
             Told::Opened => return self.opened(stream, side, host, link, remote),
             Told::Bytes(bytes) => {
-                let load = state.read(bytes.len());
-                if let Some(link) = link {
+                if let (Some((bytes, load)), Some(link)) = (state.read(bytes), link) {
+                    self.digest.read(self.now, host, &bytes);
                     let other = self.streams.get(stream, 1 - side);
                     let from = other.map(|end| HostIndex(end.host));
                     self.came = Some(Came { path: Path::Stream, from });

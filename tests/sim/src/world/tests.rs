@@ -85,7 +85,7 @@ fn garbage_of_every_kind_is_counted_once() {
     let bytes: [&'static [u8]; 4] =
         [&[], &[1, 0], &[99; 40], &[1, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]];
     for bytes in bytes.map(Bytes::from_static) {
-        let (body, load) = (Body::Datagram(bytes), Load::default());
+        let (body, load) = (Body::Datagram(bytes.into()), Load::default());
         world.send(NicId(0), Packet { from, to, ttl: DEFAULT_TTL, body, load });
     }
     world.run_for(Duration::from_millis(1));

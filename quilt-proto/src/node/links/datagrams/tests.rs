@@ -32,7 +32,7 @@ fn carry(now: Time, from: &mut Links, n: u8, to: &mut Links) -> usize {
     let mut bytes = 0;
     while let Some(transmit) = from.poll_transmit(LinkId::UDP, &mut Nothing) {
         bytes += transmit.len();
-        to.datagram(now, LinkId::UDP, address(n), transmit.to_bytes());
+        to.datagram(now, LinkId::UDP, address(n), transmit.to_chunks());
     }
     bytes
 }
@@ -63,10 +63,10 @@ fn an_echo_counts_only_from_whom_it_was_asked_for_and_once() {
     let (mut a, mut b, mut c) = (links(1), links(2), links(3));
     a.now = Time::from_millis(5);
     a.measure(HostId([2; 32]), address(2), NEED);
-    let question = a.poll_transmit(LinkId::UDP, &mut Nothing).expect("a question").to_bytes();
+    let question = a.poll_transmit(LinkId::UDP, &mut Nothing).expect("a question").to_chunks();
     b.datagram(Time::from_millis(6), LinkId::UDP, address(1), question.clone());
     c.datagram(Time::from_millis(6), LinkId::UDP, address(1), question);
-    let answer = b.poll_transmit(LinkId::UDP, &mut Nothing).expect("an answer").to_bytes();
+    let answer = b.poll_transmit(LinkId::UDP, &mut Nothing).expect("an answer").to_chunks();
     carry(Time::from_millis(7), &mut c, 3, &mut a);
     a.datagram(Time::from_millis(7), LinkId::UDP, address(3), answer.clone());
     assert!(a.poll_inbound().is_none(), "from another address, or another host");

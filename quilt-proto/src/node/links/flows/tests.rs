@@ -80,7 +80,7 @@ impl Pair {
     fn stream(&mut self) {
         for at in [0, 1, 0] {
             while let Some(it) = self.hosts[at].poll_transmit(self.stream[at], &mut Bodies) {
-                self.hosts[1 - at].received(self.now, self.stream[1 - at], it.to_bytes());
+                self.hosts[1 - at].received(self.now, self.stream[1 - at], it.to_chunks());
             }
         }
     }
@@ -100,7 +100,12 @@ impl Pair {
                         self.came += 1;
                         let from = address(at as u8 + 1);
                         for _ in 0..1 + usize::from(self.doubles) {
-                            self.hosts[1 - at].datagram(self.now, LinkId::UDP, from, it.to_bytes());
+                            self.hosts[1 - at].datagram(
+                                self.now,
+                                LinkId::UDP,
+                                from,
+                                it.to_chunks(),
+                            );
                         }
                     }
                 }

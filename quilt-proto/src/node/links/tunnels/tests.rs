@@ -83,7 +83,7 @@ impl World {
                 let (near, far) = self.streams[n - 1];
                 for (from, link, to, end) in [(n, near, 0, far), (0, far, n, near)] {
                     while let Some(it) = self.hosts[from].poll_transmit(link, &mut Nothing) {
-                        self.hosts[to].received(self.now, end, it.to_bytes());
+                        self.hosts[to].received(self.now, end, it.to_chunks());
                     }
                 }
             }
@@ -108,7 +108,7 @@ impl World {
                 self.holes.insert((from, to));
                 let comes_in = to == 0 || self.holes.contains(&(to, from));
                 if comes_in && self.rng.below(100) >= self.loss {
-                    self.hosts[to].datagram(self.now, LinkId::UDP, address(from), bytes);
+                    self.hosts[to].datagram(self.now, LinkId::UDP, address(from), bytes.into());
                 }
             }
             for (n, links) in self.hosts.iter_mut().enumerate() {
@@ -244,7 +244,7 @@ fn of_a_caller_nothing_is_kept_before_it_has_proved_its_address() {
         Bytes::from(packet)
     };
     for guess in 0..100 {
-        a.datagram(Time::ZERO, LinkId::UDP, address(2), call(guess));
+        a.datagram(Time::ZERO, LinkId::UDP, address(2), call(guess).into());
         let answer = a.poll_transmit(LinkId::UDP, &mut Nothing);
         let answer = answer.map(|answer| (answer.to, answer.len()));
         let expected = (guess == 0).then_some((Some(address(2)), call(guess).len()));

@@ -6,7 +6,7 @@ use super::*;
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::node::window) enum Next {
     /// A message.
-    Message { seq: Seq, body: Body },
+    Message { seq: Seq, body: Chunks },
     /// Some that will not come.
     Gap { from: Seq, to: Seq, cause: GapCause },
     /// Some that were not taken in time, where gaps are not announced.
@@ -55,9 +55,9 @@ impl Stream {
         } else {
             self.expire_whole(now, seq);
             let slot = self.slot(seq)?;
-            if let Some(fragments) = slot.body() {
+            if let Some(body) = slot.body() {
                 self.cursor = seq.next();
-                return Some(Next::Message { seq, body: body(fragments) });
+                return Some(Next::Message { seq, body });
             }
             (seq, gone(slot)?)
         };
@@ -92,9 +92,9 @@ impl Stream {
         while let Some(seq) = self.arrived.get_mut(class as usize)?.pop_front() {
             self.expire_whole(now, seq);
             let slot = self.index(seq).and_then(|at| self.slots.get_mut(at));
-            let Some(fragments) = slot.as_ref().and_then(|slot| slot.body()) else { continue };
+            let Some(body) = slot.as_ref().and_then(|slot| slot.body()) else { continue };
             slot.into_iter().for_each(Slot::set_told);
-            return Some(Next::Message { seq, body: body(fragments) });
+            return Some(Next::Message { seq, body });
         }
         None
     }
