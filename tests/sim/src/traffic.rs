@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quilt_proto::ipmc;
 use quilt_proto::protocol::Body;
-use quilt_proto::wire::{Frame, Frames, PREFIX_BYTES, Reader};
+use quilt_proto::wire::{Frame, Frames, Header, PREFIX_BYTES, Reader};
 use quilt_proto::{Chunks, Time};
 
 /// By which way a packet leaves.
@@ -26,9 +26,9 @@ pub struct Traffic {
     pub bytes: u64,
     /// Payload bytes in them.
     pub payload_bytes: u64,
-    /// Bytes of the packets that carry payload, without it.
+    /// Heads of the frames that carry payload, and of their packets.
     pub header_bytes: u64,
-    /// Bytes of packets without payload.
+    /// Bytes of all other frames, and heads of the packets that carry nothing else.
     pub control_bytes: u64,
     /// Payload that was asked for, and packets that ask for it.
     pub repair_bytes: u64,
@@ -36,6 +36,8 @@ pub struct Traffic {
     pub border_fragments: u64,
     /// Payload bytes that left their region without having been asked for.
     pub border_bytes: u64,
+    /// From when on control bytes count.
+    pub counts_from: Time,
     /// Packets without payload, by millisecond.
     pub control_per_ms: Vec<u32>,
 }
@@ -45,6 +47,8 @@ pub struct Traffic {
 struct Content {
     fragments: u64,
     payload: u64,
+    /// Heads of the frames with payload.
+    heads: u64,
     solicited: u64,
     asks: bool,
 }
@@ -63,6 +67,7 @@ impl Content {
                     let len = data.payload.len() as u64;
                     content.fragments += 1;
                     content.payload += len;
+                    content.heads += data.head_bytes() as u64;
                     content.solicited += if data.solicited { len } else { 0 };
                 }
                 Frame::Pull(_) => content.asks = true,
@@ -92,21 +97,27 @@ impl Traffic {
         leaves: bool,
         each: impl FnMut(&Frame),
     ) {
-        let Content { fragments, payload, solicited, asks } = Content::of(path, bytes, each);
+        let Content { fragments, payload, heads, solicited, asks } = Content::of(path, bytes, each);
         let len = bytes.len() as u64;
+        let packet_head =
+            Header::BYTES as u64 + if path == Path::Stream { PREFIX_BYTES as u64 } else { 0 };
+        let headers = if fragments > 0 { heads + packet_head } else { 0 };
+        let control = len.saturating_sub(payload + headers);
         self.packets += 1;
         self.bytes += len;
         self.payload_bytes += payload;
         self.repair_bytes += solicited + if asks { len - payload } else { 0 };
+        self.header_bytes += headers;
+        if now >= self.counts_from {
+            self.control_bytes += control;
+        }
         if payload == 0 {
-            self.control_bytes += len;
             let ms = (now.as_nanos() / 1_000_000) as usize;
             if self.control_per_ms.len() <= ms {
                 self.control_per_ms.resize(ms + 1, 0);
             }
             self.control_per_ms[ms] += 1;
         } else {
-            self.header_bytes += len - payload;
             self.border_fragments += if leaves { fragments } else { 0 };
             self.border_bytes += if leaves { payload - solicited } else { 0 };
         }
