@@ -183,7 +183,7 @@ mod tests {
         play(&case, Some(12), &request, &mut watch, slow).unwrap();
         let seeds: Vec<u64> = wrong.iter().map(|&(seed, _)| seed).collect();
         assert!(seeds.contains(&3) && seeds.contains(&4), "{wrong:?}");
-        assert!(wrong[0].1.starts_with("violated: L5 at "), "{wrong:?}");
+        assert!(wrong[0].1.starts_with("violated: L1 at "), "{wrong:?}");
         assert!(wrong[0].1.ends_with(", by quilt on datacenter"), "{wrong:?}");
     }
 }

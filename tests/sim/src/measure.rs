@@ -55,6 +55,11 @@ impl Deliveries {
         self.published.len() as u64
     }
 
+    /// Whether a message was published at that time or later.
+    pub fn published_since(&self, since: Time) -> bool {
+        self.published.last().is_some_and(|&(at, _)| at >= since)
+    }
+
     /// How much all messages were together.
     pub fn volume(&self) -> Volume {
         self.volume

@@ -14,6 +14,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+/// Streams that the bootstrap service may have.
+const SERVICE_LINKS: usize = 4_096;
+
 /// What is compared in the same world (Table 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
@@ -158,7 +161,9 @@ impl Population {
             ..Policy::default()
         };
         let registry = self.registry();
-        BootstrapConfig { registry, policy, limits: self.limits.clone(), ..Default::default() }
+        // The service has a stream for each host that UDP does not reach.
+        let limits = Limits { links: SERVICE_LINKS, ..self.limits.clone() };
+        BootstrapConfig { registry, policy, limits, ..Default::default() }
     }
 
     /// The host at a place.

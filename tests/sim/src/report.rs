@@ -58,7 +58,7 @@ pub struct Join {
 #[expect(missing_docs, reason = "the keys are documented in the package's README")]
 pub struct Build {
     pub complete_ms: Option<f64>,
-    pub tree_messages: u64,
+    pub tree_messages: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -163,9 +163,13 @@ pub(crate) fn of(run: &Run) -> Report {
     };
     let broken = |what: Invariant| run.violations().all().iter().any(|one| one.invariant == what);
     let mut unclaimed = said(false);
-    let unbroken =
-        Invariant::ALL.into_iter().filter(|what| !claims.contains(what) && !broken(*what));
-    unclaimed.extend(unbroken.map(|what| format!("{what} was not seen broken")));
+    for what in Invariant::ALL.into_iter().filter(|&what| !broken(what)) {
+        if !run.looked_at(what) {
+            unclaimed.push(format!("{what} was not looked at"));
+        } else if !claims.contains(&what) {
+            unclaimed.push(format!("{what} was not seen broken"));
+        }
+    }
     Report {
         scenario: run.spec.scenario.clone(),
         system: run.spec.population.system.to_string(),
@@ -207,8 +211,8 @@ fn join(run: &Run) -> Join {
     Join { complete_ms: last.map(|at| ms(at.since(OTHERS_JOIN))) }
 }
 
-/// When each host got a parent, after its own admission. Hosts that never had one are roots, or
-/// not in the tree.
+/// When each host got its first parent in the tree over all regions, after its own admission. Hosts
+/// that never had one are roots, or not in the tree.
 fn parents(run: &Run) -> impl Iterator<Item = (Time, Time)> + '_ {
     run.hosts.iter().zip(&run.admitted).filter_map(|(&host, admitted)| {
         let parent = run.world.first_parent(host)?;
@@ -218,11 +222,18 @@ fn parents(run: &Run) -> impl Iterator<Item = (Time, Time)> + '_ {
 
 fn build(run: &Run) -> Build {
     let longest = parents(run).map(|(admitted, parent)| parent.since(admitted)).max();
-    let complete = parents(run).map(|(_, parent)| parent).max();
-    let until = complete.map_or(0, |at| at.as_nanos() / 1_000_000) as usize;
     let per_ms = &run.world.traffic().control_per_ms;
-    let tree_messages = per_ms.iter().take(until + 1).map(|&count| u64::from(count)).sum();
-    Build { complete_ms: longest.map(ms), tree_messages }
+    let until = |at: Time| (at.as_nanos() / 1_000_000) as usize;
+    let sent = |at| per_ms.iter().take(until(at) + 1).map(|&count| u64::from(count)).sum();
+    Build {
+        complete_ms: longest.filter(|_| run.built).map(ms),
+        tree_messages: complete(run).map(sent),
+    }
+}
+
+/// When the last host that is to be in the tree had a parent; `None` while one has none.
+fn complete(run: &Run) -> Option<Time> {
+    parents(run).map(|(_, parent)| parent).max().filter(|_| run.built)
 }
 
 fn delivery(run: &Run) -> Delivery {
@@ -355,8 +366,7 @@ fn ratio_per_second(run: &Run) -> Vec<f64> {
 fn series(run: &Run) -> Series {
     let per_ms = &run.world.traffic().control_per_ms;
     let start = (OTHERS_JOIN.as_nanos() / 1_000_000) as usize;
-    let complete = parents(run).map(|(_, parent)| parent).max();
-    let end = complete.map_or(start, |at| (at.as_nanos() / 1_000_000) as usize + 1);
+    let end = complete(run).map_or(start, |at| (at.as_nanos() / 1_000_000) as usize + 1);
     let so_far = run.counters().get(Counter::DroppedDuplicate);
     let sums: Vec<u64> = run.duplicates_per_s.iter().copied().chain([so_far]).collect();
     let before = std::iter::once(0).chain(sums.iter().copied());
@@ -420,12 +430,16 @@ impl fmt::Display for Words<'_> {
             self.0.patches.len(),
             or_never(join.complete_ms)
         )?;
-        writeln!(
-            f,
-            "tree complete after {}, with {} control messages by then",
-            or_never(self.0.build.complete_ms),
-            self.0.build.tree_messages
-        )?;
+        match (self.0.build.complete_ms, self.0.build.tree_messages) {
+            (Some(ms), Some(sent)) => {
+                writeln!(
+                    f,
+                    "tree complete after {ms:.1} ms, with {sent} control messages by then"
+                )?;
+            }
+            _ if self.0.series.tree.is_empty() => writeln!(f, "no tree over several hosts")?,
+            _ => writeln!(f, "the tree was not whole when publishing began")?,
+        }
         writeln!(
             f,
             "{} of {} delivered, {} in gaps; p50 {:.2} p99 {:.2} max {:.2} ms (direct: {:.2} {:.2} \

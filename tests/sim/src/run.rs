@@ -89,11 +89,6 @@ impl Spec {
     /// A run on a topology with what the paper gives: 1,000 bytes, 10 times a second, for 10 s.
     pub fn new(scenario: &str, topology: Topology, system: System) -> Self {
         let degree = if system == System::Quilt && !topology.internet { 8 } else { 6 };
-        let limits = Limits {
-            // The bootstrap service has a stream for each host that UDP does not reach.
-            links: 4_096,
-            ..Limits::default()
-        };
         let population = Population {
             system,
             registry: None,
@@ -104,7 +99,7 @@ impl Spec {
             degree,
             travel: quilt_proto::donet::Travel::Push,
             hops: 4,
-            limits,
+            limits: Limits::default(),
             publish_bytes_per_second: 12_500_000,
         };
         Self {
@@ -160,6 +155,10 @@ pub struct Run {
     /// How the tree was, and how it healed.
     pub(crate) tree: Vec<Sample>,
     pub(crate) attached: Attached,
+    /// All that are to be in the tree were, when publishing began.
+    pub(crate) built: bool,
+    /// The share of packets that is lost at random now.
+    loss: f64,
     violations: Violations,
     /// Which host has which id.
     names: BTreeMap<HostId, usize>,
@@ -194,11 +193,12 @@ impl Run {
         world.set_most_links(spec.population.limits.links);
         world.net().faults.loss = (spec.loss * 1e6) as u64;
         world.net().set_mtu(spec.mtu);
+        world.count_control_from(OTHERS_JOIN);
         let (hosts, ids) = populate(&mut world, &spec.population, &prepared, &mut rng);
         let service = Bootstrap::new(spec.population.bootstrap(), rng.next_u64());
         let (service, bootstrap) = world.add_bootstrap(service_place, service);
         let group = GroupId::named(GROUP);
-        world.watch_parents(Some(group));
+        world.watch_parents(group, crate::tree::whole_is(spec.population.system));
         Self {
             asked: vec![Time::MAX; count],
             admitted: vec![None; count],
@@ -212,6 +212,8 @@ impl Run {
             forest: Forest::default(),
             tree: Vec::new(),
             attached: Attached::default(),
+            built: false,
+            loss: spec.loss,
             violations: Violations::default(),
             names: ids.iter().copied().zip(0..).collect(),
             next_places: Time::ZERO,
@@ -255,12 +257,13 @@ impl Run {
             self.advance(at);
             progress(at, end, self.world.events());
         }
+        self.built = self.is_built();
         let last = self.publish_all(end, &mut progress);
         let end = last + DRAINING;
         self.quiet_by = end;
         // What waits for dead hosts is no news.
         let waits = |run: &Self| run.killed_at.is_none() && run.queued() > 0;
-        let quiet = |run: &Self| run.missing() == 0 && !waits(run);
+        let quiet = |run: &Self| run.missing() == 0 && !waits(run) && !run.may_be_admitted();
         while self.world.now() < end && !quiet(self) {
             self.advance(self.world.now() + STEP * 10);
             progress(self.world.now(), end, self.world.events());

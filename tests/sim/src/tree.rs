@@ -2,7 +2,9 @@
 
 use crate::check::liveness::Place;
 use crate::measure::{ms, quantile};
+use crate::population::System;
 use crate::topology::Topology;
+use crate::world::InTree;
 use quilt_proto::{PatchId, ProtocolId, Time};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +46,15 @@ pub fn parents(places: &[Place]) -> Parents {
     let of_tree = places.iter().filter(|place| place.protocol == ProtocolId::OMNI);
     let chosen = of_tree.filter(|place| sewn == between(place));
     chosen.map(|place| (place.host, place.parent)).collect()
+}
+
+/// Which places are in the tree over all regions that a system builds; over all hosts where it has
+/// but one region.
+pub fn whole_is(system: System) -> InTree {
+    match system {
+        System::Quilt => |at| at.patch == PatchId::INTER_PATCH,
+        System::Omni | System::Donet => |at| at.protocol == ProtocolId::OMNI,
+    }
 }
 
 impl Shape {

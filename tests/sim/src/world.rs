@@ -17,8 +17,8 @@ use crate::traffic::{Path, Traffic};
 use bytes::Bytes;
 use quilt_proto::wire::Frame;
 use quilt_proto::{
-    Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq, Source, Time,
-    Transmit,
+    Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq, Source, Standing,
+    Time, Transmit,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -65,6 +65,9 @@ enum Happening {
     StreamTimer(StreamId, usize),
 }
 
+/// Whether a place in a patch is one in the tree that is watched.
+pub type InTree = fn(&Standing) -> bool;
+
 /// The world. Its hosts are driven only through the calls that an adapter has.
 #[derive(Debug)]
 pub struct World {
@@ -79,7 +82,7 @@ pub struct World {
     /// What came in the step under way.
     came: Option<Came>,
     /// The group whose tree is watched, and when each host first had a parent in it.
-    watched: Option<GroupId>,
+    watched: Option<(GroupId, InTree)>,
     parents: Vec<Option<Time>>,
     traffic: Traffic,
     digest: Digest,
@@ -89,7 +92,7 @@ pub struct World {
     pub(crate) work: Work,
     /// What of that is new to whom it comes to.
     pub(crate) novelty: Novelty,
-    /// The most actions that one call of a host may have as its consequence.
+    /// The most actions that one call of a node may have as its consequence.
     most_actions: usize,
     cpu: Duration,
 }
@@ -237,14 +240,19 @@ impl World {
         &self.traffic
     }
 
+    /// Bytes without payload count from that time on.
+    pub fn count_control_from(&mut self, at: Time) {
+        self.traffic.counts_from = at;
+    }
+
     /// What all applications were told since the last call.
     pub fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
     }
 
-    /// Notes from now on when each host first has a parent in a tree of a group.
-    pub fn watch_parents(&mut self, group: Option<GroupId>) {
-        self.watched = group;
+    /// Notes from now on when each host first has a parent in a group's patches of that kind.
+    pub fn watch_parents(&mut self, group: GroupId, of: InTree) {
+        self.watched = Some((group, of));
     }
 
     /// When a host first had a parent while it was watched.
@@ -257,7 +265,7 @@ impl World {
         self.events
     }
 
-    /// How many links a host may have: what it may want of them all for one call is bounded.
+    /// How many links a node may have: what it may want of them all for one call is bounded.
     pub fn set_most_links(&mut self, links: usize) {
         self.most_actions = links.saturating_mul(bounds::ACTIONS_PER_LINK);
     }
@@ -426,19 +434,23 @@ impl World {
         if self.hosts[host].life != Life::Up {
             return;
         }
+        let most = match self.hosts[host].machine {
+            Kind::Node(_) => self.most_actions,
+            Kind::Bootstrap(_) => MOST,
+        };
         let mut actions = 0;
         while let Some(action) = self.hosts[host].machine_mut().poll_action() {
             actions += 1;
-            if !self.work.goes_on(self.now, host, "actions", actions, self.most_actions) {
+            if !self.work.goes_on(self.now, host, "actions", actions, most) {
                 break;
             }
             self.act(host, action);
         }
         let at = &mut self.hosts[host];
         if let (Kind::Node(node), true) = (&mut at.machine, at.reads) {
-            if let Some(group) = self.watched
+            if let Some((group, of)) = self.watched
                 && self.parents.get(host).copied().flatten().is_none()
-                && node.standings(group).any(|at| at.parent.is_some())
+                && node.standings(group).any(|at| at.parent.is_some() && of(&at))
             {
                 self.parents.resize(self.parents.len().max(host + 1), None);
                 self.parents[host] = Some(self.now);

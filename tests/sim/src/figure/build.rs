@@ -89,7 +89,10 @@ pub(super) fn make(
             fact(
                 "ms from the joins until the last host has a parent",
                 "not in the text",
-                mean(&played, |report| Some(report.series.tree_messages_per_ms.len() as f64)),
+                mean(&played, |report| {
+                    let whole = report.build.complete_ms.is_some();
+                    whole.then_some(report.series.tree_messages_per_ms.len() as f64)
+                }),
             )
             .limit(
                 played.first().map_or(String::new(), |one| super::number(remotest(&one.topology))),
@@ -98,7 +101,7 @@ pub(super) fn make(
             fact(
                 "messages until the tree is complete",
                 "not in the text",
-                mean(&played, |report| Some(report.build.tree_messages as f64)),
+                mean(&played, |report| report.build.tree_messages.map(|sent| sent as f64)),
             )
             .limit(least),
         ]);

@@ -25,11 +25,47 @@ impl Run {
     /// What this run is put through.
     pub(crate) fn circumstances(&self) -> Circumstances {
         let (hosts_die, disturbed) = self.disturbances;
-        let (population, loss) = (&self.spec.population, self.spec.loss);
+        let (population, loss) = (&self.spec.population, self.loss);
         let ranked = population.sync == RelaySync::Ranked;
         let cycles = matches!(population.travel, Travel::Pull(_));
         let system = population.system;
-        Circumstances { system, hosts_die, disturbed, loss, ranked, cycles }
+        let far = self.spec.topology.internet;
+        Circumstances { system, hosts_die, disturbed, loss, ranked, cycles, far }
+    }
+
+    /// Whether anything was done in this run that could break an invariant, as far as that differs
+    /// between runs.
+    pub(crate) fn looked_at(&self, what: Invariant) -> bool {
+        match what {
+            Invariant::L2 => self.deliveries.published_since(self.from()),
+            Invariant::S9 => false,
+            _ => true,
+        }
+    }
+
+    /// From when on everything that is published must come.
+    fn from(&self) -> Time {
+        match self.disturbances {
+            (false, false) => Time::ZERO,
+            _ => self.last_deed + HEALING,
+        }
+    }
+
+    /// Whether all that are to be in the tree over all regions are below its root.
+    pub(super) fn is_built(&self) -> bool {
+        let parents = self.parents();
+        let shape = Shape::of(&self.spec.topology, &parents);
+        parents.len() > 1 && shape.attached() == parents.len()
+    }
+
+    /// Whether a host that works waits to be admitted, and its time is not over.
+    pub(super) fn may_be_admitted(&self) -> bool {
+        let now = self.world.now();
+        let waits = |&host: &usize| {
+            let asked = self.asked[host] <= now && now <= self.asked[host] + JOIN_TIME;
+            asked && self.admitted[host].is_none() && self.up(host)
+        };
+        (0..self.hosts.len()).any(|host| waits(&host))
     }
 
     /// Looks at all hosts, where that is due.
@@ -185,7 +221,7 @@ impl Run {
     /// How much is missing that must come.
     fn must_come(&self) -> u64 {
         match self.disturbances {
-            (false, false) => self.deliveries.missing(&self.alive(), Time::ZERO),
+            (false, false) => self.deliveries.missing(&self.alive(), self.from()),
             _ => self.missing_after_healing(),
         }
     }
@@ -193,7 +229,7 @@ impl Run {
     /// What is missing at members that work in the end, of what was published a while after the last
     /// that happened to hosts or to the network.
     fn missing_after_healing(&self) -> u64 {
-        let healed = self.last_deed + HEALING;
+        let healed = self.from();
         let member = |host: usize| self.admitted[host].is_some_and(|at| at <= healed);
         let whole =
             |host: usize| self.up(host) && self.world.reads(self.hosts[host]) && member(host);

@@ -257,7 +257,7 @@ impl Run {
         let faults = &mut self.world.net().faults;
         let millionths = |share: f64| (share * 1e6) as u64;
         match *what {
-            What::Loss(share) => faults.loss = millionths(share),
+            What::Loss(share) => (faults.loss, self.loss) = (millionths(share), share),
             What::Bursts(share) => {
                 faults.burst = Some(Burst { begins: millionths(share), lasts: BURST });
             }
@@ -283,9 +283,9 @@ impl Run {
         for host in self.mortal(hosts) {
             self.world.kill(self.hosts[host], life);
             self.killed[host] = true;
+            self.killed_at.get_or_insert(self.world.now());
+            self.next_places = self.world.now();
         }
-        self.killed_at.get_or_insert(self.world.now());
-        self.next_places = self.world.now();
     }
 
     /// Members leave in good order.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::report::Duplicates;
+use crate::scenario::{Fault, What};
 use crate::topology::SiteLatency;
 
 fn run(hosts: usize) -> Run {
@@ -10,7 +11,10 @@ fn run(hosts: usize) -> Run {
 
 /// The invariants that a report calls broken, claimed or not.
 fn broken(report: &Report) -> Vec<&str> {
-    let unclaimed = report.unclaimed.iter().filter(|what| !what.ends_with(" was not seen broken"));
+    let unbroken = |what: &&String| {
+        [" was not seen broken", " was not looked at"].iter().any(|end| what.ends_with(end))
+    };
+    let unclaimed = report.unclaimed.iter().filter(|what| !unbroken(what));
     let all = report.violations.iter().chain(unclaimed);
     let mut names: Vec<&str> = all.filter_map(|what| what.split(' ').next()).collect();
     names.dedup();
@@ -24,9 +28,49 @@ fn a_host_that_cannot_be_reached_breaks_both_promises_of_liveness() {
     run.world.net().set_side(crate::net::NicId(2), 1);
     run.world.net().faults.walls.extend([(0, 1), (1, 0)]);
     let report = run.play(|_, _, _| {});
-    assert_eq!(broken(&report), ["L5", "L2", "L1"]);
-    assert_eq!(report.violations.len(), 2, "L5 and L2 are claimed");
-    assert!(report.violations[0].contains("host 2"), "{:?}", report.violations);
+    assert_eq!(broken(&report), ["L1", "L5", "L2"]);
+    assert_eq!(report.violations.len(), 3, "all are claimed");
+    assert!(report.violations[1].contains("host 2"), "{:?}", report.violations);
+}
+
+#[test]
+fn a_run_without_messages_goes_on_until_the_time_to_join_is_over() {
+    let mut spec = Spec::new("lan", Topology::lan(20).unwrap(), System::Quilt);
+    (spec.duration, spec.cpu) = (Duration::ZERO, Duration::from_millis(900));
+    let report = Run::new(spec).play(|_, _, _| {});
+    assert_eq!(report.join.complete_ms, None);
+    assert!(broken(&report).contains(&"L5"), "{:?}", report.violations);
+}
+
+#[test]
+fn a_tree_that_is_not_whole_when_publishing_begins_is_not_called_complete() {
+    let mut spec = Spec::new("lan", Topology::lan(12).unwrap(), System::Omni);
+    spec.duration = Duration::from_secs(1);
+    let whole = Run::new(spec.clone()).play(|_, _, _| {}).build;
+    assert!(whole.complete_ms.is_some() && whole.tree_messages.is_some(), "{whole:?}");
+    let mut run = Run::new(spec);
+    run.world.net().faults.loss = 900_000;
+    let report = run.play(|_, _, _| {});
+    let last = report.series.tree.iter().rfind(|at| at.at_ms <= 5_000.0);
+    assert!(last.is_none_or(|at| at.attached < at.hosts), "{last:?}");
+    assert_eq!((report.build.complete_ms, report.build.tree_messages), (None, None));
+}
+
+#[test]
+fn where_nothing_was_published_late_enough_l2_was_not_looked_at() {
+    let says = |report: &Report| report.unclaimed.contains(&"L2 was not looked at".to_string());
+    let mut spec = Spec::new("lan", Topology::lan(6).unwrap(), System::Quilt);
+    spec.kill = Some(Kill { fraction: 0.3, at: Duration::from_secs(1) });
+    assert!(says(&Run::new(spec.clone()).play(|_, _, _| {})));
+    spec.duration = Duration::from_secs(18);
+    let report = Run::new(spec.clone()).play(|_, _, _| {});
+    assert!(!says(&report), "{:?}", report.unclaimed);
+    // Loss that lasts is loss, whatever the run began with.
+    (spec.kill, spec.duration) = (None, Duration::from_secs(2));
+    spec.script.faults = vec![Fault { at_s: 1.0, who: None, what: What::Loss(1.0) }];
+    let report = Run::new(spec).play(|_, _, _| {});
+    assert!(report.delivery.delivered < report.delivery.expected);
+    assert!(says(&report) && report.violations.is_empty(), "{:?}", report.unclaimed);
 }
 
 #[test]
@@ -68,14 +112,20 @@ fn two_runs_that_differ_break_s12() {
 
 #[test]
 fn what_is_not_claimed_is_listed_with_whether_it_was_seen_broken() {
-    let report = run(4).play(|_, _, _| {});
-    assert_eq!(report.unclaimed, ["S9 was not seen broken", "L1 was not seen broken"]);
-    let mut other = run(4);
+    let lossy = || {
+        let mut run = run(4);
+        run.loss = 0.01;
+        run
+    };
+    let report = lossy().play(|_, _, _| {});
+    let unbroken = ["S9 was not looked at", "L1 was not seen broken", "L3 was not seen broken"];
+    assert_eq!(report.unclaimed, unbroken);
+    let mut other = lossy();
     other.liveness.tree(Time::from_millis(9_000), Err("torn".into()));
     let report = other.play(|_, _, _| {});
     assert_eq!(report.violations, [""; 0], "it fails no run");
     assert!(report.unclaimed[0].starts_with("L1 at 9000.000 ms: 3s after"), "{report:?}");
-    assert_eq!(report.unclaimed[1..], ["S9 was not seen broken"]);
+    assert_eq!(report.unclaimed[1..], [unbroken[0], unbroken[2]]);
 }
 
 #[test]
