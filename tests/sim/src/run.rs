@@ -17,6 +17,7 @@ use crate::scenario::Script;
 use crate::topology::Topology;
 use crate::tree::Sample;
 use crate::world::{Came, HostIndex, Told, World};
+use quilt_proto::wire::FRAGMENT_BYTES;
 use quilt_proto::{
     Bootstrap, Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
     PublishError, RelayDigest, RelaySync, Rng, Seq, Source, Time,
@@ -372,6 +373,8 @@ impl Run {
                 self.deliveries.publish(now, host, stream.size);
                 self.settled.get_or_insert(now + SETTLING);
                 self.world.novelty.published(by, seq);
+                let fragments = stream.size.div_ceil(FRAGMENT_BYTES).max(1) as u64;
+                self.world.wire.published(by, seq, fragments);
                 self.safety.published(now, by, seq, number, stream.size);
                 self.liveness.published(now, host, by, seq);
                 Some(stream.gap)

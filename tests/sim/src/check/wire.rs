@@ -14,7 +14,7 @@ use std::time::Duration;
 const REMEMBERED: Duration = Duration::from_secs(10);
 /// ... where these are not more.
 const MAX_REMEMBERED: usize = 4_000_000;
-/// What one entry of a request brings at most where the message's length is not known.
+/// What one entry of a request brings at most.
 const MAX_SERVED: u64 = 64;
 
 /// A way that a packet takes from one host.
@@ -41,6 +41,8 @@ pub struct Wire {
     lives: HashMap<usize, u32>,
     /// What a host may still send another one because it was asked.
     asked: HashMap<(usize, usize), u64>,
+    /// How many fragments messages have.
+    lengths: HashMap<(Source, Seq), u64>,
     /// The latest message of each source that a host has asked for.
     wanted: HashMap<(usize, Source), Seq>,
     /// What services sent to addresses, and got from them.
@@ -72,6 +74,11 @@ impl Wire {
             }
             _ => {}
         }
+    }
+
+    /// A message was published that has so many fragments.
+    pub fn published(&mut self, source: Source, seq: Seq, fragments: u64) {
+        self.lengths.insert((source, seq), fragments);
     }
 
     /// A host starts again.
@@ -123,9 +130,14 @@ impl Wire {
             let latest = self.wanted.entry((from, source)).or_insert(seq);
             *latest = seq.max(*latest);
             if let Some(to) = to {
-                let all = u64::from(wanted.last.saturating_sub(wanted.first.index)) + 1;
-                let count = if wanted.last == u16::MAX { MAX_SERVED } else { all };
-                *self.asked.entry((to, from)).or_default() += count;
+                let first = u64::from(wanted.first.index);
+                let asked = u64::from(wanted.last.saturating_sub(wanted.first.index)) + 1;
+                let served = match self.lengths.get(&(source, seq)) {
+                    Some(fragments) => asked.min(fragments.saturating_sub(first)).min(MAX_SERVED),
+                    None if wanted.last == u16::MAX => MAX_SERVED,
+                    None => asked,
+                };
+                *self.asked.entry((to, from)).or_default() += served;
             }
         }
     }
@@ -260,6 +272,13 @@ mod tests {
         wire.sent(Time::ZERO, Way::Flow(1, address), 1, Some(2), &data(9, true));
         assert_eq!(wire.violations.names().len(), 2);
         assert_eq!(wire.wanted(2, SOURCE), Some(Seq(9)));
+        // All of a message that has two fragments.
+        wire.published(SOURCE, Seq(10), 2);
+        wire.sent(Time::ZERO, HERE, 2, Some(1), &pull(10, u16::MAX));
+        (0..2).for_each(|_| wire.sent(Time::ZERO, HERE, 1, Some(2), &data(10, true)));
+        assert_eq!(wire.violations.names().len(), 2);
+        wire.sent(Time::ZERO, HERE, 1, Some(2), &data(10, true));
+        assert_eq!(wire.violations.names().len(), 3);
         assert_eq!(wire.wanted(1, SOURCE), None);
     }
 
