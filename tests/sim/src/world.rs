@@ -495,7 +495,7 @@ impl World {
 
     /// The host that sends from an address of its own.
     fn host_from(&self, address: SocketAddr) -> Option<HostIndex> {
-        self.host_at(self.net.nic_at(address.ip())?).map(HostIndex)
+        self.host_at(self.net.nic_for(address)?).map(HostIndex)
     }
 
     fn nic_of(&self, host: usize, local: IpAddr) -> Option<NicId> {

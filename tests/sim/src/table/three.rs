@@ -157,6 +157,11 @@ mod tests {
     fn all_rows_of_the_synthetic_run_are_the_papers() {
         for seed in 1..=3 {
             let table = table(seed);
+            assert!(
+                table.notes.contains(&"Host 16 has the message from 6.".into()),
+                "{:?}",
+                table.notes
+            );
             let rows = &table.sheet.rows;
             assert_eq!(rows.len(), 8, "{rows:?}");
             let differing: Vec<_> = rows.iter().filter(|row| row[6] != "yes").collect();
