@@ -5,7 +5,8 @@ mod lab;
 use bytes::Bytes;
 use lab::{Lab, lan};
 use quilt_proto::{
-    Config, Counter, GroupId, Limits, Node, Notice, ProtocolId, Source, Time, Trouble, Unusable,
+    Config, Counter, GroupId, Limits, Node, Notice, ProtocolId, PublishError, Source, Time,
+    Trouble, Unusable,
 };
 use quilt_sim::check;
 use quilt_sim::host::{Kind, Life};
@@ -265,6 +266,37 @@ fn an_application_that_reads_nothing_for_ten_seconds_keeps_within_its_limits() {
         *host == 2 && matches!(notice, Notice::Lagged { .. })
     };
     assert_eq!(lab.told.iter().filter(lagged).count(), 1);
+}
+
+/// The longest message that the limits allow comes whole through loss, and the one after it, too.
+#[test]
+fn a_message_of_the_maximum_size_and_one_byte_is_refused_and_disturbs_nobody() {
+    let max = 40_000;
+    let limits = Limits { message_bytes: max, ..Limits::default() };
+    let mut lab = Lab::limited(lan(5), limits);
+    lab.join();
+    lab.world.net().faults.loss = 20_000;
+    let group = GroupId::named("lab");
+    let publish = |lab: &mut Lab, len: usize| {
+        let body = Bytes::from(vec![7; len]);
+        lab.world.call(HostIndex(0), |node, now| node.publish(now, group, body))
+    };
+    let refused = publish(&mut lab, max + 1);
+    assert_eq!(refused, Err(PublishError::TooLarge { len: max + 1, max }));
+    let first = publish(&mut lab, max).unwrap();
+    assert_eq!(publish(&mut lab, max + 1).unwrap_err(), refused.unwrap_err());
+    assert_eq!(publish(&mut lab, 1), Ok(first.next()), "what was refused took no number");
+    lab.world.run_for(Duration::from_secs(3));
+    let mut came: Vec<(usize, u64, usize)> = Vec::new();
+    for told in lab.world.take_told() {
+        match told.notice {
+            Notice::Message(it) => came.push((told.host.0, it.seq.0, it.body.len())),
+            notice => assert!(!matches!(notice, Notice::Gap { .. }), "{notice:?}"),
+        }
+    }
+    came.sort_unstable();
+    let both = |host| [(host, first.0, max), (host, first.0 + 1, 1)];
+    assert_eq!(came, (1..5).flat_map(both).collect::<Vec<_>>());
 }
 
 #[test]
