@@ -248,10 +248,10 @@ impl Member {
         neighbours.extend(self.help.helpers());
         self.repair.run(env.now, self.id, &self.window, env.links, &neighbours, least_age);
         self.repair.put_off(self.next_round(env.now));
-        let (repair, links) = (&self.repair, &env.links);
+        let repair = &self.repair;
+        neighbours.retain(|&host, _| env.links.is_up(host));
         self.window.give_up(env.now, |source, seq| {
-            let mut near = neighbours.keys().filter(|&&host| links.is_up(host));
-            near.any(|&host| repair.may_hold(host, source, seq))
+            neighbours.keys().any(|&host| repair.may_hold(host, source, seq))
         });
     }
 

@@ -247,7 +247,10 @@ fn a_hole_becomes_one_gap_when_its_deadline_passes_and_nobody_has_it() {
     window.give_up(deadline - Duration::from_nanos(1), |_, _| false);
     window.give_up(deadline, |_, _| true);
     assert!(window.has_holes());
+    // Whether it is still to be had is not asked again at once.
     window.give_up(deadline, |_, _| false);
+    assert!(window.has_holes());
+    window.give_up(deadline + Duration::from_millis(100), |_, _| false);
     assert!(!window.has_holes());
     let told = notices(&mut window);
     assert_eq!(seqs(&told), [0, 3]);

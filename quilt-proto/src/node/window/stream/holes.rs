@@ -5,6 +5,8 @@ use super::*;
 /// However obtainable a hole looks, this long after it last moved it becomes a gap: by then it has
 /// left every window (the default window is 30 s).
 const HOPELESS: Duration = Duration::from_secs(30);
+/// Whether one that is due still looks obtainable is asked again after this.
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Stream {
     /// Whether others are asked for a message that is missing.
@@ -101,8 +103,9 @@ impl Stream {
             let cause = match slot.is_over(now) {
                 true => GapCause::Expired,
                 false if still < patience || (waits && obtainable(seq)) => {
-                    let at = (slot.touched() + patience).min(slot.over());
-                    self.give_up_at = self.give_up_at.min(at);
+                    let due = slot.touched() + patience;
+                    let again = if due > now { due } else { now + AGAIN };
+                    self.give_up_at = self.give_up_at.min(again).min(slot.over());
                     continue;
                 }
                 false => cause,
