@@ -3,6 +3,7 @@
 //! All times are in seconds from the start of publishing, which is 5 s after the start of the run;
 //! those before are negative.
 
+mod check;
 mod file;
 
 pub use file::{Place, Scenario, ScenarioError};
