@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use quilt_sim::paper::Request;
 use quilt_sim::population::{Digest, ORIGINAL_TRAVEL, Sync, System};
 use quilt_sim::run::{Kill, Spec};
-use quilt_sim::scenario::Scenario;
-use quilt_sim::swarm::Swarm;
+use quilt_sim::scenario::{LONGEST_S, MAX_CPU_NS, Scenario, check_size};
+use quilt_sim::swarm::{MOST_HOSTS, MOST_JOBS, Swarm};
 use quilt_sim::topology::{Shape, SiteLatency, Topology};
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -42,12 +42,12 @@ pub(crate) struct SwarmArgs {
     /// The seeds, the second one excluded.
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     seeds: Range<u64>,
-    /// The most hosts of a scenario, at least 8.
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(8..))]
+    /// The most hosts of a scenario.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(8..=MOST_HOSTS as i64))]
     hosts: u32,
     /// How many runs at once; by default one for each processor.
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS as i64))]
+    jobs: Option<u16>,
     /// The folder for the scenario that breaks something.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
@@ -55,8 +55,8 @@ pub(crate) struct SwarmArgs {
 
 impl SwarmArgs {
     pub(crate) fn swarm(&self) -> Swarm {
-        let jobs = self.jobs.or(std::thread::available_parallelism().ok());
-        let jobs = jobs.map_or(1, NonZeroUsize::get);
+        let processors = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let jobs = self.jobs.map_or_else(processors, usize::from);
         Swarm { seeds: self.seeds.clone(), hosts: self.hosts as usize, jobs }
     }
 }
@@ -194,10 +194,10 @@ pub(crate) struct RunArgs {
     /// Messages a second.
     #[arg(long, value_name = "R", default_value_t = 10.0)]
     rate: f64,
-    /// Bytes of a message, at least 8.
+    /// Bytes of a message, 8 to 16,000,000.
     #[arg(long, value_name = "B", default_value_t = 1_000)]
     size: usize,
-    /// Seconds of publishing.
+    /// Seconds of publishing, at most a day.
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     duration: f64,
     /// Let a part of the hosts die: 0.5@4 is half of them, 4 s after the first message.
@@ -207,7 +207,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     loss: f64,
     /// Nanoseconds that a packet costs its receiver's processor.
-    #[arg(long, value_name = "NS", default_value_t = 0)]
+    #[arg(long, value_name = "NS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MAX_CPU_NS))]
     cpu_ns: u64,
     /// The largest packet that every way takes, in bytes, IP header included.
     #[arg(long, value_name = "BYTES", default_value_t = 1_500, value_parser = clap::value_parser!(u16).range(576..))]
@@ -236,8 +236,8 @@ impl FromStr for KillArg {
             number.ok_or_else(|| format!("{text:?} is not a number"))
         };
         let (fraction, at) = (number(fraction)?, number(at)?);
-        if !(0.0..=1.0).contains(&fraction) || !(0.0..1e6).contains(&at) {
-            return Err("the part is from 0 to 1, and the time from 0 on".into());
+        if !(0.0..=1.0).contains(&fraction) || !(0.0..=LONGEST_S).contains(&at) {
+            return Err(format!("the part is from 0 to 1, and the time from 0 to {LONGEST_S}"));
         }
         Ok(Self(Kill { fraction, at: Duration::from_secs_f64(at) }))
     }
@@ -255,7 +255,7 @@ impl RunArgs {
             ok.then_some(()).ok_or_else(|| format!("--{name} {value}: give {low} to {high}"))
         };
         within("rate", self.rate, 0.001, 1e6)?;
-        within("duration", self.duration, 0.0, 1e6)?;
+        within("duration", self.duration, 0.0, LONGEST_S)?;
         within("loss", self.loss, 0.0, 1.0)?;
         within("size", self.size as f64, 8.0, 16e6)?;
         let mut spec = Spec::new(&self.scenario, self.place()?, self.system);
@@ -275,6 +275,7 @@ impl RunArgs {
             spec.population.travel = ORIGINAL_TRAVEL;
         }
         spec.population.degree = self.degree.unwrap_or(spec.population.degree);
+        check_size(&spec)?;
         Ok(spec)
     }
 

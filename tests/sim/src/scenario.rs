@@ -6,6 +6,7 @@
 mod check;
 mod file;
 
+pub use check::{LONGEST_S, MAX_CPU_NS, MAX_DELIVERIES, check_size};
 pub use file::{Place, Scenario, ScenarioError};
 
 use crate::topology::{Dependence, Nat};
@@ -70,7 +71,8 @@ pub struct Join {
 pub struct Environment {
     /// Of whom.
     pub who: Who,
-    /// How much faster than the world's their clocks run, in parts of a million.
+    /// How much faster than the world's their clocks run, in parts of a million: -500,000 to 500,000.
+    /// Default 0.
     #[serde(default)]
     pub clock_ppm: i32,
     /// They know nothing of the routers around them.
@@ -278,7 +280,7 @@ impl What {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Draw {
-    /// How many.
+    /// How many, at most 10,000.
     pub count: usize,
     /// The earliest.
     #[serde(deserialize_with = "file::time")]

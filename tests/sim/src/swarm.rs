@@ -19,14 +19,20 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// The most hosts of a scenario: with more the longest workload that is drawn, some 7,200 messages, would be
+/// beyond [`MAX_DELIVERIES`](crate::scenario::MAX_DELIVERIES).
+pub const MOST_HOSTS: usize = 10_000;
+/// The most runs at once: beyond what any machine has processors for.
+pub const MOST_JOBS: usize = 1_024;
+
 /// What is to be run.
 #[derive(Clone, Debug)]
 pub struct Swarm {
     /// The seeds.
     pub seeds: Range<u64>,
-    /// The most hosts of a scenario, at least 8.
+    /// The most hosts of a scenario, 8 to [`MOST_HOSTS`].
     pub hosts: usize,
-    /// How many runs there are at once.
+    /// How many runs there are at once, 1 to [`MOST_JOBS`].
     pub jobs: usize,
 }
 
@@ -75,13 +81,14 @@ impl Swarm {
         let stop = AtomicBool::new(false);
         let outcome = Mutex::new(Outcome::default());
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.max(1) {
+            for _ in 0..self.jobs.clamp(1, MOST_JOBS) {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= self.seeds.end {
-                            return;
-                        }
+                        // Never beyond the end, which may be the last number there is.
+                        let one_more = |seed| (seed < self.seeds.end).then(|| seed + 1);
+                        let taken =
+                            next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+                        let Ok(seed) = taken else { return };
                         let scenario = scenario(seed, self.hosts);
                         let report = play(&scenario);
                         let mut outcome =

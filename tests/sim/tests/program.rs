@@ -161,8 +161,35 @@ fn bad_requests_are_refused_with_a_reason() {
     refused(&["run", "lan", "--rate", "many"], &["--rate", "many"]);
     refused(&["run", "lan", "--loss", "2"], &["--loss 2", "0 to 1"]);
     refused(&["run", "lan", "--size", "7"], &["--size 7", "8"]);
+    refused(&["run", "lan", "--loss", "nan"], &["--loss NaN", "0 to 1"]);
+    refused(&["run", "lan", "--size", "16000001"], &["--size 16000001", "8 to 16000000"]);
+    refused(&["run", "lan", "--mtu", "575"], &["--mtu", "575 is not in 576..=65535"]);
+    refused(&["run", "lan", "--cpu-ns", "10000000001"], &["--cpu-ns", "..=10000000000"]);
+    refused(&["run", "lan", "--kill", "nan@1"], &["--kill", "\"nan\" is not a number"]);
+    refused(&["run", "lan", "--degree", "0"], &["--degree", "0 is not in 1..=64"]);
+    refused(&["run", "lan", "--k", "0"], &["--k", "0 is not in 1..=8"]);
     refused(&["run", "lan", "--hosts", "0"], &["lan"]);
     refused(&["run", "lan", "--system", "carrier-pigeon"], &["carrier-pigeon", "omni or donet"]);
+}
+
+#[test]
+fn a_run_that_no_memory_holds_is_refused_with_its_size() {
+    let much = ["run", "lan", "--rate", "1000000", "--duration", "86400"];
+    let said = ["86400000000 messages for 100 hosts", "100000000 deliveries", "a lower rate"];
+    refused(&much, &said);
+    refused(&["run", "lan", "--duration", "86401"], &["--duration 86401", "0 to 86400"]);
+}
+
+#[test]
+fn swarms_of_no_sense_are_refused_and_the_last_seeds_there_are_are_played_once() {
+    let last = "18446744073709551614..18446744073709551615";
+    let output = program(&["swarm", "--seeds", last, "--jobs", "2", "--hosts", "8"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("1 seeds, 0 broken; "), "{said}");
+    refused(&["swarm", "--seeds", last, "--jobs", "1025"], &["--jobs", "1025 is not in 1..=1024"]);
+    refused(&["swarm", "--seeds", last, "--jobs", "0"], &["--jobs", "0 is not in 1..=1024"]);
+    refused(&["swarm", "--seeds", last, "--hosts", "10001"], &["--hosts", "8..=10000"]);
+    refused(&["swarm", "--seeds", "5..5"], &["--seeds", "there is no seed in it"]);
 }
 
 #[test]

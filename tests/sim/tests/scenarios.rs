@@ -124,6 +124,20 @@ fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
     refused("host.json", &host, &["joins[0]: there is no host 5, only 0 to 4"]);
     let region = script("\"faults\": [{\"at_s\": 1, \"do\": \"pause\", \"who\": {\"region\": 9}}]");
     refused("region.json", &region, &["faults[0]: there is no region 9"]);
+    for ppm in [-1_000_000, -500_001, 500_001] {
+        let clock =
+            script(&format!("\"environment\": [{{\"who\": \"others\", \"clock_ppm\": {ppm}}}]"));
+        let why = format!("environment[0]: clock_ppm: {ppm} is not from -500000 to 500000");
+        refused("clock.json", &clock, &[&why]);
+    }
+    let drawn = "\"draw\": {\"count\": 100000000000, \"from_s\": 0, \"to_s\": 1, \"lasts_s\": 1, \"of\": [\"kill\"]}";
+    let why = "draw: count: 100000000000 is not from 0 to 10000";
+    refused("draw.json", &script(drawn), &[why]);
+    let much = script("\"workload\": [{\"who\": \"all\", \"rate\": 1000000, \"duration_s\": 10}]");
+    refused("much.json", &much, &["50000000 messages for 5 hosts", "fewer hosts"]);
+    refused("cpu.json", &format!("{head}\"cpu_ns\": 10000000001}}"), &["cpu_ns: ", "10000000000"]);
+    let long = script("\"workload\": [{\"duration_s\": 90000}]");
+    refused("long.json", &long, &["line 4", "0 to 86400"]);
     let never = ["faults[0]: at 20.5 s it can never happen", "ends at 10 s", "a longer workload"];
     let late =
         |more: &str| script(&format!("{more}\"faults\": [{{\"at_s\": 20.5, \"do\": \"kill\"}}]"));

@@ -1,12 +1,62 @@
-//! Whether a script can be carried out.
+//! Whether a script can be carried out, and whether a run is of a size that memory holds.
 
 use super::{Script, Who};
-use crate::run::DRAINING;
+use crate::run::{DRAINING, Spec};
 use crate::topology::Topology;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// The most deliveries of a run, messages × hosts: each has 16 bytes until the run is over.
+pub const MAX_DELIVERIES: u64 = 100_000_000;
+/// No time in a run is longer, in seconds: a day. What is counted by the millisecond has some hundred
+/// MB then.
+pub const LONGEST_S: f64 = 86_400.0;
+/// The most that a packet may cost its receiver's processor, in nanoseconds: 10 s.
+pub const MAX_CPU_NS: u64 = 10_000_000_000;
+/// The most faults that are drawn.
+const MAX_DRAWN: usize = 10_000;
+/// By how much a clock may be wrong, in parts of a million: at half the speed it is far from any real
+/// one, and at none a host would never be woken.
+const CLOCKS_PPM: RangeInclusive<i32> = -500_000..=500_000;
+
+/// Whether a run has no more messages, for so many hosts, than memory holds.
+///
+/// # Errors
+/// It has; how many there are, and what to do.
+pub fn check_size(spec: &Spec) -> Result<(), String> {
+    let Spec { topology, script, .. } = spec;
+    let messages = |rate: f64, duration_s: f64| (rate * duration_s).ceil() as u64;
+    let of_script = script.workload.iter().map(|one| {
+        let sources = one.who.count(topology) as u64;
+        sources.saturating_mul(messages(one.rate, one.duration_s))
+    });
+    let messages = match script.workload.is_empty() {
+        true => messages(spec.rate, spec.duration.as_secs_f64()),
+        false => of_script.fold(0, u64::saturating_add),
+    };
+    let hosts = topology.hosts.len();
+    if messages.saturating_mul(hosts as u64) <= MAX_DELIVERIES {
+        return Ok(());
+    }
+    Err(format!(
+        "{messages} messages for {hosts} hosts are more than the {MAX_DELIVERIES} deliveries that a run \
+         may have; give a lower rate, a shorter duration or fewer hosts"
+    ))
+}
+
+/// Whether what a key says is in a range; what it says and the range if not.
+pub(super) fn check_range<T: PartialOrd + std::fmt::Display>(
+    key: &str,
+    value: T,
+    range: &RangeInclusive<T>,
+) -> Result<(), String> {
+    let (low, high) = (range.start(), range.end());
+    let ok = range.contains(&value).then_some(());
+    ok.ok_or_else(|| format!("{key}: {value} is not from {low} to {high}"))
+}
+
 impl Script {
-    /// Whether all hosts and regions that it names are there.
+    /// Whether all hosts and regions that it names are there, and its numbers in their ranges.
     pub(super) fn check(&self, topology: &Topology) -> Result<(), String> {
         let joins = (0..).zip(&self.joins).map(|(n, join)| (format!("joins[{n}]"), &join.who));
         let others = (0..).zip(&self.environment);
@@ -22,7 +72,10 @@ impl Script {
             let region =
                 one.second_nic.map_or(Ok(()), |region| Who::Region(region).check(topology));
             region.map_err(|why| format!("environment[{n}]: second_nic: {why}"))?;
+            check_range(&format!("environment[{n}]: clock_ppm"), one.clock_ppm, &CLOCKS_PPM)?;
         }
+        let drawn = self.draw.as_ref().map_or(0, |draw| draw.count);
+        check_range("draw: count", drawn, &(0..=MAX_DRAWN))?;
         match &self.draw {
             Some(draw) if draw.from_s > draw.to_s => Err("draw: from_s is after to_s".into()),
             Some(draw) if draw.of.is_empty() => Err("draw: there is nothing to draw from".into()),
@@ -52,6 +105,22 @@ impl Script {
 }
 
 impl Who {
+    /// How many of a topology's hosts are meant, each as often as it is named.
+    fn count(&self, topology: &Topology) -> usize {
+        let all = topology.hosts.len();
+        match self {
+            Self::Source => 1,
+            Self::Others => all.saturating_sub(1),
+            Self::All => all,
+            Self::Hosts(hosts) => hosts.len(),
+            Self::Region(region) => {
+                topology.hosts.iter().filter(|host| host.region == *region).count()
+            }
+            Self::Draw(share) => (share * all as f64).round() as usize,
+            Self::DrawCount(count) => *count,
+        }
+    }
+
     fn check(&self, topology: &Topology) -> Result<(), String> {
         let count = topology.hosts.len();
         match self {

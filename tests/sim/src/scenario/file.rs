@@ -1,6 +1,7 @@
 //! A scenario in a file.
 
 use super::Script;
+use super::check::{LONGEST_S, MAX_CPU_NS, check_range, check_size};
 use crate::population::{Digest, ORIGINAL_TRAVEL, Sync, System};
 use crate::run::Spec;
 use crate::topology::{Shape, SiteLatency, Topology};
@@ -45,7 +46,7 @@ pub struct Scenario {
     /// The share of packets that is lost throughout. Default none.
     #[serde(default, deserialize_with = "share")]
     pub loss: f64,
-    /// Nanoseconds that a packet costs its receiver's processor. Default none.
+    /// Nanoseconds that a packet costs its receiver's processor, at most 10 s. Default none.
     #[serde(default)]
     pub cpu_ns: u64,
     /// The largest packet that every way takes, in bytes, IP header included: 576 to 65,535.
@@ -126,14 +127,10 @@ impl Scenario {
         for (key, given, range) in
             [("k", self.k, 1..=8), ("degree", self.degree, 1..=64), ("hops", self.hops, 1..=6)]
         {
-            if let Some(value) = given.filter(|value| !range.contains(value)) {
-                let (low, high) = (range.start(), range.end());
-                return Err(format!("{key}: {value} is not from {low} to {high}"));
-            }
+            given.map_or(Ok(()), |value| check_range(key, value, &range))?;
         }
-        if let Some(bytes) = self.mtu.filter(|&bytes| bytes < 576) {
-            return Err(format!("mtu: {bytes} is not from 576 to 65535"));
-        }
+        self.mtu.map_or(Ok(()), |bytes| check_range("mtu", bytes, &(576..=u16::MAX)))?;
+        check_range("cpu_ns", self.cpu_ns, &(0..=MAX_CPU_NS))?;
         let seed = seed.or(self.seed).unwrap_or(1);
         let topology = match &self.topology {
             Place::Lan(hosts) => Topology::lan(*hosts),
@@ -162,6 +159,7 @@ impl Scenario {
             spec.population.travel = ORIGINAL_TRAVEL;
         }
         spec.script = self.script;
+        check_size(&spec)?;
         Ok(spec)
     }
 }
@@ -193,11 +191,11 @@ pub(super) fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error>
 }
 
 pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    within(from, -5.0, 1e6)
+    within(from, -5.0, LONGEST_S)
 }
 
 pub(super) fn span<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    within(from, 0.0, 1e6)
+    within(from, 0.0, LONGEST_S)
 }
 
 pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {

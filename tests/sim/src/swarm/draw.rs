@@ -1,5 +1,6 @@
 //! What happens in the scenario of a seed.
 
+use super::MOST_HOSTS;
 use crate::population::{Digest, Sync, System};
 use crate::scenario::{
     Environment, Fault, Join, NatKind, Place, Scenario, Script, What, Who, Workload,
@@ -16,11 +17,11 @@ const AFTER_S: f64 = 2.0;
 /// A run starts so long before its first message, and drains at most as long after its last one.
 const AROUND_S: f64 = 5.0;
 
-/// The scenario of a seed, with at most so many hosts, at least 8. The faults that are possible in it
+/// The scenario of a seed, with at most so many hosts, 8 to [`MOST_HOSTS`]. The faults that are possible in it
 /// are drawn first: what never comes together where everything may happen does so where little may.
 pub fn scenario(seed: u64, hosts: usize) -> Scenario {
     let mut draw = Draw(Rng::new(seed).fork("swarm"));
-    let topology = draw.place(hosts.max(8));
+    let topology = draw.place(hosts.clamp(8, MOST_HOSTS));
     let count = match topology {
         Place::Lan(hosts) | Place::Datacenter(hosts) | Place::Internet(hosts) => hosts,
         _ => 20,
