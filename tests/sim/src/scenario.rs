@@ -58,7 +58,7 @@ pub enum Who {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
-    /// Who.
+    /// Who; never the source, which joins first, and of a region all others.
     pub who: Who,
     /// When.
     #[serde(deserialize_with = "file::time")]
@@ -250,8 +250,8 @@ pub enum What {
 }
 
 impl What {
-    /// What mends it; `None` if it is a remedy itself.
-    pub fn remedy(&self) -> Option<Self> {
+    /// What mends it where `loss` of all packets are lost throughout; `None` if it is a remedy itself.
+    pub fn remedy(&self, loss: f64) -> Option<Self> {
         Some(match self {
             Self::Kill | Self::End => Self::Restart,
             Self::Pause => Self::Resume,
@@ -261,7 +261,7 @@ impl What {
             Self::QuerierOff | Self::MulticastOff => Self::MulticastOn,
             Self::ServiceOff => Self::ServiceOn,
             Self::Jitter(_) => Self::Jitter(0),
-            Self::Loss(_) => Self::Loss(0.0),
+            Self::Loss(_) => Self::Loss(loss),
             Self::Bursts(_) => Self::Bursts(0.0),
             Self::Duplication(_) => Self::Duplication(0.0),
             Self::Reordering(_) => Self::Reordering(0.0),

@@ -122,6 +122,15 @@ fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
     refused("size.json", &size, &["line 4", "8 to 16000000"]);
     let host = script("\"joins\": [{\"who\": {\"hosts\": [5]}, \"at_s\": 1}]");
     refused("host.json", &host, &["joins[0]: there is no host 5, only 0 to 4"]);
+    for who in ["\"source\"", "\"all\"", "{\"hosts\": [0, 1, 2, 3, 4]}"] {
+        let join = script(&format!("\"joins\": [{{\"who\": {who}, \"at_s\": 1}}]"));
+        let why = [
+            "joins[0]: host ",
+            " is the source of seed 1, which always joins first",
+            "name others",
+        ];
+        refused("join.json", &join, &why);
+    }
     let region = script("\"faults\": [{\"at_s\": 1, \"do\": \"pause\", \"who\": {\"region\": 9}}]");
     refused("region.json", &region, &["faults[0]: there is no region 9"]);
     for ppm in [-1_000_000, -500_001, 500_001] {
@@ -148,6 +157,41 @@ fn what_is_no_scenario_is_refused_with_file_line_and_reason() {
     refused("late-join.json", &join, &["joins[0]: at 21 s it can never happen"]);
     let why = Scenario::load(Path::new("/nowhere/x.json"), None).unwrap_err().to_string();
     assert!(why.starts_with("/nowhere/x.json: "), "{why}");
+}
+
+#[test]
+fn only_the_host_that_will_publish_is_no_host_to_join_late() {
+    for seed in 1..=5 {
+        let text = |joins: &str| {
+            let script = format!(r#"{{"workload": [{{"duration_s": 1}}], "joins": [{joins}]}}"#);
+            let text =
+                format!(r#"{{"scenario": "mine", "topology": {{"lan": 5}}, "script": {script}}}"#);
+            file("source.json", &text)
+        };
+        let source = Run::new(Scenario::load(&text(""), Some(seed)).unwrap()).source();
+        for host in 0..5 {
+            let join = text(&format!(r#"{{"who": {{"hosts": [{host}]}}, "at_s": 0.5}}"#));
+            assert_eq!(
+                Scenario::load(&join, Some(seed)).is_err(),
+                host == source,
+                "{seed}, {host}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_drawn_loss_is_mended_to_what_the_scenario_loses_throughout() {
+    let lost = |drawn_at: i32| {
+        let text = format!(
+            r#"{{"scenario": "mine", "topology": {{"lan": 10}}, "loss": 0.02, "script": {{"draw":
+            {{"count": 1, "from_s": {drawn_at}, "to_s": {drawn_at}, "lasts_s": 0.01,
+              "of": [{{"loss": 0.5}}]}}}}}}"#
+        );
+        play(&file("mended.json", &text), None).counters["net_lost"]
+    };
+    let (before_all, after_all) = (lost(-5), lost(19));
+    assert!(before_all > after_all / 2, "{before_all} and {after_all}");
 }
 
 #[test]

@@ -128,7 +128,8 @@ impl Prepared {
             let (at_s, who) = (kill.at.as_secs_f64(), Some(Who::Draw(kill.fraction)));
             Fault { at_s, who, what: What::Kill }
         });
-        let drawn = script.draw.iter().flat_map(|draw| drawn(draw, &mut rng)).collect::<Vec<_>>();
+        let drawn = script.draw.iter().flat_map(|draw| drawn(draw, spec.loss, &mut rng));
+        let drawn = drawn.collect::<Vec<_>>();
         let faults = script.faults.iter().cloned().chain(killed).chain(drawn);
         prepared.deeds.extend(faults.map(|fault| (at(fault.at_s), Deed::Fault(fault))));
         prepared.deeds.sort_by_key(|&(at, _)| at);
@@ -170,15 +171,15 @@ impl Prepared {
     }
 }
 
-/// Faults, each with its remedy.
-fn drawn(draw: &Draw, rng: &mut Rng) -> Vec<Fault> {
+/// Faults, each with its remedy, in a run that loses `loss` of all packets throughout.
+fn drawn(draw: &Draw, loss: f64, rng: &mut Rng) -> Vec<Fault> {
     let (low, high) = (Duration::ZERO, Duration::from_secs_f64(draw.to_s - draw.from_s));
     let pairs = (0..draw.count).flat_map(|_| {
         let late = if high.is_zero() { low } else { rng.between(low, high) };
         let what = draw.of[rng.index(draw.of.len())].clone();
         let at_s = draw.from_s + late.as_secs_f64();
         let mended = at_s + draw.lasts_s;
-        let remedy = what.remedy().map(|what| Fault { at_s: mended, who: None, what });
+        let remedy = what.remedy(loss).map(|what| Fault { at_s: mended, who: None, what });
         let who = Some(Who::DrawCount(draw.hosts));
         [Some(Fault { at_s, who, what }), remedy]
     });

@@ -3,6 +3,7 @@
 use super::{Script, Who};
 use crate::run::{DRAINING, Spec};
 use crate::topology::Topology;
+use quilt_proto::Rng;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -55,9 +56,14 @@ pub(super) fn check_range<T: PartialOrd + std::fmt::Display>(
     ok.ok_or_else(|| format!("{key}: {value} is not from {low} to {high}"))
 }
 
+/// The source of a run, as `Run::new` chooses it.
+fn source(topology: &Topology, seed: u64) -> usize {
+    topology.source.unwrap_or_else(|| Rng::new(seed).fork("run").index(topology.hosts.len()))
+}
+
 impl Script {
     /// Whether all hosts and regions that it names are there, and its numbers in their ranges.
-    pub(super) fn check(&self, topology: &Topology) -> Result<(), String> {
+    pub(super) fn check(&self, topology: &Topology, seed: u64) -> Result<(), String> {
         let joins = (0..).zip(&self.joins).map(|(n, join)| (format!("joins[{n}]"), &join.who));
         let others = (0..).zip(&self.environment);
         let others = others.map(|(n, one)| (format!("environment[{n}]"), &one.who));
@@ -67,6 +73,15 @@ impl Script {
             faults.filter_map(|(n, one)| Some((format!("faults[{n}]"), one.who.as_ref()?)));
         for (place, who) in joins.chain(others).chain(loads).chain(faults) {
             who.check(topology).map_err(|why| format!("{place}: {why}"))?;
+        }
+        let source = source(topology, seed);
+        if let Some(n) = self.joins.iter().position(|join| join.who.names(source)) {
+            let drawn =
+                if topology.source.is_none() { format!(" of seed {seed}") } else { "".into() };
+            return Err(format!(
+                "joins[{n}]: host {source} is the source{drawn}, which always joins first, at -5 s; name \
+                 others only"
+            ));
         }
         for (n, one) in self.environment.iter().enumerate() {
             let region =
@@ -118,6 +133,15 @@ impl Who {
             }
             Self::Draw(share) => (share * all as f64).round() as usize,
             Self::DrawCount(count) => *count,
+        }
+    }
+
+    /// Whether a host that is the source is meant in so many words.
+    fn names(&self, source: usize) -> bool {
+        match self {
+            Self::Source | Self::All => true,
+            Self::Hosts(hosts) => hosts.contains(&source),
+            Self::Others | Self::Region(_) | Self::Draw(_) | Self::DrawCount(_) => false,
         }
     }
 

@@ -143,7 +143,7 @@ impl Scenario {
             }
         };
         let topology = topology.map_err(|error| error.to_string())?;
-        self.script.check(&topology)?;
+        self.script.check(&topology, seed)?;
         let mut spec = Spec::new(&self.scenario, topology, self.system);
         self.script.check_times(spec.duration)?;
         spec.seed = seed;

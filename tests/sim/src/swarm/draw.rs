@@ -17,6 +17,9 @@ const AFTER_S: f64 = 2.0;
 /// A run starts so long before its first message, and drains at most as long after its last one.
 const AROUND_S: f64 = 5.0;
 
+/// The share of packets that is lost throughout.
+const LOSS: f64 = 0.0;
+
 /// The scenario of a seed, with at most so many hosts, 8 to [`MOST_HOSTS`]. The faults that are possible in it
 /// are drawn first: what never comes together where everything may happen does so where little may.
 pub fn scenario(seed: u64, hosts: usize) -> Scenario {
@@ -43,7 +46,7 @@ pub fn scenario(seed: u64, hosts: usize) -> Scenario {
         digest: draw.rarely().then_some(Digest::Bloom),
         push: draw.rarely().then_some(false),
         hops: Some(draw.within(3, 6) as u8),
-        loss: 0.0,
+        loss: LOSS,
         cpu_ns: if draw.rarely() { draw.within(1_000, 50_000) } else { 0 },
         mtu: None,
         script: Script {
@@ -195,7 +198,7 @@ impl Draw {
         }
         // Whoever stands still or apart by then no longer does.
         let mended = [Resume, Read, Heal, Unfilter, MulticastOn, ServiceOn];
-        let calm = [Loss(0.0), Bursts(0.0), Duplication(0.0), Reordering(0.0), Corruption(0.0)];
+        let calm = [Loss(LOSS), Bursts(0.0), Duplication(0.0), Reordering(0.0), Corruption(0.0)];
         let calm = calm.into_iter().chain([Jitter(0)]);
         if !faults.is_empty() {
             let remedies = mended.into_iter().chain(calm);
@@ -207,7 +210,7 @@ impl Draw {
     /// One fault, and as a rule its remedy a while later.
     fn fault(&mut self, what: What, hosts: usize) -> Vec<Fault> {
         let at_s = self.time(-3.5, CALM_S - 1.0);
-        let remedy = what.remedy().filter(|_| !what.is_deadly() || self.below(2) == 0);
+        let remedy = what.remedy(LOSS).filter(|_| !what.is_deadly() || self.below(2) == 0);
         let mended = self.time(at_s + 0.1, CALM_S);
         let who = Some(self.some(hosts));
         let remedy = remedy.map(|what| Fault { at_s: mended, who: None, what });
