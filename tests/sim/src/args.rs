@@ -212,9 +212,9 @@ pub(crate) struct RunArgs {
     /// The largest packet that every way takes, in bytes, IP header included.
     #[arg(long, value_name = "BYTES", default_value_t = 1_500, value_parser = clap::value_parser!(u16).range(576..))]
     mtu: u16,
-    /// Latency between data centres: paper (4 to 12 ms) or derived (from the length of the fibre).
-    #[arg(long, value_name = "HOW", default_value = "paper")]
-    latency: String,
+    /// Latency between data centres.
+    #[arg(long, value_enum, default_value_t)]
+    latency: SiteLatency,
     /// Play the run twice, and see whether it is the same (S12).
     #[arg(long)]
     pub(crate) verify: bool,
@@ -313,11 +313,14 @@ impl RunArgs {
     }
 
     fn place(&self) -> Result<Topology, String> {
-        let latency = match &*self.latency {
-            "paper" => SiteLatency::Paper,
-            "derived" => SiteLatency::Derived,
-            other => return Err(format!("--latency {other}: give paper or derived")),
-        };
+        let latency = self.latency;
+        let chosen = latency != SiteLatency::default();
+        if chosen && self.topology.is_none() && self.scenario != "datacenter" {
+            return Err(format!(
+                "--latency: {} has no choice of latencies; leave it out",
+                self.scenario
+            ));
+        }
         let (hosts, seed) = (self.hosts, self.seed.unwrap_or(1));
         let built = match (&self.topology, &*self.scenario) {
             (Some(path), _) => Topology::load(path, &Shape { hosts, seed, latency }),

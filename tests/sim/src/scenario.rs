@@ -81,6 +81,9 @@ pub struct Environment {
     /// They stand together behind a firewall that lets nothing in but answers, and no UDP at all.
     #[serde(default)]
     pub firewall: bool,
+    /// That firewall lets in what answers their UDP as well.
+    #[serde(default)]
+    pub udp_answers: bool,
     /// They stand together behind a NAT.
     #[serde(default)]
     pub nat: Option<NatKind>,

@@ -161,7 +161,18 @@ pub enum LatencyOrigin {
 }
 
 /// Which matrix of a data-centre platform gives the latency between sites.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Deserialize,
+    serde::Serialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum SiteLatency {
     /// Scaled onto the 4 to 12 ms that the paper states (section 5.1).
     #[default]

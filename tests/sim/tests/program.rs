@@ -169,6 +169,9 @@ fn bad_requests_are_refused_with_a_reason() {
     refused(&["run", "lan", "--degree", "0"], &["--degree", "0 is not in 1..=64"]);
     refused(&["run", "lan", "--k", "0"], &["--k", "0 is not in 1..=8"]);
     refused(&["run", "lan", "--hosts", "0"], &["lan"]);
+    let none = ["--latency: lan has no choice of latencies; leave it out"];
+    refused(&["run", "lan", "--latency", "derived"], &none);
+    refused(&["run", "datacenter", "--latency", "x"], &["--latency", "paper, derived"]);
     refused(&["run", "lan", "--system", "carrier-pigeon"], &["carrier-pigeon", "omni or donet"]);
 }
 

@@ -265,6 +265,56 @@ fn hosts_behind_a_nat_of_any_rules_get_everything_and_so_do_those_without_udp() 
 }
 
 #[test]
+fn hosts_behind_a_firewall_get_everything_by_datagrams_too_where_it_lets_their_answers_in() {
+    let blocked = ["", r#", "udp_answers": true"#].map(|more| {
+        let one = format!(r#"{{"who": {{"hosts": [3, 4, 5]}}, "firewall": true{more}}}"#);
+        let text = format!(
+            r#"{{"scenario": "mine", "topology": {{"internet": 20}},
+            "script": {{"environment": [{one}]}}}}"#
+        );
+        let report = play(&file("firewall.json", &text), None);
+        assert_eq!(report.violations, Vec::<String>::new(), "{more}");
+        assert_eq!(report.delivery.delivered, 100 * 19, "{more}");
+        report.counters.get("net_blocked").copied().unwrap_or(0)
+    });
+    assert!(blocked[0] > blocked[1], "{blocked:?}");
+    let text = r#"{"scenario": "mine", "topology": {"lan": 5},
+        "script": {"environment": [{"who": "others", "udp_answers": true}]}}"#;
+    let error = Scenario::load(&file("answers.json", text), None).unwrap_err().to_string();
+    assert!(error.contains("environment[0]: udp_answers: without a firewall"), "{error}");
+}
+
+#[test]
+fn a_scenario_takes_place_wherever_the_command_line_can() {
+    let load = |place: &str| {
+        let text = format!(r#"{{"scenario": "mine", "topology": {place}}}"#);
+        Scenario::load(&file("place.json", &text), None)
+    };
+    let hosts = |place: &str| {
+        let topology = load(place).unwrap().topology;
+        (topology.name, topology.hosts.len())
+    };
+    assert_eq!(hosts(r#""synthetic""#), ("synthetic".into(), 20));
+    assert_eq!(hosts(r#"{"synthetic": 40}"#), ("synthetic".into(), 40));
+    assert_eq!(hosts(r#"{"router-stacks": 60}"#).1, 60);
+    let site_to_site = |latency: &str| {
+        let place = format!(r#"{{"datacenter": 100}}, "latency": "{latency}""#);
+        load(&place).unwrap().topology.range().unwrap().1
+    };
+    assert_eq!(site_to_site("paper").as_millis(), 12);
+    assert!(site_to_site("derived") < site_to_site("paper"));
+    for (place, why) in [
+        (r#""lan""#, r#"line 1: invalid value: string "lan", expected "synthetic" or an object"#),
+        (r#"{"moon": 3}"#, "line 1: unknown variant `moon`, expected one of `lan`"),
+        (r#"{"lan": 3}, "latency": "derived""#, "latency: only data centres have a choice of it"),
+        (r#"{"datacenter": 3}, "latency": "none""#, "expected `paper` or `derived`"),
+    ] {
+        let error = load(place).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
 fn streams_keep_to_any_mtu_and_datagrams_that_are_longer_do_not_arrive() {
     for (mtu, too_long) in [(700, true), (1_500, false), (9_000, false)] {
         let text = format!(r#"{{"scenario": "mine", "topology": {{"lan": 5}}, "mtu": {mtu}}}"#);

@@ -86,7 +86,7 @@ impl Prepared {
         for (number, one) in script.environment.iter().enumerate() {
             let hosts = chosen(&one.who, &spec.topology, source, &mut rng);
             if one.firewall || one.no_udp || one.nat.is_some() {
-                let firewall = one.firewall.then_some(Firewall { blocks_udp: true });
+                let firewall = one.firewall.then_some(Firewall { blocks_udp: !one.udp_answers });
                 let (name, nat) = (format!("gateway-{number}"), one.nat.map(NatKind::nat));
                 let gateway = spec.topology.gateways.len();
                 let no_udp = one.no_udp;

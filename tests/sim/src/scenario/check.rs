@@ -87,6 +87,10 @@ impl Script {
             let region =
                 one.second_nic.map_or(Ok(()), |region| Who::Region(region).check(topology));
             region.map_err(|why| format!("environment[{n}]: second_nic: {why}"))?;
+            if one.udp_answers && !one.firewall {
+                let why = "without a firewall nothing keeps them out; add \"firewall\": true";
+                return Err(format!("environment[{n}]: udp_answers: {why}"));
+            }
             check_range(&format!("environment[{n}]: clock_ppm"), one.clock_ppm, &CLOCKS_PPM)?;
         }
         let drawn = self.draw.as_ref().map_or(0, |draw| draw.count);

@@ -7,6 +7,7 @@ use crate::run::Spec;
 use crate::topology::{Shape, SiteLatency, Topology};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer, de};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,8 +17,13 @@ use std::time::Duration;
 pub struct Scenario {
     /// What it is called.
     pub scenario: String,
-    /// Where it takes place.
+    /// Where it takes place; `"synthetic"` is the paper's, with 20 hosts.
+    #[serde(deserialize_with = "place")]
     pub topology: Place,
+    /// Latency between data centres, of `datacenter` or a platform's file: paper (by default) or
+    /// derived.
+    #[serde(default)]
+    pub latency: Option<SiteLatency>,
     /// What is run: quilt (by default), omni or donet.
     #[serde(default = "quilt", deserialize_with = "system", serialize_with = "named")]
     pub system: System,
@@ -64,14 +70,46 @@ pub struct Scenario {
 pub enum Place {
     /// One switch with so many hosts.
     Lan(usize),
-    /// The topology of Figure 7.
-    Synthetic,
+    /// The topology of Figure 7, with so many hosts; the paper's has 20.
+    Synthetic(usize),
     /// Data centres, with so many hosts.
     Datacenter(usize),
     /// The Internet, with so many hosts.
     Internet(usize),
+    /// The hosts of 18 ASes and their routers, so many of them.
+    RouterStacks(usize),
     /// A file, by its path from the scenario's.
     File(PathBuf),
+}
+
+impl Place {
+    /// The place itself; a file's path counts from `folder`.
+    fn build(
+        &self,
+        folder: &Path,
+        seed: u64,
+        latency: Option<SiteLatency>,
+    ) -> Result<Topology, String> {
+        let may_choose = match self {
+            Self::File(path) => path.extension().is_some_and(|end| end == "json"),
+            _ => matches!(self, Self::Datacenter(_)),
+        };
+        if latency.is_some() && !may_choose {
+            return Err("latency: only data centres have a choice of it; leave it out".into());
+        }
+        let latency = latency.unwrap_or_default();
+        let built = match self {
+            Self::Lan(hosts) => Topology::lan(*hosts),
+            Self::Synthetic(hosts) => Topology::synthetic_of(*hosts),
+            Self::Datacenter(hosts) => Topology::data_center(Some(*hosts), latency),
+            Self::Internet(hosts) => Topology::internet(Some(*hosts), seed),
+            Self::RouterStacks(hosts) => Topology::router_stacks(Some(*hosts), seed),
+            Self::File(path) => {
+                Topology::load(&folder.join(path), &Shape { hosts: None, seed, latency })
+            }
+        };
+        built.map_err(|error| error.to_string())
+    }
 }
 
 /// Why a scenario cannot be played.
@@ -132,17 +170,7 @@ impl Scenario {
         self.mtu.map_or(Ok(()), |bytes| check_range("mtu", bytes, &(576..=u16::MAX)))?;
         check_range("cpu_ns", self.cpu_ns, &(0..=MAX_CPU_NS))?;
         let seed = seed.or(self.seed).unwrap_or(1);
-        let topology = match &self.topology {
-            Place::Lan(hosts) => Topology::lan(*hosts),
-            Place::Synthetic => Ok(Topology::synthetic()),
-            Place::Datacenter(hosts) => Topology::data_center(Some(*hosts), SiteLatency::Paper),
-            Place::Internet(hosts) => Topology::internet(Some(*hosts), seed),
-            Place::File(path) => {
-                let shape = Shape { hosts: None, seed, latency: SiteLatency::Paper };
-                Topology::load(&folder.join(path), &shape)
-            }
-        };
-        let topology = topology.map_err(|error| error.to_string())?;
+        let topology = self.topology.build(folder, seed, self.latency)?;
         self.script.check(&topology, seed)?;
         let mut spec = Spec::new(&self.scenario, topology, self.system);
         self.script.check_times(spec.duration)?;
@@ -162,6 +190,33 @@ impl Scenario {
         check_size(&spec)?;
         Ok(spec)
     }
+}
+
+/// How many hosts Figure 7 has.
+const FIGURE_7: usize = 20;
+
+/// A place, or the name of the one that needs no number.
+fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Place, D::Error> {
+    struct Either;
+
+    impl<'de> de::Visitor<'de> for Either {
+        type Value = Place;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("\"synthetic\" or an object, as in {\"lan\": 20}")
+        }
+
+        fn visit_str<E: de::Error>(self, name: &str) -> Result<Place, E> {
+            let synthetic = (name == "synthetic").then_some(Place::Synthetic(FIGURE_7));
+            synthetic.ok_or_else(|| E::invalid_value(de::Unexpected::Str(name), &self))
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Place, A::Error> {
+            Place::deserialize(de::value::MapAccessDeserializer::new(map))
+        }
+    }
+
+    from.deserialize_any(Either)
 }
 
 fn quilt() -> System {

@@ -17,6 +17,8 @@ const AFTER_S: f64 = 2.0;
 /// A run starts so long before its first message, and drains at most as long after its last one.
 const AROUND_S: f64 = 5.0;
 
+/// How many hosts the paper's synthetic topology has.
+const SYNTHETIC: usize = 20;
 /// The share of packets that is lost throughout.
 const LOSS: f64 = 0.0;
 
@@ -24,11 +26,7 @@ const LOSS: f64 = 0.0;
 /// are drawn first: what never comes together where everything may happen does so where little may.
 pub fn scenario(seed: u64, hosts: usize) -> Scenario {
     let mut draw = Draw(Rng::new(seed).fork("swarm"));
-    let topology = draw.place(hosts.clamp(8, MOST_HOSTS));
-    let count = match topology {
-        Place::Lan(hosts) | Place::Datacenter(hosts) | Place::Internet(hosts) => hosts,
-        _ => 20,
-    };
+    let (topology, count) = draw.place(hosts.clamp(8, MOST_HOSTS));
     let system = match draw.below(10) {
         0 => System::Omni,
         1 => System::Donet,
@@ -38,6 +36,7 @@ pub fn scenario(seed: u64, hosts: usize) -> Scenario {
     Scenario {
         scenario: format!("swarm-{seed}"),
         topology,
+        latency: None,
         system,
         seed: Some(seed),
         k: Some(draw.within(1, 4) as u8),
@@ -97,13 +96,14 @@ impl Draw {
         Who::DrawCount(self.within(1, most) as usize)
     }
 
-    fn place(&mut self, hosts: usize) -> Place {
+    /// Where, and with how many hosts.
+    fn place(&mut self, hosts: usize) -> (Place, usize) {
         let hosts = self.within(6, hosts as u64) as usize;
         match self.below(5) {
-            0 => Place::Synthetic,
-            1 => Place::Lan(hosts),
-            2 => Place::Internet(hosts),
-            _ => Place::Datacenter(hosts),
+            0 => (Place::Synthetic(SYNTHETIC), SYNTHETIC),
+            1 => (Place::Lan(hosts), hosts),
+            2 => (Place::Internet(hosts), hosts),
+            _ => (Place::Datacenter(hosts), hosts),
         }
     }
 
@@ -116,7 +116,7 @@ impl Draw {
 
     fn environment(&mut self, hosts: usize) -> Vec<Environment> {
         let mut all = Vec::new();
-        for kind in 0..8 {
+        for kind in 0..9 {
             if self.below(8) > 0 {
                 continue;
             }
@@ -126,6 +126,7 @@ impl Draw {
                 clock_ppm: 0,
                 ignorant: false,
                 firewall: false,
+                udp_answers: false,
                 nat: None,
                 no_udp: false,
                 second_nic: None,
@@ -138,7 +139,8 @@ impl Draw {
                 4 => one.nat = Some(NatKind::FullCone),
                 5 => one.nat = Some(NatKind::Restricted),
                 6 => one.nat = Some(NatKind::PortRestricted),
-                _ => one.nat = Some(NatKind::Symmetric),
+                7 => one.nat = Some(NatKind::Symmetric),
+                _ => (one.firewall, one.udp_answers) = (true, true),
             }
             all.push(one);
         }

@@ -5,7 +5,7 @@ use crate::scenario::{Environment, NatKind, Scenario, What};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All kinds of things that go wrong, or are other than usual.
-pub const KINDS: [&str; 34] = [
+pub const KINDS: [&str; 35] = [
     "kill",
     "end",
     "restart",
@@ -29,6 +29,7 @@ pub const KINDS: [&str; 34] = [
     "slow clock",
     "ignorant",
     "firewall",
+    "firewall that lets UDP's answers in",
     "full cone",
     "restricted",
     "port restricted",
@@ -77,6 +78,7 @@ fn of_environment(one: &Environment) -> Option<usize> {
         Environment { clock_ppm: 1.., .. } => "fast clock",
         Environment { clock_ppm: ..=-1, .. } => "slow clock",
         Environment { ignorant: true, .. } => "ignorant",
+        Environment { udp_answers: true, .. } => "firewall that lets UDP's answers in",
         Environment { firewall: true, .. } => "firewall",
         Environment { nat: Some(NatKind::FullCone), .. } => "full cone",
         Environment { nat: Some(NatKind::Restricted), .. } => "restricted",
