@@ -57,6 +57,18 @@ fn hosts_that_start_again_are_admitted_and_not_counted_as_sound() {
 }
 
 #[test]
+fn a_host_that_starts_again_before_it_was_to_join_joins_once() {
+    let report = scripted(
+        "restart-early.json",
+        r#"{"joins": [{"who": {"hosts": [3, 4]}, "at_s": 4}],
+            "faults": [{"at_s": 1, "do": "end", "who": {"hosts": [3]}}, {"at_s": 2, "do": "restart"}]}"#,
+    );
+    assert_eq!(report.violations, Vec::<String>::new());
+    let joined = report.join.complete_ms.unwrap();
+    assert!((8_000.0..9_000.0).contains(&joined), "the other one joined at 9 s: {joined}");
+}
+
+#[test]
 fn every_fault_can_be_named_and_mended() {
     let faults: Vec<String> = [
         ("pause", "resume"),

@@ -204,6 +204,8 @@ impl Run {
         let now = self.world.now();
         while let Some((_, deed)) = self.prepared.deeds.pop_if(|(at, _)| *at <= now) {
             match deed {
+                // Who started again before has joined then.
+                Deed::Join(host) if self.asked[host] < Time::MAX => {}
                 Deed::Join(host) => self.join(host),
                 Deed::Fault(fault) => self.strike(&fault),
             }
