@@ -157,6 +157,12 @@ fn bad_requests_are_refused_with_a_reason() {
     let late = ["--kill 0.5@9.95", "no message follows", "at 9.9 s", "a longer --duration"];
     refused(&["run", "lan", "--kill", "0.5@9.95"], &late);
     refused(&["run", "lan", "--duration", "0", "--kill", "0.5@0"], &["no message follows"]);
+    let first = ["--kill 0.5@0", "no message comes before it", "give a later time"];
+    refused(&["run", "lan", "--kill", "0.5@0"], &first);
+    let nobody = ["--kill 0@1", "of 100 hosts that is nobody", "at least 0.005"];
+    refused(&["run", "lan", "--kill", "0@1"], &nobody);
+    refused(&["run", "lan", "--kill", "0.004@1"], &["--kill 0.004@1", "nobody"]);
+    refused(&["run", "lan", "--hosts", "1", "--kill", "1@1"], &["the only host is the source"]);
     refused(&["run", "lan", "--rate", "0"], &["--rate 0", "0.001"]);
     refused(&["run", "lan", "--rate", "many"], &["--rate", "many"]);
     refused(&["run", "lan", "--loss", "2"], &["--loss 2", "0 to 1"]);

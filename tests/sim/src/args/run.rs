@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
     /// Seconds of publishing, at most a day.
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     duration: f64,
-    /// Let a part of the hosts die: 0.5@4 is half of them, 4 s after the first message.
+    /// Let a part of the hosts die, and somebody: 0.5@4 is half of them, 4 s after the first message.
     #[arg(long, value_name = "FRACTION@SECONDS")]
     kill: Option<KillArg>,
     /// The part of all packets that is lost, once per receiver.
@@ -122,7 +122,7 @@ impl RunArgs {
         spec.rate = self.rate;
         spec.size = self.size;
         spec.duration = Duration::from_secs_f64(self.duration);
-        spec.kill = self.deaths()?;
+        spec.kill = self.deaths(spec.topology.hosts.len())?;
         spec.loss = self.loss;
         spec.cpu = Duration::from_nanos(self.cpu_ns);
         spec.mtu = self.mtu.into();
@@ -138,22 +138,31 @@ impl RunArgs {
         Ok(spec)
     }
 
-    /// Who dies when, which must be while messages are published.
-    fn deaths(&self) -> Result<Option<Kill>, String> {
+    /// Who of so many hosts die when: somebody, while messages are published.
+    fn deaths(&self, hosts: usize) -> Result<Option<Kill>, String> {
         let Some(KillArg(kill)) = self.kill else { return Ok(None) };
         let messages = (self.duration * self.rate).ceil();
         let (at, last) = (kill.at.as_secs_f64(), (messages - 1.0) / self.rate);
-        if at <= last {
-            return Ok(Some(kill));
-        }
         let Self { duration, .. } = self;
-        Err(format!(
-            "--kill {}@{at}: no message follows, so that nothing would be seen of it, since with \
-             --duration {duration} the last one is published at {} s; give an earlier time or a \
-             longer --duration",
-            kill.fraction,
-            last.max(0.0)
-        ))
+        let why = if at > last {
+            format!(
+                "no message follows, so that nothing would be seen of it, since with --duration \
+                 {duration} the last one is published at {} s; give an earlier time or a longer \
+                 --duration",
+                last.max(0.0)
+            )
+        } else if at == 0.0 {
+            "no message comes before it, with which those after it could be compared; give a later \
+             time"
+                .into()
+        } else if hosts == 1 {
+            "the only host is the source, which goes on; give more --hosts".into()
+        } else if (kill.fraction * hosts as f64).round() == 0.0 {
+            format!("of {hosts} hosts that is nobody; give at least {}", 0.5 / hosts as f64)
+        } else {
+            return Ok(Some(kill));
+        };
+        Err(format!("--kill {}@{at}: {why}", kill.fraction))
     }
 
     /// The file that has the scenario, if one does.
