@@ -26,9 +26,9 @@ pub(crate) enum Command {
     /// Plays a scenario drawn from each of many seeds, up to the first that breaks something.
     Swarm(SwarmArgs),
     /// Makes a table of the paper again (3 or 4), beside the paper's values.
-    Table(PaperArgs),
+    Table(TableArgs),
     /// Makes a figure of the paper again (8 to 15), beside the paper's values.
-    Figure(PaperArgs),
+    Figure(FigureArgs),
     /// Shows what honest hosts get among bad ones.
     Bad(BadArgs),
     /// Holds OMNI's trees beside the best ones there are.
@@ -67,11 +67,30 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct PaperArgs {
+pub(crate) struct TableArgs {
     /// Its number in the paper.
+    #[arg(value_parser = clap::value_parser!(u8).range(3..=4))]
     pub(crate) number: u8,
     #[command(flatten)]
     pub(crate) made: Made,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FigureArgs {
+    /// Its number in the paper.
+    #[arg(value_parser = clap::value_parser!(u8).range(8..=15))]
+    pub(crate) number: u8,
+    #[command(flatten)]
+    pub(crate) made: Made,
+    /// The paper's rates also in figures 10 and 11, which takes hours.
+    #[arg(long)]
+    full: bool,
+}
+
+impl FigureArgs {
+    pub(crate) fn request(&self) -> Request {
+        Request { full: self.full, ..self.made.request() }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,7 +102,7 @@ pub(crate) struct BadArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct OptimumArgs {
     /// How many small groups, for each degree.
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) groups: u64,
     #[command(flatten)]
     pub(crate) made: Made,
@@ -93,7 +112,7 @@ pub(crate) struct OptimumArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Made {
     /// The folder that the files go to.
-    #[arg(long, value_name = "DIR", default_value = "docs/figures")]
+    #[arg(long, value_name = "DIR", default_value = "figures")]
     pub(crate) out: PathBuf,
     /// Show the mean of so many runs, with the seeds from --seed on. The paper made 10.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -104,16 +123,13 @@ pub(crate) struct Made {
     /// How many hosts, on data centres and on the Internet; by default as many as in the paper.
     #[arg(long, value_name = "N")]
     hosts: Option<usize>,
-    /// The paper's rates also in figures 10 and 11, which takes hours.
-    #[arg(long)]
-    full: bool,
 }
 
 impl Made {
     pub(crate) fn request(&self) -> Request {
         let command = format!("quilt-sim {}", words_without(&["--out"]));
-        let &Self { runs, seed, hosts, full, .. } = self;
-        Request { runs, seed, hosts, full, command }
+        let &Self { runs, seed, hosts, .. } = self;
+        Request { runs, seed, hosts, full: false, command }
     }
 
     /// The command that makes the same of the run of one seed, elsewhere.
@@ -140,7 +156,7 @@ fn words_without(options: &[&str]) -> String {
 }
 
 /// A word as a shell reads it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |char: char| char.is_alphanumeric() || "-_./=@,:+%".contains(char);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.into(),

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub const PERCENTS: [usize; 4] = [0, 10, 20, 33];
 /// Where nothing else is asked for.
 const HOSTS: usize = 60;
+/// With fewer the least share of bad hosts would be none.
+const LEAST_HOSTS: usize = 10;
 const RATE: f64 = 20.0;
 const PUBLISHING: Duration = Duration::from_secs(8);
 /// What comes within so long after it was published counts as in time.
@@ -64,8 +66,11 @@ fn set(spec: &mut Spec) {
 /// Makes the figure: a picture for each system, a line for each way to be bad.
 ///
 /// # Errors
-/// As for [`play`].
+/// There are fewer than ten hosts, of which a tenth is nobody; and as for [`play`].
 pub fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, String> {
+    if let Some(hosts) = request.hosts.filter(|&hosts| hosts < LEAST_HOSTS) {
+        return Err(format!("of {hosts} hosts 10 % are nobody; give {LEAST_HOSTS} hosts or more"));
+    }
     let mut outcome = Outcome {
         name: "bad-hosts".into(),
         title: "What honest hosts get among bad ones".into(),

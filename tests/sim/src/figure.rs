@@ -16,12 +16,18 @@ use crate::topology::Topology;
 /// The figures that can be made.
 pub const NUMBERS: std::ops::RangeInclusive<u8> = 8..=15;
 
+/// Those that are at lower rates than the paper's if nothing else is asked for.
+const LOWER: [u8; 2] = [10, 11];
+
 /// Makes a figure.
 ///
 /// # Errors
-/// There is no such figure, or its topology cannot be made as asked.
+/// There is no such figure, or it cannot be made as asked.
 pub fn make(number: u8, request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, String> {
     match number {
+        8..=15 if request.full && !LOWER.contains(&number) => {
+            Err(format!("figure {number} is at the paper's rates anyway; leave out --full"))
+        }
         8 => build::make(&build::DATA_CENTER, request, watch),
         9 => reach::make(&reach::DATA_CENTER, request, watch),
         10 => churn::make(&churn::DATA_CENTER, request, watch),

@@ -3,12 +3,14 @@
 mod args;
 mod progress;
 
-use args::{Args, Command, Made, RunArgs, SwarmArgs};
+use args::{Args, BadArgs, Command, Made, OptimumArgs, RunArgs, SwarmArgs, TableArgs, quoted};
 use clap::Parser;
 use progress::Progress;
 use quilt_sim::paper::{News, Outcome, Request, Watch};
 use quilt_sim::run::Run;
+use quilt_sim::swarm::{Found, MOST_TRIES};
 use quilt_sim::{bad, figure, optimum, table};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
@@ -21,10 +23,16 @@ fn main() -> ExitCode {
     let done = match &command {
         Command::Run(args) => run(args),
         Command::Swarm(args) => swarm(args),
-        Command::Table(args) => again(&args.made, |r, w| table::make(args.number, r, w)),
-        Command::Figure(args) => again(&args.made, |r, w| figure::make(args.number, r, w)),
-        Command::Bad(args) => again(&args.made, bad::make),
-        Command::Optimum(args) => again(&args.made, |r, w| optimum::make(args.groups, r, w)),
+        Command::Table(TableArgs { number, made }) => {
+            again(made, &made.request(), |request, watch| table::make(*number, request, watch))
+        }
+        Command::Figure(args) => again(&args.made, &args.request(), |request, watch| {
+            figure::make(args.number, request, watch)
+        }),
+        Command::Bad(BadArgs { made }) => again(made, &made.request(), bad::make),
+        Command::Optimum(OptimumArgs { groups, made }) => {
+            again(made, &made.request(), |request, watch| optimum::make(*groups, request, watch))
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -62,6 +70,7 @@ fn run(args: &RunArgs) -> Result<bool, String> {
 
 /// Plays many seeds; whether every claimed invariant held in all of them.
 fn swarm(args: &SwarmArgs) -> Result<bool, String> {
+    make_folder(&args.out)?;
     let swarm = args.swarm();
     let progress = Mutex::new(Progress::new());
     let all = swarm.seeds.end - swarm.seeds.start;
@@ -72,31 +81,49 @@ fn swarm(args: &SwarmArgs) -> Result<bool, String> {
     for (a, b) in outcome.tally.unseen().iter().take(3) {
         eprintln!("never in one run: {a} and {b}");
     }
-    if let Some(found) = outcome.found.clone() {
-        eprintln!("seed {} breaks something; now its scenario is made small", found.seed);
-        let found = found.shrink();
-        let path = args.out.join(format!("swarm-{}.json", found.seed));
-        let text = serde_json::to_string_pretty(&found.scenario).map_err(|why| why.to_string())?;
-        std::fs::write(&path, text).map_err(|why| format!("{}: {why}", path.display()))?;
-        let (seed, tries) = (found.seed, found.tries);
-        found.violations.iter().for_each(|violation| eprintln!("violated: {violation}"));
-        eprintln!(
-            "seed {seed}, made small in {tries} runs; replay: quilt-sim run {}",
-            path.display()
-        );
+    if let Some(found) = &outcome.found {
+        let whole = found.write(&args.out, "-whole").map_err(|why| in_folder(&args.out, &why))?;
+        eprintln!("seed {} breaks something", found.seed);
+        tell(found, &whole);
+        let mut progress = Progress::new();
+        let small = found.clone().shrink(|tries| {
+            progress.show_count("tries at most to make its scenario small", tries, MOST_TRIES);
+        });
+        progress.end();
+        let path = small.write(&args.out, "").map_err(|why| in_folder(&args.out, &why))?;
+        eprintln!("made small in {} runs", small.tries);
+        tell(&small, &path);
     }
     println!("{outcome}");
     Ok(outcome.found.is_none())
+}
+
+/// Says what is broken in a scenario, and how to play it again.
+fn tell(found: &Found, path: &Path) {
+    found.violations.iter().for_each(|violation| eprintln!("violated: {violation}"));
+    eprintln!("replay: quilt-sim run {}", quoted(&path.to_string_lossy()));
+}
+
+/// Makes the folder that files will go to, so that it is not missed after hours of runs.
+fn make_folder(folder: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(folder)
+        .map_err(|why| format!("--out {}: {why}; name a folder that can be made", folder.display()))
+}
+
+fn in_folder(folder: &Path, why: &std::io::Error) -> String {
+    format!("{}: {why}", folder.display())
 }
 
 /// Makes a table, a figure, or a comparison, prints what can be compared, and writes its files;
 /// whether all was as it must be.
 fn again(
     args: &Made,
+    request: &Request,
     make: impl Fn(&Request, &mut Watch<'_>) -> Result<Outcome, String>,
 ) -> Result<bool, String> {
+    make_folder(&args.out)?;
     let (mut progress, mut wrong) = (Progress::new(), Vec::new());
-    let outcome = make(&args.request(), &mut |news| match news {
+    let outcome = make(request, &mut |news| match news {
         News::Progress { what, at, end, events } => {
             progress.show_one_of_many(what, at, end, events);
         }
@@ -107,8 +134,7 @@ fn again(
     for (seed, what) in &wrong {
         eprintln!("{what} (seed {seed}); replay: {}", args.replay(*seed));
     }
-    let files = outcome.write(&args.out);
-    let files = files.map_err(|error| format!("{}: {error}", args.out.display()))?;
+    let files = outcome.write(&args.out).map_err(|why| in_folder(&args.out, &why))?;
     files.iter().for_each(|file| eprintln!("wrote {}", file.display()));
     Ok(wrong.is_empty())
 }

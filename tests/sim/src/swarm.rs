@@ -7,14 +7,16 @@ mod shrink;
 mod tally;
 
 pub use draw::scenario;
+pub use shrink::MOST_TRIES;
 pub use tally::{KINDS, Tally};
 
 use crate::report::Report;
 use crate::run::Run;
 use crate::scenario::Scenario;
 use std::fmt;
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -45,14 +47,25 @@ pub struct Found {
     pub scenario: Scenario,
     /// What is broken there.
     pub violations: Vec<String>,
-    /// How many runs were made to find a smaller scenario.
-    pub tries: usize,
+    /// How many runs were made to find a smaller scenario, at most [`MOST_TRIES`].
+    pub tries: u64,
 }
 
 impl Found {
-    /// The least of the scenario in which the same invariant is broken, at the price of many runs.
-    pub fn shrink(self) -> Self {
-        shrink::shrink(self, |scenario| play(scenario).violations)
+    /// The least of the scenario in which the same invariant is broken, at the price of many runs;
+    /// `progress` is told how many they are so far.
+    pub fn shrink(self, progress: impl FnMut(u64)) -> Self {
+        shrink::shrink(self, |scenario| play(scenario).violations, progress)
+    }
+
+    /// Writes the scenario into a folder, as `swarm-SEED` with `more` and `.json`; to which file.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn write(&self, folder: &Path, more: &str) -> io::Result<PathBuf> {
+        let path = folder.join(format!("swarm-{}{more}.json", self.seed));
+        std::fs::write(&path, serde_json::to_string_pretty(&self.scenario)?)?;
+        Ok(path)
     }
 }
 

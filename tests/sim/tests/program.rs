@@ -190,6 +190,38 @@ fn a_run_that_no_memory_holds_is_refused_with_its_size() {
 }
 
 #[test]
+fn what_is_made_of_runs_refuses_options_that_it_would_ignore() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("refused");
+    let out = out.to_str().unwrap();
+    let refused = |words: &[&str], reasons: &[&str]| {
+        refused(&[words, &["--out", out]].concat(), reasons);
+    };
+    refused(&["table", "3", "--runs", "10"], &["table 3 is one run", "leave out --runs"]);
+    refused(&["table", "3", "--hosts", "7"], &["table 3 is one run", "--hosts"]);
+    refused(&["table", "4", "--full"], &["unexpected argument '--full'"]);
+    refused(&["table", "5"], &["5 is not in 3..=4"]);
+    refused(&["figure", "8", "--full"], &["figure 8 is at the paper's rates", "leave out --full"]);
+    refused(&["figure", "15", "--full"], &["figure 15 is at the paper's rates"]);
+    refused(&["figure", "16"], &["16 is not in 8..=15"]);
+    refused(&["bad", "--full"], &["unexpected argument '--full'"]);
+    refused(&["bad", "--hosts", "9"], &["of 9 hosts 10 % are nobody", "10 hosts or more"]);
+    refused(&["optimum", "--full"], &["unexpected argument '--full'"]);
+    refused(&["optimum", "--groups", "0"], &["--groups", "0 is not in 1..=100000"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused_before_any_run() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let out = file.join("below");
+    let out = out.to_str().unwrap();
+    refused(&["table", "3", "--out", out], &["--out ", out, "name a folder that can be made"]);
+    refused(&["swarm", "--seeds", "0..1", "--out", out], &["--out ", out]);
+}
+
+#[test]
 fn swarms_of_no_sense_are_refused_and_the_last_seeds_there_are_are_played_once() {
     let last = "18446744073709551614..18446744073709551615";
     let output = program(&["swarm", "--seeds", last, "--jobs", "2", "--hosts", "8"]);

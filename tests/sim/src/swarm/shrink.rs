@@ -4,20 +4,25 @@ use super::Found;
 use crate::scenario::Scenario;
 
 /// The most runs for that.
-const TRIES: usize = 100;
+pub const MOST_TRIES: u64 = 100;
 
 /// Leaves out of the scenario whatever is not needed to break the invariant that was broken first.
-/// `judge` says what is broken in a scenario.
-pub(super) fn shrink(mut found: Found, judge: impl Fn(&Scenario) -> Vec<String>) -> Found {
+/// `judge` says what is broken in a scenario, and `progress` is told how many runs were made.
+pub(super) fn shrink(
+    mut found: Found,
+    judge: impl Fn(&Scenario) -> Vec<String>,
+    mut progress: impl FnMut(u64),
+) -> Found {
     let wanted = invariant(&found.violations);
     let mut size = pieces(&found.scenario);
     let mut chunk = size.div_ceil(2);
-    while chunk > 0 && found.tries < TRIES {
+    while chunk > 0 && found.tries < MOST_TRIES {
         let mut from = 0;
-        while from < size && found.tries < TRIES {
+        while from < size && found.tries < MOST_TRIES {
             let less = without(&found.scenario, from, chunk);
             found.tries += 1;
             let violations = judge(&less);
+            progress(found.tries);
             if invariant(&violations) == wanted {
                 (found.scenario, found.violations) = (less, violations);
                 size = pieces(&found.scenario);

@@ -50,11 +50,31 @@ fn what_breaks_an_invariant_is_made_small() {
         if both { vec!["S1 at 7 s: twice".into()] } else { vec!["S2 at 9 s: spoiled".into()] }
     };
     let violations = judge(&scenario);
-    let found = shrink::shrink(Found { seed: 3, scenario, violations, tries: 0 }, judge);
+    let mut told = Vec::new();
+    let found = Found { seed: 3, scenario, violations, tries: 0 };
+    let found = shrink::shrink(found, judge, |tries| told.push(tries));
+    assert_eq!(told, (1..=found.tries).collect::<Vec<u64>>());
     let script = &found.scenario.script;
     assert_eq!(script.faults.len(), 2, "{script:?}");
     assert!(script.joins.is_empty() && script.workload.is_empty(), "{script:?}");
     assert!(found.tries > 5 && found.violations == ["S1 at 7 s: twice"]);
+}
+
+#[test]
+fn what_was_found_is_written_whole_and_small_and_reads_back() {
+    let folder = std::env::temp_dir().join(format!("quilt-sim-found-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder of its own");
+    let (whole, small) = (scenario(7, 12), calm());
+    for (scenario, more, name) in
+        [(whole, "-whole", "swarm-7-whole.json"), (small, "", "swarm-7.json")]
+    {
+        let found = Found { seed: 7, scenario, violations: vec![], tries: 0 };
+        let path = found.write(&folder, more).expect("it can be written");
+        assert_eq!(path, folder.join(name));
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        assert_eq!(serde_json::from_str::<Scenario>(&text).ok(), Some(found.scenario));
+    }
+    std::fs::remove_dir_all(&folder).expect("it was its own");
 }
 
 fn is_pause(fault: &Fault) -> bool {
