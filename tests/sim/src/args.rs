@@ -121,14 +121,15 @@ pub(crate) struct Made {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// How many hosts, on data centres and on the Internet; by default as many as in the paper.
-    #[arg(long, value_name = "N")]
-    hosts: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    hosts: Option<u32>,
 }
 
 impl Made {
     pub(crate) fn request(&self) -> Request {
         let command = format!("quilt-sim {}", words_without(&["--out"]));
-        let &Self { runs, seed, hosts, .. } = self;
+        let &Self { runs, seed, .. } = self;
+        let hosts = self.hosts.map(|hosts| hosts as usize);
         Request { runs, seed, hosts, full: false, command }
     }
 

@@ -203,6 +203,7 @@ fn what_is_made_of_runs_refuses_options_that_it_would_ignore() {
     refused(&["figure", "8", "--full"], &["figure 8 is at the paper's rates", "leave out --full"]);
     refused(&["figure", "15", "--full"], &["figure 15 is at the paper's rates"]);
     refused(&["figure", "16"], &["16 is not in 8..=15"]);
+    refused(&["figure", "9", "--hosts", "1"], &["--hosts", "1 is not in 2.."]);
     refused(&["bad", "--full"], &["unexpected argument '--full'"]);
     refused(&["bad", "--hosts", "9"], &["of 9 hosts 10 % are nobody", "10 hosts or more"]);
     refused(&["optimum", "--full"], &["unexpected argument '--full'"]);
