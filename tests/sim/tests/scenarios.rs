@@ -39,7 +39,7 @@ fn the_example_keeps_what_is_claimed_and_follows_from_its_seed() {
     // hosts 2 die and one is late.
     assert_eq!(report.delivery.expected, (60 + 80) * 16);
     assert_eq!(report.delivery.delivered, report.delivery.expected);
-    assert!(report.counters["net_partitioned"] > 0 || report.counters["dropped_duplicate"] > 0);
+    assert!(report.counters["net_partitioned"] > 0, "seed 7 draws a partition");
     assert!(report.counters["net_unheard"] > 0, "hosts were dead for a while");
     assert_eq!(play(&example(), None).digest, report.digest);
     assert_ne!(play(&example(), Some(8)).digest, report.digest);
