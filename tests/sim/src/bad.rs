@@ -1,7 +1,7 @@
 //! What honest hosts get among bad ones, by how many are bad and what those do.
 
 use crate::liar::Badness;
-use crate::paper::{self, Fact, Outcome, Request, Sheet, Watch};
+use crate::paper::{self, Fact, News, Outcome, Request, Sheet, Watch};
 use crate::plot::{Axis, Line, Plot};
 use crate::population::System;
 use crate::run::Spec;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// How many of a hundred hosts are bad.
 pub const PERCENTS: [usize; 4] = [0, 10, 20, 33];
+const SYSTEMS: [System; 3] = [System::Quilt, System::Donet, System::Omni];
 /// Where nothing else is asked for.
 const HOSTS: usize = 60;
 /// With fewer the least share of bad hosts would be none.
@@ -79,7 +80,9 @@ pub fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, String>
         sheet: Sheet::new(&["system", "bad hosts", "bad_percent", "seed", "came", "in_time"]),
         plots: Vec::new(),
     };
-    for system in [System::Quilt, System::Donet, System::Omni] {
+    let cases = SYSTEMS.len() * Badness::ALL.len() * PERCENTS.len();
+    watch(News::Runs(cases as u64 * request.runs.max(1)));
+    for system in SYSTEMS {
         let mut lines = Vec::new();
         for badness in Badness::ALL {
             let mut points = Vec::new();

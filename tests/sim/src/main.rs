@@ -49,8 +49,13 @@ fn run(args: &RunArgs) -> Result<bool, String> {
     let spec = args.spec()?;
     let mut progress = Progress::new();
     let again = args.verify.then(|| spec.clone());
+    if args.verify {
+        progress.runs(2);
+        progress.begin("the first time");
+    }
     let mut report = Run::new(spec).play(|at, end, events| progress.show(at, end, events));
     if let Some(spec) = again {
+        progress.begin("the second time");
         report.verify(&Run::new(spec).play(|at, end, events| progress.show(at, end, events)));
     }
     progress.end();
@@ -124,9 +129,9 @@ fn again(
     make_folder(&args.out)?;
     let (mut progress, mut wrong) = (Progress::new(), Vec::new());
     let outcome = make(request, &mut |news| match news {
-        News::Progress { what, at, end, events } => {
-            progress.show_one_of_many(what, at, end, events);
-        }
+        News::Runs(runs) => progress.runs(runs),
+        News::Begins(what) => progress.begin(what),
+        News::Progress { at, end, events } => progress.show(at, end, events),
         News::Wrong { seed, what } => wrong.push((seed, what.to_owned())),
     })?;
     progress.end();

@@ -9,7 +9,7 @@ mod exact;
 pub use exact::{MAX_HOSTS, Problem};
 
 use crate::measure::ms;
-use crate::paper::{self, Fact, Outcome, Request, Sheet, Watch};
+use crate::paper::{self, Fact, News, Outcome, Request, Sheet, Watch};
 use crate::population::System;
 use crate::run::{Run, Spec};
 use crate::topology::{SiteLatency, Topology};
@@ -56,6 +56,8 @@ pub fn make(groups: u64, request: &Request, watch: &mut Watch<'_>) -> Result<Out
     let mut sheet =
         Sheet::new(&["what", "seed", "hosts", "degree", "mean_ms", "optimum_ms", "direct_ms"]);
     let mut facts = Vec::new();
+    let small_runs = DEGREES.len() as u64 * groups;
+    watch(News::Runs(small_runs + WIDE_DEGREES.len() as u64 * request.runs.max(1)));
     for degree in DEGREES {
         let mut ratios = Vec::new();
         for seed in (0..groups).map(|nth| request.seed.wrapping_add(nth)) {

@@ -31,10 +31,12 @@ pub type Watch<'a> = dyn FnMut(News<'_>) + 'a;
 /// What there is to tell while something is made.
 #[derive(Clone, Copy, Debug)]
 pub enum News<'a> {
-    /// A run goes on.
+    /// There will be so many runs.
+    Runs(u64),
+    /// The next one begins; what is run.
+    Begins(&'a str),
+    /// It goes on.
     Progress {
-        /// What is run.
-        what: &'a str,
         /// The virtual time.
         at: Time,
         /// When that ends.
@@ -82,7 +84,7 @@ impl Request {
     }
 }
 
-/// Makes a run ready, with a progress callback that names it.
+/// Makes a run ready, of which `watch` is told, with a progress callback.
 pub(crate) fn start<'a>(
     spec: Spec,
     watch: &'a mut Watch<'_>,
@@ -90,9 +92,8 @@ pub(crate) fn start<'a>(
     let k = spec.population.representatives;
     let label =
         format!("{} on {}, k = {k}, seed {}", spec.population.system, spec.scenario, spec.seed);
-    let progress = move |at, end, events| {
-        watch(News::Progress { what: &label, at, end, events });
-    };
+    watch(News::Begins(&label));
+    let progress = move |at, end, events| watch(News::Progress { at, end, events });
     (Run::new(spec), progress)
 }
 
@@ -226,6 +227,40 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{bad, figure, optimum, table};
+
+    /// How many runs were announced, and how many there were.
+    fn counted(
+        runs: u64,
+        make: impl FnOnce(&Request, &mut Watch<'_>) -> Result<Outcome, String>,
+    ) -> (u64, u64) {
+        let (mut announced, mut begun) = (0, 0);
+        let hosts = Some(10);
+        let request = Request { runs, seed: 1, hosts, full: false, command: String::new() };
+        let made = make(&request, &mut |news| match news {
+            News::Runs(runs) => announced += runs,
+            News::Begins(_) => begun += 1,
+            News::Progress { .. } | News::Wrong { .. } => {}
+        });
+        made.expect("it can be made of ten hosts");
+        (announced, begun)
+    }
+
+    #[test]
+    fn as_many_runs_are_announced_as_there_are() {
+        let check = |name: &str, (announced, begun): (u64, u64)| {
+            assert!(begun > 0 && announced == begun, "{name}: {announced}, but there were {begun}");
+        };
+        for number in figure::NUMBERS {
+            let runs = if number == 9 { 2 } else { 1 };
+            check(&format!("figure {number}"), counted(runs, |r, w| figure::make(number, r, w)));
+        }
+        let all_hosts = |r: &Request| Request { hosts: None, ..r.clone() };
+        check("table 3", counted(1, |r, w| table::make(3, &all_hosts(r), w)));
+        check("table 4", counted(2, |r, w| table::make(4, r, w)));
+        check("optimum", counted(2, |r, w| optimum::make(3, r, w)));
+        check("bad", counted(1, bad::make));
+    }
 
     #[test]
     fn values_with_commas_and_quotes_are_one_value_again() {

@@ -3,7 +3,7 @@
 mod four;
 mod three;
 
-use crate::paper::{Outcome, Request, Watch};
+use crate::paper::{News, Outcome, Request, Watch};
 
 /// The tables that can be made.
 pub const NUMBERS: [u8; 2] = [3, 4];
@@ -17,7 +17,10 @@ pub fn make(number: u8, request: &Request, watch: &mut Watch<'_>) -> Result<Outc
         3 if request.runs > 1 || request.hosts.is_some() => {
             Err("table 3 is one run on all hosts of Figure 7; leave out --runs and --hosts".into())
         }
-        3 => Ok(three::make(request, watch)),
+        3 => {
+            watch(News::Runs(1));
+            Ok(three::make(request, watch))
+        }
         4 => four::make(request, watch),
         _ => Err(format!("no table {number}; there are {NUMBERS:?}")),
     }

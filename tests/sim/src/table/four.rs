@@ -1,7 +1,7 @@
 //! Table 4: how many patches the routers make of hosts, and how near their hosts are.
 
 use crate::measure::{ms, quantile};
-use crate::paper::{self, Fact, Outcome, Request, Sheet, Watch};
+use crate::paper::{self, Fact, News, Outcome, Request, Sheet, Watch};
 use crate::population::System;
 use crate::run::Run;
 use crate::topology::{LatencyOrigin, Topology};
@@ -25,7 +25,9 @@ pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, 
         "inter_ms",
     ]);
     let mut facts = Vec::new();
-    for scenario in ["internet", "router-stacks"] {
+    let scenarios = ["internet", "router-stacks"];
+    watch(News::Runs((scenarios.len() * PAPER.len()) as u64 * request.runs.max(1)));
+    for scenario in scenarios {
         for (hops, patches, intra, inter) in PAPER {
             let seen = mean(request, scenario, hops, watch)?;
             let is_paper = scenario == "internet";
