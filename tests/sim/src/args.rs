@@ -120,7 +120,8 @@ pub(crate) struct Made {
     /// The seed of the first run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How many hosts, on data centres and on the Internet; by default as many as in the paper.
+    /// How many hosts, on data centres and on the Internet; by default as many as in the paper, and
+    /// for bad 60.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     hosts: Option<u32>,
 }

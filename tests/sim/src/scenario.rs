@@ -58,7 +58,8 @@ pub enum Who {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
-    /// Who; never the source, which joins first, and of a region all others.
+    /// Who; never the source, which joins first, and of a region all others. Whoever is meant by
+    /// several joins does what the first of them says.
     pub who: Who,
     /// When.
     #[serde(deserialize_with = "file::time")]

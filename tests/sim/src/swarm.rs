@@ -21,8 +21,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The most hosts of a scenario: with more the longest workload that is drawn, some 7,200 messages, would be
-/// beyond [`MAX_DELIVERIES`](crate::scenario::MAX_DELIVERIES).
+/// The most hosts of a scenario: with a half more the longest workload that is drawn, some 7,200 messages,
+/// would be beyond [`MAX_DELIVERIES`](crate::scenario::MAX_DELIVERIES).
 pub const MOST_HOSTS: usize = 10_000;
 /// The most runs at once: beyond what any machine has processors for.
 pub const MOST_JOBS: usize = 1_024;
