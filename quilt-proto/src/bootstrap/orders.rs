@@ -56,17 +56,19 @@ impl Group {
         })
     }
 
-    /// Some members of a patch for a host in it: its representatives first, then those who stand by for
-    /// them, then some whose addresses are next to the host's, then others at random, and those last to
-    /// whom the host cannot open contact.
+    /// Some members of a patch for a host in it: its representatives first, then some whose addresses
+    /// are next to the host's, then others at random, and those last to whom the host cannot open
+    /// contact. A host that represents it or stands by is told of the others that stand by too, right
+    /// after the representatives; for all others these few are members like any.
     fn contacts(&self, id: HostId, euid: &Euid, patch_id: PatchId, rng: &mut Rng) -> Vec<Contact> {
         let Some(patch) = self.patches.get(&patch_id) else { return Vec::new() };
-        let is_ordinary = |member: &&HostId| {
-            !patch.is_represented_by(**member) && !patch.standbys.contains(member)
-        };
+        let on_duty = patch.on_duty().any(|host| host == id);
+        let standbys = if on_duty { &patch.standbys[..] } else { &[] };
+        let is_ordinary =
+            |member: &&HostId| !patch.is_represented_by(**member) && !standbys.contains(member);
         let members = patch.members.iter().filter(is_ordinary);
         let ranked = patch.representatives.iter().map(|r| (&r.host, 0));
-        let ranked = ranked.chain(patch.standbys.iter().map(|host| (host, 1)));
+        let ranked = ranked.chain(standbys.iter().map(|host| (host, 1)));
         let near = self.near(id, patch_id);
         let members = members.filter(|member| !near.contains(member));
         let mut others: Vec<_> = ranked

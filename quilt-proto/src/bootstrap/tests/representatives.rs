@@ -97,6 +97,24 @@ fn members_stand_by_and_are_told_of_each_other_and_of_the_way_in() {
 }
 
 #[test]
+fn whoever_stands_by_is_named_before_near_members_only_to_those_on_duty() {
+    let (mut hosts, _) = region(30);
+    let standbys = [3, 4, 5, 6].map(host);
+    for n in 1..=30 {
+        hosts.reports.get_mut(&n).unwrap().memberships[0].wants_contacts = true;
+        let orders = hosts.report(n);
+        let named = orders.assignments[0].contacts.iter().map(|contact| contact.host);
+        let others: Vec<_> = named.filter(|other| ![1, 2].map(host).contains(other)).collect();
+        let first = others.iter().take_while(|other| standbys.contains(other)).count();
+        match n {
+            1..=2 => assert_eq!(first, 4, "{n}"),
+            3..=6 => assert_eq!(first, 3, "{n}"),
+            _ => assert!(first < 3, "all would ask the same few: {n}"),
+        }
+    }
+}
+
+#[test]
 fn who_stands_by_is_believed_that_it_stepped_in_only_if_it_has_lost_all_representatives() {
     let (mut hosts, patch) = region(9);
     let mut claim = |n: u8, lost: &[u8]| {
