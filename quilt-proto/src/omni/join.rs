@@ -35,6 +35,10 @@ const SCOUT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 const MOST_RIVALS: u32 = 8;
 /// The first pause before a better parent is looked for, doubled after each search in vain. Guess.
 const IMPROVE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(500));
+/// The first pause of a host that has just come into the tree of a region: others may still look for any
+/// parent, and their answers come first. Guess: longer than most of a burst takes. The hosts of the
+/// inter-patch patch are few, and far from each other: what they wait is added to long ways.
+const NEWCOMER_PAUSE: Duration = Duration::from_millis(150);
 /// After so many searches for a better parent in vain a host is content. Guess.
 const CONTENT: u32 = 7;
 /// The same where the parent is near, and the way to it long: finding a better one is the parent's
@@ -420,7 +424,10 @@ impl Tree {
         let (first, longest) = match self.place {
             Place::Top { provisional: false } => SCOUT,
             Place::Under(_) if self.is_content() => return,
-            Place::Under(_) if !self.is_in_need() => IMPROVE,
+            Place::Under(_) if !self.is_in_need() => {
+                let waits = self.move_zeal.is_new() && !self.inter_patch;
+                (if waits { NEWCOMER_PAUSE } else { IMPROVE.0 }, IMPROVE.1)
+            }
             _ => RETRY,
         };
         let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);

@@ -61,7 +61,7 @@ pub(super) struct Tree {
     pub(super) euid: Euid,
     degree: usize,
     /// Only there do hosts take digests instead of fragments.
-    inter_patch: bool,
+    pub(super) inter_patch: bool,
     forwarder: bool,
     pub(super) place: Place,
     pub(super) children: BTreeMap<HostId, Child>,

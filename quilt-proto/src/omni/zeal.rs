@@ -27,6 +27,11 @@ impl Zeal {
         self.last = now;
     }
 
+    /// Whether there was one change at most, which is how a host comes into the tree.
+    pub(super) fn is_new(&self) -> bool {
+        self.changes <= 1
+    }
+
     /// Forgets the changes of long ago.
     pub(super) fn recover(&mut self, now: Time) {
         if now.since(self.last) >= RECOVERY {
@@ -49,7 +54,8 @@ mod tests {
     fn zeal_falls_with_every_change_to_a_bound_and_comes_back_after_rest() {
         let mut zeal = Zeal::default();
         let mut factors = alloc::vec::Vec::new();
-        for _ in 0..30 {
+        for change in 0..30 {
+            assert_eq!(zeal.is_new(), change < 2);
             factors.push(zeal.factor());
             zeal.spend(Time::from_millis(5));
         }
