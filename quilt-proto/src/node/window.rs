@@ -186,8 +186,10 @@ impl Window {
         let max_slots = self.max_slots(source);
         let Some(stream) = self.streams.get_mut(&source) else { return false };
         stream.introduce(held.host);
+        // Whoever says so may have joined later than this host, and hold less than others do.
+        let far = held.next.0 > max_slots as u64;
         match (meeting, self.history) {
-            (Meeting::Present, _) => stream.place_first(held.low),
+            (Meeting::Present, _) => stream.place_first(if far { held.low } else { Seq(0) }),
             (Meeting::Newcomer, History::None) => stream.place_first(held.next),
             (Meeting::Newcomer, History::Last(count)) => {
                 let from = Seq(held.next.0.saturating_sub(count.into())).max(held.low);

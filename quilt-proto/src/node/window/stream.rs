@@ -28,8 +28,6 @@ pub(super) struct Stream {
     own: bool,
     /// Whether it is settled where the stream begins for this host.
     placed: bool,
-    /// Whether a message of it was known here: from the first one on, all are accounted for.
-    begun: bool,
     /// The sequence number of the first slot.
     base: Seq,
     slots: VecDeque<Slot>,
@@ -75,7 +73,6 @@ impl Stream {
             host,
             own: false,
             placed: false,
-            begun: false,
             base: Seq(0),
             slots: VecDeque::new(),
             cursor: Seq(0),
@@ -122,7 +119,6 @@ impl Stream {
             self.base = Seq(self.base.0.saturating_sub(1));
             self.lacks(now, self.base);
             self.cursor = self.base;
-            self.begun = true;
         }
         self.recalled = self.recalled.max(next);
         self.extend(now, next, max_slots);
@@ -137,7 +133,6 @@ impl Stream {
     /// Goes on where the stream stood when it had to make room for others.
     pub(super) fn resume(&mut self, at: Seq) {
         self.place(at);
-        self.begun = true;
     }
 
     /// The message that comes next, as far as it is known here.
@@ -239,10 +234,6 @@ impl Stream {
         if self.own || held.next <= self.head() {
             return false;
         }
-        // Nothing of the stream was known so far, and its beginning is not to be had any more.
-        if !self.begun && self.base < held.low {
-            self.place(held.low);
-        }
         self.extend(now, held.next, max_slots);
         self.touched = self.touched.max(now);
         true
@@ -296,7 +287,6 @@ impl Stream {
             if self.slots.len() >= max_slots {
                 self.drop_first();
             }
-            self.begun = true;
             self.lacks(now, self.head());
             self.slots.push_back(Slot::missing(now));
         }
