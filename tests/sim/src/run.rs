@@ -315,7 +315,9 @@ impl Run {
         self.join(self.source);
         let source = self.source;
         let mut at = OTHERS_JOIN;
-        self.liveness.last_fault(self.prepared.last_deed());
+        let gaps = self.hosts.len().saturating_sub(2) as u32;
+        let last = at + self.spec.join_gap * gaps;
+        self.liveness.last_fault(self.prepared.last_deed().max(last));
         for host in (0..self.hosts.len()).filter(|&host| host != source) {
             if self.prepared.late.contains(&host) {
                 continue;
@@ -324,7 +326,6 @@ impl Run {
             self.join(host);
             at = at + self.spec.join_gap;
         }
-        self.liveness.last_fault(self.prepared.last_deed().max(self.world.now()));
     }
 
     fn join(&mut self, host: usize) {

@@ -150,7 +150,11 @@ mod tests {
 
     fn table(seed: u64) -> Outcome {
         let request = Request { runs: 1, seed, hosts: None, full: false, command: String::new() };
-        make(&request, &mut |_| {})
+        make(&request, &mut |news| {
+            if let News::Wrong { what, .. } = news {
+                panic!("{what}");
+            }
+        })
     }
 
     #[test]
