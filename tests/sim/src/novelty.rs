@@ -11,6 +11,8 @@ pub struct Load {
     pub counted: u64,
     /// Of messages that were published too early to count.
     pub early: u64,
+    /// Of either, what was not asked for and comes from another region.
+    pub foreign: u64,
 }
 
 /// Payload bytes that came to hosts.
@@ -102,8 +104,8 @@ impl Novelty {
 mod tests {
     use super::*;
 
-    const EARLY: Load = Load { counted: 0, early: 10 };
-    const COUNTED: Load = Load { counted: 10, early: 0 };
+    const EARLY: Load = Load { counted: 0, early: 10, foreign: 0 };
+    const COUNTED: Load = Load { counted: 10, early: 0, foreign: 0 };
     const NONE: Came = Came { first: 0, unsolicited: 0, repaired: 0 };
 
     #[test]
@@ -118,7 +120,7 @@ mod tests {
         assert_eq!(novelty.sum(), NONE, "nothing of it was counted");
         novelty.took_in(COUNTED, NONE, came);
         assert_eq!(novelty.sum(), came);
-        novelty.took_in(Load { counted: 10, early: 10 }, NONE, came);
+        novelty.took_in(Load { counted: 10, early: 10, foreign: 0 }, NONE, came);
         assert_eq!(novelty.sum(), Came { first: 15, unsolicited: 30, repaired: 45 });
     }
 }

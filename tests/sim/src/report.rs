@@ -298,7 +298,7 @@ fn traffic(run: &Run) -> TrafficReport {
         control_bytes_per_host_s: traffic.control_bytes as f64 / run.hosts.len() as f64 / seconds,
         overhead_percent: 100.0 * ratio(traffic.header_bytes as f64, traffic.payload_bytes as f64),
         border_crossings_per_message: ratio(traffic.border_fragments as f64, fragments as f64),
-        full_copies_per_message: ratio(traffic.border_bytes as f64, bytes as f64 * foreign),
+        full_copies_per_message: ratio(traffic.foreign_bytes as f64, bytes as f64 * foreign),
         repair_bytes_ratio: ratio(traffic.repair_bytes as f64, run.world.lost_bytes() as f64),
     }
 }

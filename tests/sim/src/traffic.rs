@@ -34,8 +34,8 @@ pub struct Traffic {
     pub repair_bytes: u64,
     /// Fragments that left their region.
     pub border_fragments: u64,
-    /// Payload bytes that left their region without having been asked for.
-    pub border_bytes: u64,
+    /// Payload bytes that came into a region without having been asked for.
+    pub foreign_bytes: u64,
     /// From when on control bytes count.
     pub counts_from: Time,
     /// Packets without payload, by millisecond.
@@ -88,7 +88,7 @@ fn is_nack(body: &Bytes) -> bool {
 
 impl Traffic {
     /// Counts a packet that a host sends, and whether it leaves its region; `each` is shown each
-    /// frame in it.
+    /// frame in it. How many payload bytes leave the region without having been asked for.
     pub(crate) fn sent(
         &mut self,
         now: Time,
@@ -96,7 +96,7 @@ impl Traffic {
         bytes: &Chunks,
         leaves: bool,
         each: impl FnMut(&Frame),
-    ) {
+    ) -> u64 {
         let Content { fragments, payload, heads, solicited, asks } = Content::of(path, bytes, each);
         let len = bytes.len() as u64;
         let packet_head =
@@ -119,7 +119,7 @@ impl Traffic {
             self.control_per_ms[ms] += 1;
         } else {
             self.border_fragments += if leaves { fragments } else { 0 };
-            self.border_bytes += if leaves { payload - solicited } else { 0 };
         }
+        if leaves { payload - solicited } else { 0 }
     }
 }

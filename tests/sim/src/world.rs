@@ -408,6 +408,7 @@ impl World {
         if let (Kind::Bootstrap(_), Path::Datagram) = (&at.machine, path) {
             self.wire.service_got(host, from, &bytes);
         }
+        self.traffic.foreign_bytes += load.foreign;
         Self::take_in(&mut self.novelty, at, self.now, Event::Datagram { link, from, bytes }, load);
         self.work.counted(self.now, host, before, bounds::accounted(at.counters()));
         self.work.called(host);
@@ -573,7 +574,7 @@ impl World {
         let other = there.and_then(|there| self.host_at(there));
         let (now, wire, novelty) = (self.now, &mut self.wire, &mut self.novelty);
         let mut load = Load::default();
-        self.traffic.sent(now, path, &bytes, leaves, |frame| {
+        load.foreign = self.traffic.sent(now, path, &bytes, leaves, |frame| {
             if matches!(frame, Frame::Flow { .. }) {
                 way = Way::Flow(host, to);
             }

@@ -228,7 +228,7 @@ impl World {
             let other = self.streams.get(stream, 1 - side).map(|end| end.host);
             let (now, way, wire) = (self.now, Way::Stream(stream, side), &mut self.wire);
             let (novelty, mut load) = (&mut self.novelty, Load::default());
-            self.traffic.sent(now, Path::Stream, &bytes, leaves, |frame| {
+            load.foreign = self.traffic.sent(now, Path::Stream, &bytes, leaves, |frame| {
                 novelty.load(&mut load, frame);
                 wire.sent(now, way, host, other, frame);
             });
@@ -284,6 +284,7 @@ impl World {
             Told::Bytes(bytes) => {
                 if let (Some((bytes, load)), Some(link)) = (state.read(bytes), link) {
                     self.digest.read(self.now, host, &bytes);
+                    self.traffic.foreign_bytes += load.foreign;
                     let other = self.streams.get(stream, 1 - side);
                     let from = other.map(|end| HostIndex(end.host));
                     self.came = Some(Came { path: Path::Stream, from });
