@@ -30,7 +30,7 @@ pub(crate) enum Command {
     /// Makes a figure of the paper again (8 to 15), beside the paper's values.
     Figure(FigureArgs),
     /// Shows what honest hosts get among bad ones.
-    Bad(BadArgs),
+    Bad(Made),
     /// Holds OMNI's trees beside the best ones there are.
     Optimum(OptimumArgs),
 }
@@ -91,12 +91,6 @@ impl FigureArgs {
     pub(crate) fn request(&self) -> Request {
         Request { full: self.full, ..self.made.request() }
     }
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct BadArgs {
-    #[command(flatten)]
-    pub(crate) made: Made,
 }
 
 #[derive(Debug, clap::Args)]

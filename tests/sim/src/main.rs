@@ -3,7 +3,7 @@
 mod args;
 mod progress;
 
-use args::{Args, BadArgs, Command, Made, OptimumArgs, RunArgs, SwarmArgs, TableArgs, quoted};
+use args::{Args, Command, Made, OptimumArgs, RunArgs, SwarmArgs, TableArgs, quoted};
 use clap::Parser;
 use progress::Progress;
 use quilt_sim::paper::{News, Outcome, Request, Watch};
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Command::Figure(args) => again(&args.made, &args.request(), |request, watch| {
             figure::make(args.number, request, watch)
         }),
-        Command::Bad(BadArgs { made }) => again(made, &made.request(), bad::make),
+        Command::Bad(made) => again(made, &made.request(), bad::make),
         Command::Optimum(OptimumArgs { groups, made }) => {
             again(made, &made.request(), |request, watch| optimum::make(*groups, request, watch))
         }

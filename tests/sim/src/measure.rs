@@ -29,6 +29,11 @@ pub struct Volume {
     pub fragments: u64,
 }
 
+/// How many fragments a message of so many bytes has.
+pub(crate) fn fragments(size: usize) -> u64 {
+    size.div_ceil(FRAGMENT_BYTES).max(1) as u64
+}
+
 impl Deliveries {
     /// Nothing published yet.
     pub fn new(hosts: usize) -> Self {
@@ -46,7 +51,7 @@ impl Deliveries {
     pub fn publish(&mut self, at: Time, by: usize, size: usize) {
         self.published.push((at, by));
         self.volume.bytes += size as u64;
-        self.volume.fragments += size.div_ceil(FRAGMENT_BYTES).max(1) as u64;
+        self.volume.fragments += fragments(size);
         self.delivered.push(vec![None; self.hosts]);
     }
 

@@ -9,7 +9,7 @@ use crate::check::liveness::Liveness;
 use crate::check::{self, Invariant, Safety, Violations};
 use crate::host::Life;
 use crate::liar::Lie;
-use crate::measure::Deliveries;
+use crate::measure::{Deliveries, fragments};
 use crate::net::DEFAULT_MTU;
 use crate::population::{Population, System};
 use crate::report::{self, Attached, Report};
@@ -17,7 +17,6 @@ use crate::scenario::Script;
 use crate::topology::Topology;
 use crate::tree::Sample;
 use crate::world::{Came, HostIndex, Told, World};
-use quilt_proto::wire::FRAGMENT_BYTES;
 use quilt_proto::{
     Bootstrap, Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
     PublishError, RelayDigest, RelaySync, Rng, Seq, Source, Time,
@@ -181,9 +180,8 @@ impl Run {
     /// Puts the hosts in their places.
     pub fn new(mut spec: Spec) -> Self {
         let started = Instant::now();
-        let mut rng = Rng::new(spec.seed).fork("run");
+        let (mut rng, source) = begin(&spec.topology, spec.seed);
         let count = spec.topology.hosts.len();
-        let source = spec.topology.source.unwrap_or_else(|| rng.index(count));
         let prepared = Prepared::new(&mut spec, source);
         let open = |&place: &usize| spec.topology.hosts[place].gateway.is_none();
         let open: Vec<usize> = (0..count).filter(open).collect();
@@ -374,8 +372,7 @@ impl Run {
                 self.deliveries.publish(now, host, stream.size);
                 self.settled.get_or_insert(now + SETTLING);
                 self.world.novelty.published(by, seq);
-                let fragments = stream.size.div_ceil(FRAGMENT_BYTES).max(1) as u64;
-                self.world.wire.published(by, seq, fragments);
+                self.world.wire.published(by, seq, fragments(stream.size));
                 self.safety.published(now, by, seq, number, stream.size);
                 self.liveness.published(now, host, by, seq);
                 Some(stream.gap)
@@ -457,6 +454,13 @@ impl Run {
         }
         sum
     }
+}
+
+/// What a run draws from, and its source: the topology's, or the first that is drawn.
+pub(crate) fn begin(topology: &Topology, seed: u64) -> (Rng, usize) {
+    let mut rng = Rng::new(seed).fork("run");
+    let source = topology.source.unwrap_or_else(|| rng.index(topology.hosts.len()));
+    (rng, source)
 }
 
 /// Puts a host in each place of the world's topology; the hosts and their ids.

@@ -193,6 +193,9 @@ pub struct Shape {
 }
 
 impl Topology {
+    /// How many hosts the paper's SYNTHETIC topology has.
+    pub const SYNTHETIC_HOSTS: usize = 20;
+
     /// One switched network with IP multicast: `hosts` hosts, 0.1 ms apart, at 1 Gbit/s.
     ///
     /// # Errors

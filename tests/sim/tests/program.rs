@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const README: &str = include_str!("../README.md");
@@ -55,6 +55,13 @@ fn explained() -> BTreeSet<String> {
     keys.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned)).collect()
 }
 
+/// Where tests put files.
+fn folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 #[test]
 fn runs_print_the_keys_that_the_readme_explains_and_no_others() {
     let output = program(&["run", "lan", "--hosts", "20", "--json"]);
@@ -102,8 +109,7 @@ fn a_broken_invariant_that_is_claimed_ends_with_code_1_and_the_command_to_replay
 
 #[test]
 fn a_word_that_a_shell_would_cut_is_quoted_in_the_command_to_replay_a_run() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder();
     let path = folder.join("it's mine.csv");
     std::fs::write(&path, "0,5,7\n5,0,2\n7,2,0\n").unwrap();
     let path = path.to_str().unwrap();
@@ -189,8 +195,7 @@ fn what_is_made_of_runs_refuses_options_that_it_would_ignore() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_refused_before_any_run() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder();
     let file = folder.join("a-file");
     std::fs::write(&file, "").unwrap();
     let out = file.join("below");
@@ -213,8 +218,7 @@ fn swarms_of_no_sense_are_refused_and_the_last_seeds_there_are_are_played_once()
 
 #[test]
 fn a_bad_topology_file_is_refused_with_file_line_and_reason() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program");
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder();
     for (name, text, line, reason) in [
         ("negative.csv", "0,5,7\n5,0,-2\n7,2,0\n", ", line 2", "-2 ms is negative"),
         ("ragged.csv", "0,5,7\n5,0\n7,2,0\n", ", line 2", ""),

@@ -477,4 +477,10 @@ fn domains_with_a_fault_are_refused() {
     let shown = Topology::load(Path::new(&path), &shape).unwrap_err().to_string();
     let expected = "of 3 hosts domain 4 would have none; ask for more";
     assert!(shown.ends_with(expected), "{shown}");
+    let empty = br#"{"name": "none", "oneway_ms_between_domains": {},
+        "oneway_ms_inside_a_domain": 1, "domains": []}"#;
+    let path = folder("no-domains", &[("none.json", empty.as_slice())]).join("none.json");
+    let shape = Shape { hosts: Some(5), ..Shape::default() };
+    let shown = Topology::load(&path, &shape).unwrap_err().to_string();
+    assert!(shown.ends_with("a topology needs at least one host; ask for more"), "{shown}");
 }

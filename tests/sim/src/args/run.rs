@@ -193,7 +193,9 @@ impl RunArgs {
         let built = match (&self.topology, &*self.scenario) {
             (Some(path), _) => Topology::load(path, &Shape { hosts, seed, latency }),
             (None, "lan") => Topology::lan(hosts.unwrap_or(100)),
-            (None, "synthetic") => Topology::synthetic_of(hosts.unwrap_or(20)),
+            (None, "synthetic") => {
+                Topology::synthetic_of(hosts.unwrap_or(Topology::SYNTHETIC_HOSTS))
+            }
             (None, "datacenter") => Topology::data_center(hosts, latency),
             (None, "internet") => Topology::internet(hosts, seed),
             (None, "router-stacks") => Topology::router_stacks(hosts, seed),

@@ -1,9 +1,8 @@
 //! Whether a script can be carried out, and whether a run is of a size that memory holds.
 
 use super::{Script, Who};
-use crate::run::{DRAINING, Spec};
+use crate::run::{self, DRAINING, Spec};
 use crate::topology::Topology;
-use quilt_proto::Rng;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -56,11 +55,6 @@ pub(super) fn check_range<T: PartialOrd + std::fmt::Display>(
     ok.ok_or_else(|| format!("{key}: {value} is not from {low} to {high}"))
 }
 
-/// The source of a run, as `Run::new` chooses it.
-fn source(topology: &Topology, seed: u64) -> usize {
-    topology.source.unwrap_or_else(|| Rng::new(seed).fork("run").index(topology.hosts.len()))
-}
-
 impl Script {
     /// Whether all hosts and regions that it names are there, and its numbers in their ranges.
     pub(super) fn check(&self, topology: &Topology, seed: u64) -> Result<(), String> {
@@ -74,7 +68,7 @@ impl Script {
         for (place, who) in joins.chain(others).chain(loads).chain(faults) {
             who.check(topology).map_err(|why| format!("{place}: {why}"))?;
         }
-        let source = source(topology, seed);
+        let (_, source) = run::begin(topology, seed);
         if let Some(n) = self.joins.iter().position(|join| join.who.names(source)) {
             let drawn =
                 if topology.source.is_none() { format!(" of seed {seed}") } else { "".into() };

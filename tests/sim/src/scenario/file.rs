@@ -192,9 +192,6 @@ impl Scenario {
     }
 }
 
-/// How many hosts Figure 7 has.
-const FIGURE_7: usize = 20;
-
 /// A place, or the name of the one that needs no number.
 fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Place, D::Error> {
     struct Either;
@@ -207,7 +204,8 @@ fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Place, D::Error> {
         }
 
         fn visit_str<E: de::Error>(self, name: &str) -> Result<Place, E> {
-            let synthetic = (name == "synthetic").then_some(Place::Synthetic(FIGURE_7));
+            let synthetic =
+                (name == "synthetic").then_some(Place::Synthetic(Topology::SYNTHETIC_HOSTS));
             synthetic.ok_or_else(|| E::invalid_value(de::Unexpected::Str(name), &self))
         }
 

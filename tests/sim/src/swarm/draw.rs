@@ -5,6 +5,7 @@ use crate::population::{Digest, Sync, System};
 use crate::scenario::{
     Environment, Fault, Join, NatKind, Place, Scenario, Script, What, Who, Workload,
 };
+use crate::topology::Topology;
 use quilt_proto::Rng;
 use std::time::Duration;
 
@@ -17,8 +18,6 @@ const AFTER_S: f64 = 2.0;
 /// A run starts so long before its first message, and drains at most as long after its last one.
 const AROUND_S: f64 = 5.0;
 
-/// How many hosts the paper's synthetic topology has.
-const SYNTHETIC: usize = 20;
 /// The share of packets that is lost throughout.
 const LOSS: f64 = 0.0;
 
@@ -100,7 +99,7 @@ impl Draw {
     fn place(&mut self, hosts: usize) -> (Place, usize) {
         let hosts = self.within(6, hosts as u64) as usize;
         match self.below(5) {
-            0 => (Place::Synthetic(SYNTHETIC), SYNTHETIC),
+            0 => (Place::Synthetic(Topology::SYNTHETIC_HOSTS), Topology::SYNTHETIC_HOSTS),
             1 => (Place::Lan(hosts), hosts),
             2 => (Place::Internet(hosts), hosts),
             _ => (Place::Datacenter(hosts), hosts),

@@ -61,13 +61,13 @@ pub(super) fn read(text: &Text, shape: &Shape) -> Result<Topology, TopologyError
     let mut file: Domains = serde_json::from_str(&text.text)
         .map_err(|error| TopologyError::json(&text.file, &error))?;
     check_names(text, &file)?;
-    let mut have = file.domains.iter().fold(0, |sum: usize, domain| sum + domain.hosts.len());
-    if let Some(wanted) = shape.hosts.filter(|&wanted| wanted != have) {
-        grow::check_count(&text.file, wanted)?;
-        resize(text, &mut file, wanted)?;
-        have = wanted;
-    }
+    let have = file.domains.iter().fold(0, |sum: usize, domain| sum + domain.hosts.len());
+    let wanted = shape.hosts.unwrap_or(have);
     grow::check_count(&text.file, have)?;
+    grow::check_count(&text.file, wanted)?;
+    if wanted != have {
+        resize(text, &mut file, wanted)?;
+    }
 
     let ids: Vec<u32> = file.domains.iter().flat_map(|domain| domain.hosts.clone()).collect();
     let index = |id: u32, field: &str| {
@@ -75,7 +75,7 @@ pub(super) fn read(text: &Text, shape: &Shape) -> Result<Topology, TopologyError
         let unknown = || text.fault_at_first(&format!("\"{field}\""), problem());
         ids.iter().position(|&other| other == id).ok_or_else(unknown)
     };
-    let mut places = Vec::with_capacity(have);
+    let mut places = Vec::with_capacity(wanted);
     let mut gateways = Vec::new();
     for (region, domain) in file.domains.iter().enumerate() {
         let gateway = gateway(domain).map(|gateway| {
