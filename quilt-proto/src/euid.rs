@@ -8,7 +8,8 @@ pub(crate) mod strategy;
 mod topology;
 
 pub use connectivity::{
-    Barrier, Connectivity, ConnectivityOptions, Direction, Transport, contacts, tunnels,
+    Barrier, Connectivity, ConnectivityOptions, Dependence, Direction, Nat, Transport, contacts,
+    tunnels,
 };
 pub use performance::{Metric, Performance, Range};
 pub use topology::{RouterId, RouterStack};

@@ -32,7 +32,7 @@ impl Rule for DonetRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::euid::{Barrier, Connectivity, Direction, RouterId};
+    use crate::euid::{Barrier, Connectivity, Direction, Nat, RouterId};
     use core::net::{IpAddr, Ipv4Addr};
 
     fn host(transport: Transport, direction: Direction, barrier: Barrier, router: &str) -> Euid {
@@ -49,7 +49,7 @@ mod tests {
     }
 
     fn nat(last: u8, router: &str) -> Euid {
-        let nat = Barrier::Nat(IpAddr::V4(Ipv4Addr::new(203, 0, 113, last)));
+        let nat = Barrier::Nat(Nat::at(IpAddr::V4(Ipv4Addr::new(203, 0, 113, last))));
         host(Transport::Tcp, Direction::Outbound, nat, router)
     }
 

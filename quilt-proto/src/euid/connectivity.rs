@@ -4,6 +4,7 @@ use super::Euid;
 use super::sorted::Sorted;
 use alloc::collections::BTreeSet;
 use core::net::IpAddr;
+use smallvec::SmallVec;
 
 /// One connectivity option of an interface (paper, section 3.1: the tuple of direction and
 /// transport, and whether a NAT or firewall lies on the path).
@@ -42,10 +43,41 @@ pub enum Direction {
 pub enum Barrier {
     /// Nothing.
     None,
-    /// A NAT with this address on its far side. Hosts behind the same one reach each other.
-    Nat(IpAddr),
+    /// A NAT. Hosts behind the same one reach each other.
+    Nat(Nat),
     /// A firewall that lets replies in.
     Firewall,
+}
+
+/// A NAT as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nat {
+    /// Its address on the far side, which says which NAT it is.
+    pub address: IpAddr,
+    /// On what the port depends that it gives a host's port (RFC 4787, section 4.1); `None` where that
+    /// is not known.
+    pub mapping: Option<Dependence>,
+    /// On what it depends who is let in at that port (RFC 4787, section 5), likewise.
+    pub filtering: Option<Dependence>,
+}
+
+impl Nat {
+    /// The NAT with this address, of which nothing else is known.
+    pub fn at(address: IpAddr) -> Self {
+        Self { address, mapping: None, filtering: None }
+    }
+}
+
+/// What a NAT's mapping or filtering depends on (RFC 4787, sections 4.1 and 5), the most permissive
+/// first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dependence {
+    /// Not on the other end.
+    EndpointIndependent,
+    /// On the other end's address.
+    AddressDependent,
+    /// On the other end's address and port.
+    AddressAndPortDependent,
 }
 
 /// A set of connectivity options, in the order of preference: that of [`Connectivity`].
@@ -112,16 +144,56 @@ pub fn contacts(from: &Euid, to: &Euid) -> BTreeSet<Transport> {
 }
 
 /// Whether two hosts can have a tunnel and nothing else: TCP opens contact in neither direction, and
-/// both can send by UDP, so that whatever stands in front of each takes what the other sends for
-/// answers (the paper's UDP tunnel, section 5.2). Two NATs that change ports with each address prevent
-/// that; an EUID does not say so.
+/// what each sends by UDP opens what stands in front of it for the other one (the paper's UDP tunnel,
+/// section 5.2).
+///
+/// A NAT has to give the host the same port for everybody, so that the other one knows where to send;
+/// or that one lets in what comes from any port of an address that it sent to. Where that is not known,
+/// there is no tunnel.
 pub fn tunnels(a: &Euid, b: &Euid) -> bool {
     let sends = |euid: &Euid| {
-        let mut options = euid.connectivity.iter();
-        options.any(|it| it.transport == Transport::Udp && it.direction != Direction::Inbound)
+        let options = euid.connectivity.iter();
+        options
+            .filter(|it| it.transport == Transport::Udp && it.direction != Direction::Inbound)
+            .map(|it| Opening::of(it.barrier))
+            .collect::<SmallVec<[Opening; 2]>>()
     };
     let by_tcp = |from, to| contacts(from, to).contains(&Transport::Tcp);
-    sends(a) && sends(b) && !by_tcp(a, b) && !by_tcp(b, a)
+    let (from, to) = (sends(a), sends(b));
+    let meet = from.iter().any(|one| to.iter().any(|other| one.meets(*other)));
+    meet && !by_tcp(a, b) && !by_tcp(b, a)
+}
+
+/// How what stands in front of a host opens when the host sends by UDP.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    /// Others know from which port the host's datagrams will come.
+    is_foreseen: bool,
+    /// They may answer from any port.
+    lets_ports_in: bool,
+}
+
+impl Opening {
+    fn of(barrier: Barrier) -> Self {
+        let free = Some(Dependence::EndpointIndependent);
+        match barrier {
+            Barrier::None => Self { is_foreseen: true, lets_ports_in: true },
+            Barrier::Firewall => Self { is_foreseen: true, lets_ports_in: false },
+            Barrier::Nat(nat) => Self {
+                is_foreseen: nat.mapping == free,
+                lets_ports_in: nat.filtering.is_some_and(|it| it <= Dependence::AddressDependent),
+            },
+        }
+    }
+
+    fn meets(self, other: Self) -> bool {
+        match (self.is_foreseen, other.is_foreseen) {
+            (true, true) => true,
+            (true, false) => self.lets_ports_in,
+            (false, true) => other.lets_ports_in,
+            (false, false) => false,
+        }
+    }
 }
 
 fn reaches(from: &Connectivity, to: &Connectivity) -> bool {
@@ -130,7 +202,7 @@ fn reaches(from: &Connectivity, to: &Connectivity) -> bool {
     }
     let behind_one_nat = matches!(
         (from.barrier, to.barrier),
-        (Barrier::Nat(a), Barrier::Nat(b)) if a == b
+        (Barrier::Nat(a), Barrier::Nat(b)) if a.address == b.address
     );
     behind_one_nat || (from.direction != Direction::Inbound && to.direction != Direction::Outbound)
 }
@@ -150,7 +222,13 @@ mod tests {
     }
 
     fn nat(n: u8) -> Barrier {
-        Barrier::Nat(IpAddr::V4(Ipv4Addr::new(203, 0, 113, n)))
+        let free = Some(Dependence::EndpointIndependent);
+        let strict = Some(Dependence::AddressAndPortDependent);
+        Barrier::Nat(Nat { mapping: free, filtering: strict, ..Nat::at(far_side(n)) })
+    }
+
+    fn far_side(n: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(203, 0, 113, n))
     }
 
     fn reaches(from: &Euid, to: &Euid) -> bool {
@@ -190,6 +268,38 @@ mod tests {
         assert!(!tunnels(&a, &open) && !tunnels(&open, &a));
         assert!(!tunnels(&a, &tcp(Direction::Outbound, nat(2))), "UDP is blocked there");
         assert!(!tunnels(&a, &Euid::default()) && !tunnels(&Euid::default(), &a));
+    }
+
+    /// RFC 4787's NATs and what is in front of other hosts, pair by pair.
+    #[test]
+    fn a_tunnel_needs_a_port_that_is_foreseen_on_one_side_and_let_in_by_the_other() {
+        use Dependence::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
+        let nat = |n, mapping, filtering| {
+            let (mapping, filtering) = (Some(mapping), Some(filtering));
+            Barrier::Nat(Nat { mapping, filtering, ..Nat::at(far_side(n)) })
+        };
+        let kinds = |side: u8| {
+            let at = |n: u8| n + 10 * side;
+            [
+                nat(at(1), EndpointIndependent, EndpointIndependent),
+                nat(at(2), EndpointIndependent, AddressDependent),
+                nat(at(3), EndpointIndependent, AddressAndPortDependent),
+                nat(at(4), AddressAndPortDependent, AddressAndPortDependent),
+                Barrier::Firewall,
+                Barrier::Nat(Nat::at(far_side(at(5)))),
+            ]
+            .map(|barrier| euid(Transport::Udp, Direction::Outbound, barrier))
+        };
+        let meet = kinds(0).map(|a| kinds(1).map(|b| u8::from(tunnels(&a, &b))));
+        let rows = [
+            [1, 1, 1, 1, 1, 1], // full cone
+            [1, 1, 1, 1, 1, 1], // restricted cone
+            [1, 1, 1, 0, 1, 0], // port-restricted cone
+            [1, 1, 0, 0, 0, 0], // symmetric
+            [1, 1, 1, 0, 1, 0], // firewall
+            [1, 1, 0, 0, 0, 0], // unknown
+        ];
+        assert_eq!(meet, rows);
     }
 
     #[test]

@@ -1,16 +1,29 @@
 //! Random EUIDs for tests.
 
 use super::*;
+use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn barrier() -> impl Strategy<Value = Barrier> {
-    prop_oneof![
-        Just(Barrier::None),
-        Just(Barrier::Firewall),
-        (0u8..4).prop_map(|n| Barrier::Nat(IpAddr::V4(Ipv4Addr::new(203, 0, 113, n)))),
-    ]
+    prop_oneof![Just(Barrier::None), Just(Barrier::Firewall), nat().prop_map(Barrier::Nat),]
+}
+
+fn nat() -> impl Strategy<Value = Nat> {
+    let address = (0u8..4).prop_map(|n| IpAddr::V4(Ipv4Addr::new(203, 0, 113, n)));
+    (address, dependence(), dependence()).prop_map(|(address, mapping, filtering)| Nat {
+        address,
+        mapping,
+        filtering,
+    })
+}
+
+/// What a NAT's mapping or filtering depends on, as far as that is known.
+pub(crate) fn dependence() -> impl Strategy<Value = Option<Dependence>> {
+    use Dependence::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
+    let known = vec![EndpointIndependent, AddressDependent, AddressAndPortDependent];
+    proptest::option::of(proptest::sample::select(known))
 }
 
 fn connectivity() -> impl Strategy<Value = Connectivity> {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::euid::{
-    self, Barrier, Connectivity, Direction, Euid, Metric, Performance, RouterId, RouterStack,
+    self, Barrier, Connectivity, Direction, Euid, Metric, Nat, Performance, RouterId, RouterStack,
     Transport,
 };
 use crate::survey::{self, Parent, Representative};
@@ -287,8 +287,14 @@ fn euid(options: usize, routers: usize) -> impl Strategy<Value = Euid> {
 fn connectivity() -> impl Strategy<Value = Connectivity> {
     let transport = select(&[Transport::Tcp, Transport::Udp][..]);
     let direction = select(&[Direction::Both, Direction::Inbound, Direction::Outbound][..]);
+    let dependence = crate::euid::strategy::dependence;
+    let nat = (ip(), dependence(), dependence()).prop_map(|(address, mapping, filtering)| Nat {
+        address,
+        mapping,
+        filtering,
+    });
     let barrier =
-        prop_oneof![Just(Barrier::None), ip().prop_map(Barrier::Nat), Just(Barrier::Firewall)];
+        prop_oneof![Just(Barrier::None), nat.prop_map(Barrier::Nat), Just(Barrier::Firewall)];
     (transport, direction, barrier).prop_map(|(transport, direction, barrier)| Connectivity {
         transport,
         direction,

@@ -2,8 +2,8 @@
 
 use super::{DecodeError, Reader, Writer};
 use crate::euid::{
-    Barrier, Connectivity, Direction, Euid, Metric, Performance, Range, RouterId, RouterStack,
-    Transport,
+    Barrier, Connectivity, Dependence, Direction, Euid, Metric, Nat, Performance, Range, RouterId,
+    RouterStack, Transport,
 };
 use smallvec::SmallVec;
 
@@ -42,9 +42,13 @@ impl Reader<'_> {
             3 => Direction::Outbound,
             _ => return Err(DecodeError::BadValue("direction")),
         };
-        let barrier = match self.u8()? {
+        let barrier = self.u8()?;
+        let barrier = match barrier & 15 {
             0 => Barrier::None,
-            1 => Barrier::Nat(self.ip()?),
+            1 => {
+                let [mapping, filtering] = [dependence(barrier >> 4), dependence(barrier >> 6)];
+                Barrier::Nat(Nat { address: self.ip()?, mapping, filtering })
+            }
             2 => Barrier::Firewall,
             _ => return Err(DecodeError::BadValue("barrier")),
         };
@@ -117,9 +121,9 @@ impl Writer<'_> {
         });
         match option.barrier {
             Barrier::None => self.u8(0),
-            Barrier::Nat(address) => {
-                self.u8(1);
-                self.ip(address);
+            Barrier::Nat(nat) => {
+                self.u8(1 | bits(nat.mapping) << 4 | bits(nat.filtering) << 6);
+                self.ip(nat.address);
             }
             Barrier::Firewall => self.u8(2),
         }
@@ -128,5 +132,24 @@ impl Writer<'_> {
     fn router(&mut self, (router, hops): (RouterId, u8)) {
         self.u64(router.0);
         self.u8(hops);
+    }
+}
+
+/// What the lowest two bits say of a NAT.
+fn dependence(bits: u8) -> Option<Dependence> {
+    match bits & 3 {
+        0 => None,
+        1 => Some(Dependence::EndpointIndependent),
+        2 => Some(Dependence::AddressDependent),
+        _ => Some(Dependence::AddressAndPortDependent),
+    }
+}
+
+fn bits(dependence: Option<Dependence>) -> u8 {
+    match dependence {
+        None => 0,
+        Some(Dependence::EndpointIndependent) => 1,
+        Some(Dependence::AddressDependent) => 2,
+        Some(Dependence::AddressAndPortDependent) => 3,
     }
 }

@@ -1,9 +1,9 @@
 //! Who stands at the places of a topology: what hosts know of their surroundings, and what runs.
 
 use crate::net::Net;
-use crate::topology::Topology;
+use crate::topology::{Dependence, Gateway, Topology};
 use quilt_proto::donet::{Donet, Travel};
-use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
+use quilt_proto::euid::{Barrier, Connectivity, Direction, Euid, Nat, RouterId, Transport};
 use quilt_proto::omni::Omni;
 use quilt_proto::policy::Policy;
 use quilt_proto::protocol::{Plugin, Registry};
@@ -11,7 +11,7 @@ use quilt_proto::{
     BootstrapConfig, Config, HostId, Incarnation, Limits, ProtocolId, RelayDigest, RelaySync, Rng,
 };
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Streams that the bootstrap service may have.
@@ -199,6 +199,18 @@ impl Population {
     }
 }
 
+/// What a host knows of the NAT of its gateway. A firewall beside it lets in answers only.
+fn nat(gateway: &Gateway, address: IpAddr) -> Nat {
+    let nat = gateway.nat.as_ref();
+    let strict = gateway.firewall.map(|_| Dependence::AddressAndPortDependent);
+    let filtering = strict.or(nat.map(|nat| nat.filtering));
+    Nat {
+        address,
+        mapping: nat.map(|nat| nat.mapping.into()),
+        filtering: filtering.map(Into::into),
+    }
+}
+
 /// How a place can be reached, as the gateway in front of it lets it.
 fn connectivity(net: &Net, place: usize) -> impl Iterator<Item = Connectivity> {
     let topology: &Topology = net.topology();
@@ -206,7 +218,9 @@ fn connectivity(net: &Net, place: usize) -> impl Iterator<Item = Connectivity> {
     let far_side = net.far_side(place);
     let (direction, barrier) = match (gateway, far_side) {
         (None, _) => (Direction::Both, Barrier::None),
-        (Some(_), Some(far_side)) => (Direction::Outbound, Barrier::Nat(far_side)),
+        (Some(gateway), Some(far_side)) => {
+            (Direction::Outbound, Barrier::Nat(nat(gateway, far_side)))
+        }
         (Some(gateway), None) if gateway.firewall.is_none() => (Direction::Both, Barrier::None),
         (Some(_), None) => (Direction::Outbound, Barrier::Firewall),
     };

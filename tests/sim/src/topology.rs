@@ -128,6 +128,16 @@ pub enum Dependence {
     AddressAndPortDependent,
 }
 
+impl From<Dependence> for quilt_proto::euid::Dependence {
+    fn from(dependence: Dependence) -> Self {
+        match dependence {
+            Dependence::EndpointIndependent => Self::EndpointIndependent,
+            Dependence::AddressDependent => Self::AddressDependent,
+            Dependence::AddressAndPortDependent => Self::AddressAndPortDependent,
+        }
+    }
+}
+
 /// A packet filter. It is stateful: what answers a connection from inside comes in, and
 /// connections from outside do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

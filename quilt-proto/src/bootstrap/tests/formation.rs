@@ -1,5 +1,5 @@
 use super::hosts::{Hosts, config, euid, host, nic, open, report};
-use crate::euid::Barrier;
+use crate::euid::{Barrier, Nat};
 use crate::wire::{Nic, Refusal, Scope};
 use crate::{Incarnation, PatchId, ProtocolId, Role};
 use alloc::collections::BTreeSet;
@@ -12,9 +12,9 @@ fn synthetic(n: u8) -> Nic {
     let domain = n.div_ceil(5);
     let (gateway, barrier) = match domain {
         1 => ("gateway1", Barrier::None),
-        2 => ("gateway2*", Barrier::Nat(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 2)))),
-        3 => ("gateway3", Barrier::Nat(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 3)))),
-        _ => ("gateway4*", Barrier::Nat(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 4)))),
+        2 => ("gateway2*", Barrier::Nat(Nat::at(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 2))))),
+        3 => ("gateway3", Barrier::Nat(Nat::at(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 3))))),
+        _ => ("gateway4*", Barrier::Nat(Nat::at(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 4))))),
     };
     nic(domain, n, euid(barrier, &[gateway]))
 }

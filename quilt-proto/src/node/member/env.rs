@@ -2,7 +2,7 @@
 
 use super::super::Host;
 use super::super::links::{Links, Need};
-use crate::euid::{self, Barrier, Connectivity, Transport};
+use crate::euid::{self, Barrier, Connectivity, Nat, Transport};
 use crate::wire::Contact;
 use crate::{HostId, Time};
 use core::net::SocketAddr;
@@ -31,7 +31,8 @@ impl Env<'_> {
         let config = &mut self.host.config;
         let options = config.nics.iter().flat_map(|nic| nic.euid.connectivity.iter());
         let is_mapped = |it: Connectivity| {
-            it.transport == Transport::Udp && it.barrier == Barrier::Nat(at.ip())
+            let behind = |nat: Nat| nat.address == at.ip();
+            it.transport == Transport::Udp && matches!(it.barrier, Barrier::Nat(nat) if behind(nat))
         };
         if !options.into_iter().any(is_mapped) || config.addresses.contains(&at) {
             return;

@@ -1,7 +1,7 @@
 //! Every frame keeps to its length, whatever is in it.
 
 use super::*;
-use crate::euid::{Barrier, Connectivity, Direction, RouterId, Transport};
+use crate::euid::{Barrier, Connectivity, Direction, Nat, RouterId, Transport};
 use crate::euid::{Metric, Performance, Range as Figures, RouterStack};
 use crate::survey::{self, Parent, Representative};
 use core::net::Ipv6Addr;
@@ -129,7 +129,7 @@ pub(super) fn largest_euid() -> Euid {
     let option = |n| Connectivity {
         transport: Transport::Udp,
         direction: Direction::Outbound,
-        barrier: Barrier::Nat(largest_ip(n)),
+        barrier: Barrier::Nat(Nat::at(largest_ip(n))),
     };
     let mut topology = RouterStack::default();
     (0..RouterStack::MAX as u64).for_each(|n| topology.insert(RouterId(n), 3, true));
