@@ -20,17 +20,18 @@ pub struct Bootstrap {
 impl Bootstrap {
     /// Serves on `address` by TCP and UDP, with its sources in `registry` under tokens of
     /// `tokens`: one for each stream, at most [`Limits::links`](quilt_proto::Limits::links), and
-    /// two more. Port 0 takes any that is free for both.
+    /// four more. Port 0 takes any that is free for both. By UDP it serves on another port too, and on
+    /// the other address that `config` names, if it does.
     ///
     /// # Errors
-    /// The address cannot be listened on. Nothing is left open.
+    /// One of the addresses cannot be listened on. Nothing is left open.
     pub fn bind(
         registry: &Registry,
         tokens: Range<usize>,
         address: SocketAddr,
-        config: BootstrapConfig,
+        mut config: BootstrapConfig,
     ) -> Result<Self, BindError> {
-        let listening = Listening::bind(address)?;
+        let listening = Listening::bind_service(address, &mut config)?;
         let address = listening.address;
         let machine = quilt_proto::Bootstrap::new(config, seed());
         let driver = Driver::new(machine, listening, registry, tokens);

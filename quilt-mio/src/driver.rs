@@ -1,6 +1,7 @@
 //! Drives one machine: readiness and the clock in, actions out.
 
 use crate::datagrams::Datagrams;
+use crate::probe::Probe;
 use crate::slots::{Slot, Slots, Socket};
 use crate::stream::Stream;
 use mio::net::TcpListener;
@@ -47,8 +48,10 @@ impl<M: Machine> Driver<M> {
         registry.register(&mut listener, listener_token, Interest::READABLE)?;
         let mut slots =
             Slots::new(registry.try_clone()?, tokens.start.saturating_add(1)..tokens.end);
-        slots
-            .insert(LinkId::UDP, Socket::Datagrams(Datagrams::new(listening.udp, None)?.into()))?;
+        let sockets = std::iter::once((LinkId::UDP, listening.udp)).chain(listening.others);
+        for (link, socket) in sockets {
+            slots.insert(link, Socket::Datagrams(Datagrams::new(socket, None)?.into()))?;
+        }
         let (clock, calls, accept_at) = (Clock::start(), Calls::default(), None);
         Ok(Self { machine, clock, calls, slots, listener, listener_token, accept_at })
     }
@@ -119,6 +122,9 @@ impl<M: Machine> Driver<M> {
                         self.machine.handle(self.clock.now(), Event::Opened { link });
                     }
                 }
+                Action::Probe { link, by, to, ttl, from } => {
+                    self.open(link, || Ok(Socket::Probe(Probe::send(by, to, ttl, from)?.into())));
+                }
                 Action::Close { link } => {
                     self.slots.close(link);
                 }
@@ -145,6 +151,7 @@ impl<M: Machine> Driver<M> {
                 datagrams.serve(ready, (*link, machine, now), calls);
                 Ok(())
             }
+            Socket::Probe(probe) => probe.serve(ready, (*link, machine, now)),
         });
         if let Some((link, Err(cause))) = served {
             // The machine may have closed it over what was read last.

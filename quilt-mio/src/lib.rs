@@ -72,6 +72,7 @@ mod driver;
 mod event_loop;
 mod guest;
 mod node;
+mod probe;
 mod slots;
 mod stream;
 

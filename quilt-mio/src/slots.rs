@@ -1,6 +1,7 @@
 //! The links of one guest, by token.
 
 use crate::datagrams::Datagrams;
+use crate::probe::Probe;
 use crate::stream::Stream;
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
@@ -45,6 +46,7 @@ pub(crate) struct Readiness {
 pub(crate) enum Socket {
     Stream(Box<Stream>),
     Datagrams(Box<Datagrams>),
+    Probe(Box<Probe>),
 }
 
 impl Socket {
@@ -52,13 +54,14 @@ impl Socket {
         match self {
             Self::Stream(stream) => stream.source(),
             Self::Datagrams(datagrams) => datagrams.source(),
+            Self::Probe(probe) => &mut **probe,
         }
     }
 
     fn is_open(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.is_open(),
-            Self::Datagrams(_) => true,
+            Self::Datagrams(_) | Self::Probe(_) => true,
         }
     }
 }

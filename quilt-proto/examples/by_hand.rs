@@ -117,6 +117,8 @@ impl World {
                 Action::Dial { link, to, .. } => self.dial((at, link), to),
                 // Nobody has IP multicast here, and the machine finds a way without.
                 Action::JoinMulticast { link, .. } => self.close((at, link), LinkError::NoRoom),
+                // A probe needs no answer.
+                Action::Probe { .. } => {}
                 Action::Close { link } => {
                     if let Some(Some((far, link))) = self.links.remove(&(at, link)) {
                         self.events

@@ -8,6 +8,7 @@ mod group;
 mod orders;
 mod outbox;
 mod representatives;
+mod sensing;
 mod service;
 mod survey;
 #[cfg(test)]
@@ -21,9 +22,11 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use cookie::Cookies;
+use core::net::SocketAddr;
 use core::time::Duration;
 use directory::Directory;
 use outbox::Outbox;
+use sensing::Callbacks;
 
 /// How often a representative reports.
 pub(crate) const REPRESENTATIVE_REPORT: Duration = Duration::from_secs(1);
@@ -49,16 +52,24 @@ pub struct BootstrapConfig {
     pub groups: Option<BTreeSet<String>>,
     /// The most of everything.
     pub limits: Limits,
+    /// The port of [`LinkId::OTHER_PORT`]'s socket, which has the address of the service itself; `None`
+    /// if the adapter has none. Without it hosts do not learn on what a NAT in front of them depends.
+    pub other_port: Option<u16>,
+    /// Where [`LinkId::OTHER_ADDRESS`]'s socket is, on another address of this host that hosts reach
+    /// as they do the service; `None` if the adapter has none.
+    pub other_address: Option<SocketAddr>,
 }
 
 impl Default for BootstrapConfig {
-    /// The standard protocols, the default policy and limits, and any group.
+    /// The standard protocols, the default policy and limits, any group, and one socket.
     fn default() -> Self {
         Self {
             registry: Registry::standard(),
             policy: Policy::default(),
             groups: None,
             limits: Limits::default(),
+            other_port: None,
+            other_address: None,
         }
     }
 }
@@ -73,13 +84,21 @@ pub struct Bootstrap {
     cookies: Cookies,
     outbox: Outbox,
     me: HostId,
-    streams: BTreeMap<LinkId, Assembler>,
+    streams: BTreeMap<LinkId, Stream>,
+    callbacks: Callbacks,
     last_link: LinkId,
     /// When a stream has been idle for too long.
     idle: Timers<LinkId>,
     actions: VecDeque<Action>,
     now: Time,
     counters: Counters,
+}
+
+/// A stream that somebody opened to the service.
+#[derive(Debug)]
+struct Stream {
+    from: SocketAddr,
+    assembler: Assembler,
 }
 
 /// A group as the service knows it.
@@ -120,7 +139,8 @@ impl Bootstrap {
             outbox: Outbox::new(me.tag()),
             me,
             streams: BTreeMap::new(),
-            last_link: LinkId::UDP,
+            callbacks: Callbacks::default(),
+            last_link: LinkId::LAST_RESERVED,
             idle: Timers::default(),
             actions: VecDeque::new(),
             now: Time::ZERO,

@@ -1,5 +1,6 @@
 //! What goes into a machine and what comes out of it.
 
+use crate::euid::Transport;
 use crate::wire::{Data, Header, PREFIX_BYTES};
 use crate::{Chunks, LinkId, Time};
 use bytes::Bytes;
@@ -53,6 +54,15 @@ pub enum Event {
         link: LinkId,
         /// How many since it was last told.
         datagrams: u64,
+    },
+    /// Somebody answered a probe.
+    Hop {
+        /// The probe.
+        link: LinkId,
+        /// Who answered: a router on the way, or the host at its end.
+        at: IpAddr,
+        /// It was the end.
+        is_end: bool,
     },
     /// A dialled stream is open, or an IP-multicast address is joined.
     Opened {
@@ -142,6 +152,21 @@ pub enum Action {
         interface: IpAddr,
         /// The hop limit of what is sent there.
         ttl: u8,
+    },
+    /// Send one packet that passes only so many routers, and answer with [`Event::Hop`] once somebody
+    /// says that it came no further; with [`Event::Closed`] if it could not be sent. Nothing has to be
+    /// answered: [`Action::Close`] follows in any case.
+    Probe {
+        /// The name that the probe shall have.
+        link: LinkId,
+        /// As a datagram without contents, or as the first packet of a stream.
+        by: Transport,
+        /// Where to.
+        to: SocketAddr,
+        /// How many routers it may reach: the last of them, or the end, answers.
+        ttl: u8,
+        /// The local address to send from, with any port.
+        from: IpAddr,
     },
     /// Close a link, unsent frames and all. No event answers it; none follows but those that the
     /// adapter handed in before it saw this, which are ignored.

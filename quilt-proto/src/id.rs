@@ -196,6 +196,13 @@ pub struct LinkId(pub u64);
 impl LinkId {
     /// The host's one UDP socket for unicast. It is always there.
     pub const UDP: Self = Self(0);
+    /// A bootstrap service's second UDP socket, on another port of the same address, where it has
+    /// one: see [`BootstrapConfig`](crate::BootstrapConfig).
+    pub const OTHER_PORT: Self = Self(1);
+    /// Its third one, on another address, where it has one.
+    pub const OTHER_ADDRESS: Self = Self(2);
+    /// Machines name their links from the next one on.
+    pub(crate) const LAST_RESERVED: Self = Self(2);
 }
 
 impl fmt::Display for LinkId {

@@ -57,6 +57,7 @@ mod limits;
 mod node;
 mod notice;
 mod rng;
+mod surroundings;
 mod time;
 mod usage;
 
@@ -81,12 +82,13 @@ pub use id::{
     FragmentId, GroupId, HostId, HostTag, Incarnation, LinkId, PatchId, ProtocolId, Seq, Source,
 };
 pub use limits::Limits;
-pub use node::{Config, Group, Node, RelayDigest, RelaySync};
+pub use node::{Config, Group, Node, RelayDigest, RelaySync, Sensing};
 pub use notice::{
     ChangeCause, EvictCause, GapCause, JoinError, Message, Notice, Place, PublishError,
     RejectCause, Role, Trouble, Unusable,
 };
 pub use policy::Policy;
 pub use rng::Rng;
+pub use surroundings::Surroundings;
 pub use time::Time;
 pub use usage::{Standing, Usage};

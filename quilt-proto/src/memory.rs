@@ -330,6 +330,11 @@ impl Network {
                     self.hosts[host].memberships.insert(link, address);
                     self.send(Arrival::Event { host, event: Event::Opened { link } });
                 }
+                // There are no routers.
+                Action::Probe { link, to, .. } => {
+                    let event = Event::Hop { link, at: to.ip(), is_end: true };
+                    self.send(Arrival::Event { host, event });
+                }
                 Action::Close { link } => {
                     self.hosts[host].memberships.remove(&link);
                     if let Some(far) = self.hosts[host].streams.remove(&link) {

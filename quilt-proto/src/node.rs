@@ -5,6 +5,7 @@
 //! (the member's side), and `member`, which ties them together for one group.
 
 mod bootstrap;
+mod detect;
 mod links;
 mod member;
 mod patch;
@@ -30,8 +31,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use detect::Detector;
 use links::{DataRef, Fill, From, Inbound, Links, Need, Urgency};
 use member::{Env, Member};
 use smallvec::SmallVec;
@@ -50,6 +52,9 @@ pub struct Config {
     pub addresses: SmallVec<[SocketAddr; 2]>,
     /// Its interfaces and what is known of their surroundings; 1 to 4.
     pub nics: SmallVec<[Nic; 1]>,
+    /// What is sensed of the surroundings of the first interface, as far as its EUID leaves them open.
+    /// Default `None`: nothing is.
+    pub sensing: Option<Sensing>,
     /// The protocols that it has. [`Registry::standard`] by default.
     pub registry: Registry,
     /// The most of everything.
@@ -73,6 +78,7 @@ impl Config {
             incarnation,
             addresses: SmallVec::from_iter([address]),
             nics: SmallVec::from_iter([nic]),
+            sensing: None,
             registry: Registry::standard(),
             limits: Limits::default(),
             publish_bytes_per_second: 12_500_000,
@@ -80,6 +86,16 @@ impl Config {
             relay_digest: RelayDigest::default(),
         }
     }
+}
+
+/// What a host senses by itself: with the bootstrap service's help, how it can be reached, where its
+/// EUID has no connectivity options; and where that knows no router, the routers on the way to the core,
+/// and who hears it by IP multicast (paper, sections 3.1 and 4.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sensing {
+    /// The local DNS server, towards which routers are looked for; `None` if there is none, and they
+    /// are not.
+    pub resolver: Option<IpAddr>,
 }
 
 /// A group to join.
@@ -125,6 +141,8 @@ pub struct Node {
     scheduled: BTreeMap<GroupId, Time>,
     /// Memberships that may have something for the application.
     noticed: BTreeSet<GroupId>,
+    /// Senses what is around the host, once it has joined a group.
+    detector: Option<Detector>,
     now: Time,
     foreign_version: Option<Time>,
 }
@@ -145,6 +163,7 @@ impl Node {
             deadlines: BTreeSet::new(),
             scheduled: BTreeMap::new(),
             noticed: BTreeSet::new(),
+            detector: None,
             now: Time::ZERO,
             foreign_version: None,
         }
@@ -168,7 +187,9 @@ impl Node {
             return Err(JoinError::TooManyGroups { max });
         }
         self.now = self.now.max(now);
-        self.members.insert(id, Box::new(Member::new(self.now, id, &group, &self.host)));
+        self.sense(self.now, group.bootstrap);
+        let member = Member::new(self.now, self.joins_at(), id, &group, &self.host);
+        self.members.insert(id, Box::new(member));
         self.with(id, |member, env| member.on_timeout(env));
         Ok(id)
     }
@@ -311,6 +332,7 @@ impl Node {
                         }
                     }
                 }
+                Inbound::Multicast { link, joined } if self.on_meeting_point(link, joined) => {}
                 Inbound::Multicast { link, joined } => {
                     for group in self.members.keys().copied().collect::<Vec<_>>() {
                         self.with(group, |member, env| member.on_multicast(env, link, joined));
@@ -332,11 +354,21 @@ impl Node {
                 }
                 Inbound::Measured { need: Need::Help(_), .. } => {}
                 Inbound::ForeignVersion { version, from } => self.on_foreign(version, from),
+                Inbound::CalledBack(sensed) => self.on_called_back(&sensed),
             }
         }
     }
 
     fn on_frame(&mut self, from: From, frame: Frame) {
+        match (&frame, from) {
+            (Frame::Sensed(sensed), From::Datagram(..) | From::Service(_)) => {
+                return self.on_sensed(sensed);
+            }
+            (Frame::Sight(sight), From::Multicast(link, tag, _)) => {
+                return self.on_sight(link, tag, sight);
+            }
+            _ => {}
+        }
         let group = match &frame {
             Frame::Data(data) => data.group,
             Frame::Held { group, .. }
@@ -355,7 +387,10 @@ impl Node {
             | Frame::Knock { .. }
             | Frame::Report(_)
             | Frame::Depart { .. }
-            | Frame::Survey { .. } => {
+            | Frame::Survey { .. }
+            | Frame::Sense(_)
+            | Frame::Sensed(_)
+            | Frame::Sight(_) => {
                 return self.links.counters.bump(Counter::DroppedUnexpected);
             }
         };
@@ -447,6 +482,7 @@ impl Machine for Node {
         match event {
             Event::Timeout => {
                 self.links.timeout(now);
+                self.on_detector_timeout();
                 while let Some(&(_, group)) = self.deadlines.first().filter(|&&(at, _)| at <= now) {
                     self.with(group, |member, env| member.on_timeout(env));
                     // Whatever a membership asks for, it is called once for one timeout.
@@ -461,6 +497,8 @@ impl Machine for Node {
             Event::Overrun { link, datagrams } => self.on_overrun(link, datagrams),
             Event::Opened { link } => self.links.opened(now, link),
             Event::Received { link, bytes } => self.links.received(now, link, bytes),
+            Event::Hop { link, at, is_end } => self.on_hop(link, at, is_end),
+            Event::Closed { link, .. } if self.on_probe_closed(link) => {}
             Event::Closed { link, cause } => self.links.closed(now, link, cause),
         }
         self.hand_out();
@@ -479,7 +517,8 @@ impl Machine for Node {
             return Some(self.now);
         }
         let members = self.deadlines.first().map(|&(at, _)| at);
-        [self.links.next_deadline(), members].into_iter().flatten().min()
+        let deadlines = [self.links.next_deadline(), members, self.detector_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 }
 

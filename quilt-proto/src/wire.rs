@@ -14,6 +14,7 @@ mod frame;
 mod frames;
 mod host;
 mod packet;
+mod sense;
 mod service;
 mod stream;
 mod survey;
@@ -26,7 +27,7 @@ pub use error::DecodeError;
 pub(crate) use frame::{FLOW_BYTES, flow_head};
 pub use frames::{
     Ack, Assignment, Beat, Contact, Data, Held, Hello, Membership, Nic, Orders, Pull, Range,
-    Refusal, Report, Scope, Segment, SurveyPart, Wanted,
+    Refusal, Reply, Report, Scope, Segment, Sense, Sensed, Sight, SurveyPart, Wanted,
 };
 pub use packet::{Frames, Header, padding};
 pub use stream::{Assembler, PREFIX_BYTES};
@@ -169,4 +170,10 @@ pub enum Frame {
     },
     /// From the bootstrap service: a part of that.
     SurveyPart(SurveyPart),
+    /// To the bootstrap service: how does this host look from outside?
+    Sense(Sense),
+    /// From the bootstrap service: the answer.
+    Sensed(Sensed),
+    /// By IP multicast, to all hosts of whatever group: the sender is there, and heard these.
+    Sight(Sight),
 }

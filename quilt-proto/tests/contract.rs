@@ -195,6 +195,10 @@ impl Wire {
                 self.hosts[host].groups.insert(link, address);
                 self.parcels.push_back(Parcel { host, event: Event::Opened { link } });
             }
+            Action::Probe { link, to, ttl, .. } => {
+                let event = Event::Hop { link, at: to.ip(), is_end: ttl > 2 };
+                self.parcels.push_back(Parcel { host, event });
+            }
             Action::Close { link } => {
                 self.hosts[host].groups.remove(&link);
                 if let Some(far) = self.hosts[host].streams.remove(&link) {

@@ -17,12 +17,13 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// Serves on `address` by TCP and UDP; port 0 takes any that is free for both.
+    /// Serves on `address` by TCP and UDP; port 0 takes any that is free for both. By UDP it serves on
+    /// another port too, and on the other address that `config` names, if it does.
     ///
     /// # Errors
-    /// The address cannot be listened on.
-    pub async fn bind(address: SocketAddr, config: BootstrapConfig) -> Result<Self, BindError> {
-        let listening = Listening::bind(address)?;
+    /// One of the addresses cannot be listened on.
+    pub async fn bind(address: SocketAddr, mut config: BootstrapConfig) -> Result<Self, BindError> {
+        let listening = Listening::bind_service(address, &mut config)?;
         let address = listening.address;
         let bootstrap = Self::new(config, address);
         Sockets::drive(listening, &bootstrap.driver)

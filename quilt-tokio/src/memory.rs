@@ -3,6 +3,7 @@
 use crate::driver::{Carrier, Driver, Task};
 use crate::node::resolve;
 use crate::{Bootstrap, BootstrapConfig, JoinError, Node, Options, Url};
+use quilt_proto::euid::Euid;
 use quilt_proto::{Action, Chunks, Event, LinkError, LinkId, Machine, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,15 +41,20 @@ impl Network {
     }
 
     /// Takes a new host into a group whose bootstrap service runs in this network. Of `options`,
-    /// `bind` has no meaning here.
+    /// `bind`, `sense` and `resolver` have no meaning here: all hosts reach each other, and that is all
+    /// that they know beside what `options` say.
     ///
     /// # Errors
     /// The group does not take the host in.
-    pub async fn join(&self, url: &Url, options: Options) -> Result<Node, JoinError> {
+    pub async fn join(&self, url: &Url, mut options: Options) -> Result<Node, JoinError> {
         let bootstrap = resolve(url).await?;
+        options.sense = false;
+        if options.surroundings.connectivity.is_empty() {
+            options.surroundings.connectivity = Euid::reachable().connectivity;
+        }
         let address = self.next_address();
         let group = options.group(url.group(), bootstrap);
-        let node = Node::new(options, address);
+        let node = Node::new(options, address, bootstrap);
         self.attach(node.driver(), address);
         node.admit(group).await
     }
@@ -127,6 +133,8 @@ impl Port {
                 self.network.lock().memberships.insert((address, self.address, link));
                 self.post(Packet::Joined { link });
             }
+            // There are no routers.
+            Action::Probe { .. } => {}
             Action::Close { link } => self.close(link),
             Action::Look { link } => self.transmit(machine, link),
         }

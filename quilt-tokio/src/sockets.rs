@@ -3,13 +3,20 @@
 use crate::datagrams::Datagrams;
 use crate::driver::{Carrier, Driver, Task};
 use crate::stream;
+use quilt_proto::euid::Transport;
 use quilt_proto::{Action, Event, LinkId, Machine};
-use quilt_sockets::{ACCEPT_PAUSE, Listening, Membership, link_error};
+use quilt_sockets::{ACCEPT_PAUSE, Answer, Listening, Membership, Probe, link_error};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+
+/// What word of a router is told as: it waits among a socket's errors.
+const ANSWERED: Interest = Interest::READABLE.add(Interest::ERROR);
 
 /// All open links.
 pub(crate) struct Sockets {
@@ -34,13 +41,18 @@ impl Sockets {
         listening: Listening,
         driver: &Arc<Driver<M>>,
     ) -> io::Result<()> {
-        let Listening { tcp, udp, .. } = listening;
-        let (tcp, udp) = (TcpListener::from_std(tcp)?, Datagrams::new(udp)?);
+        let Listening { tcp, udp, others, .. } = listening;
+        let tcp = TcpListener::from_std(tcp)?;
+        let all = std::iter::once((LinkId::UDP, udp)).chain(others);
+        let all = all.map(|(link, socket)| Ok((link, Datagrams::new(socket)?)));
+        let all: Vec<_> = all.collect::<io::Result<_>>()?;
         let tasks =
             vec![Task::spawn(driver.clone().keep_time()), Task::spawn(accept(driver.clone(), tcp))];
         let mut sockets = Self { links: BTreeMap::new(), _listening: tasks };
-        let serving = driver.clone();
-        sockets.open(LinkId::UDP, |look| udp.serve(serving, LinkId::UDP, None, look));
+        for (link, udp) in all {
+            let serving = driver.clone();
+            sockets.open(link, |look| udp.serve(serving, link, None, look));
+        }
         driver.run(Carrier::Sockets(sockets));
         Ok(())
     }
@@ -90,6 +102,9 @@ impl Sockets {
                 let membership = Membership { address, interface, ttl };
                 self.open(link, |look| join_multicast(driver, link, membership, look));
             }
+            Action::Probe { link, by, to, ttl, from } => {
+                self.open(link, |_| probe(driver, link, (by, to, ttl), from));
+            }
             Action::Close { link } => {
                 self.remove(link);
             }
@@ -134,6 +149,26 @@ async fn join_multicast<M: Machine + Send + 'static>(
             if driver.on_link(link, [Event::Opened { link }]) {
                 socket.serve(driver, link, Some(membership.address), look).await;
             }
+        }
+        Err(error) => driver.on_closed(link, link_error(&error)),
+    }
+}
+
+/// Sends a probe, and waits for who answers it.
+async fn probe<M: Machine + Send + 'static>(
+    driver: Arc<Driver<M>>,
+    link: LinkId,
+    (by, to, ttl): (Transport, SocketAddr, u8),
+    from: IpAddr,
+) {
+    #[allow(deprecated, reason = "the other way is unsafe, and a probe's descriptor is its own")]
+    let answer = async {
+        let probe = AsyncFd::with_interest(Probe::send(by, to, ttl, from)?, ANSWERED)?;
+        probe.async_io(ANSWERED, Probe::read).await
+    };
+    match answer.await {
+        Ok(Answer { at, is_end }) => {
+            driver.on_link(link, [Event::Hop { link, at, is_end }]);
         }
         Err(error) => driver.on_closed(link, link_error(&error)),
     }

@@ -2,7 +2,8 @@
 //!
 //! An adapter knows *when* a socket is ready; this crate knows *how* to use it: how to listen,
 //! dial and join a multicast address ([`Listening`], [`dial`], [`Membership`]), and how to move
-//! many packets with few system calls ([`datagrams`], [`StreamReader`], [`StreamWriter`]). All
+//! many packets with few system calls ([`datagrams`], [`StreamReader`], [`StreamWriter`]), and how to see
+//! who is on the way somewhere ([`Probe`]). All
 //! sockets are non-blocking, and nothing here waits, starts a thread or decides what is sent. What
 //! a host is told before it joins ([`Options`], [`Url`], [`interface_address`]) and what can go wrong ([`JoinError`],
 //! [`BindError`]) is the same for all adapters.
@@ -19,6 +20,8 @@ mod listen;
 mod multicast;
 mod options;
 mod overruns;
+mod probe;
+mod resolver;
 mod stream;
 mod url;
 
@@ -30,6 +33,7 @@ pub use interface::{UnknownInterface, interface_address};
 pub use listen::Listening;
 pub use multicast::Membership;
 pub use options::{Options, seed};
+pub use probe::{Answer, Probe};
 pub use socket2::SockRef;
 pub use stream::{StreamReader, StreamWriter, connected, dial, tune};
 pub use url::{Url, UrlError};

@@ -1,6 +1,7 @@
 //! The sockets that a host listens on.
 
 use crate::BindError;
+use quilt_proto::{BootstrapConfig, LinkId};
 use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -17,6 +18,8 @@ pub struct Listening {
     pub tcp: TcpListener,
     /// Every datagram that is not multicast comes and goes here.
     pub udp: UdpSocket,
+    /// A bootstrap service's further sockets for datagrams.
+    pub others: Vec<(LinkId, UdpSocket)>,
     /// The address with the port in it.
     pub address: SocketAddr,
     /// The receive buffer that the system granted to `udp`, in bytes; 4 MiB are asked for.
@@ -52,7 +55,31 @@ impl Listening {
         tcp.set_nonblocking(true)?;
         udp.set_nonblocking(true)?;
         let receive_buffer_bytes = ask_receive_buffer(&SockRef::from(&udp));
-        Ok(Self { tcp, udp, address, receive_buffer_bytes })
+        Ok(Self { tcp, udp, others: Vec::new(), address, receive_buffer_bytes })
+    }
+
+    /// Listens as a bootstrap service: as [`bind`](Self::bind), and by UDP on another port, the next
+    /// one if it is free, and on the other address that `config` names, if it does. Enters in `config`
+    /// what that has become.
+    ///
+    /// # Errors
+    /// One of the addresses cannot be listened on. Nothing is left open.
+    pub fn bind_service(
+        address: SocketAddr,
+        config: &mut BootstrapConfig,
+    ) -> Result<Self, BindError> {
+        let mut listening = Self::bind(address)?;
+        let at = |port| SocketAddr::new(listening.address.ip(), port);
+        let next = at(listening.address.port().wrapping_add(1));
+        let other = listen_by_udp(next).or_else(|_| listen_by_udp(at(0)))?;
+        config.other_port = Some(other.1.port());
+        listening.others.push((LinkId::OTHER_PORT, other.0));
+        if let Some(address) = config.other_address {
+            let (socket, address) = listen_by_udp(address)?;
+            config.other_address = Some(address);
+            listening.others.push((LinkId::OTHER_ADDRESS, socket));
+        }
+        Ok(listening)
     }
 
     /// The address that others are told: if all interfaces are listened on, the one that leads to
@@ -64,6 +91,16 @@ impl Listening {
         }
         address
     }
+}
+
+fn listen_by_udp(address: SocketAddr) -> Result<(UdpSocket, SocketAddr), BindError> {
+    let listen = || {
+        let socket = UdpSocket::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
+    };
+    listen().map_err(|source| BindError { address, source })
 }
 
 /// Asks for a large receive buffer, and gives back what was granted.
@@ -90,6 +127,20 @@ mod tests {
         let listening = Listening::bind("0.0.0.0:0".parse().unwrap()).unwrap();
         let told = listening.address_towards(([127, 0, 0, 1], 9).into());
         assert_eq!(told, ([127, 0, 0, 1], listening.address.port()).into());
+    }
+
+    #[test]
+    fn a_service_has_another_port_and_the_other_address_that_it_is_told() {
+        let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let there: SocketAddr = "127.0.0.2:0".parse().unwrap();
+        let mut config = BootstrapConfig { other_address: Some(there), ..Default::default() };
+        let listening = Listening::bind_service(here, &mut config).unwrap();
+        let [(port, one), (address, two)] = &listening.others[..] else { panic!("{listening:?}") };
+        assert_eq!((*port, *address), (LinkId::OTHER_PORT, LinkId::OTHER_ADDRESS));
+        assert_ne!(config.other_port, Some(listening.address.port()));
+        assert_eq!(Some(one.local_addr().unwrap().port()), config.other_port);
+        assert_eq!(one.local_addr().unwrap().ip(), listening.address.ip());
+        assert_eq!(Some(two.local_addr().unwrap()), config.other_address);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! How a host joins.
 
+use crate::resolver::resolver;
 use quilt_proto::euid::Euid;
 use quilt_proto::protocol::Registry;
 use quilt_proto::wire::Nic;
-use quilt_proto::{Config, Delivery, Group, History, HostId, Incarnation, Limits, Node, Rng};
+use quilt_proto::{
+    Config, Delivery, Group, History, HostId, Incarnation, Limits, Node, Rng, Sensing,
+};
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
 /// How a host joins. The default suits a host with one interface of which nothing is known.
@@ -16,9 +19,13 @@ pub struct Options {
     /// interface that has the address; [`interface_address`](crate::interface_address) finds one by
     /// its name.
     pub bind: SocketAddr,
-    /// What is known of the surroundings of the interface that `bind` names. Default: reachable
-    /// by TCP and UDP, all else unknown. `Guess:` nothing senses yet whether a NAT is in the way.
+    /// What is known of the surroundings of the interface that `bind` names. Default nothing.
     pub surroundings: Euid,
+    /// Sense what is not known of them; joining waits for that for a second at most. Default true.
+    pub sense: bool,
+    /// Towards where routers are looked for. Default the system's DNS server, if it is on another host;
+    /// without one, the bootstrap service.
+    pub resolver: Option<IpAddr>,
     /// Further interfaces, at most 3. Default none.
     pub more_nics: Vec<Nic>,
     /// Who the host is. Default drawn at random.
@@ -45,7 +52,9 @@ impl Default for Options {
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             bind: (Ipv4Addr::UNSPECIFIED, 0).into(),
-            surroundings: Euid::reachable(),
+            surroundings: Euid::default(),
+            sense: true,
+            resolver: resolver(),
             more_nics: Vec::new(),
             host: None,
             incarnation: Incarnation(u32::try_from(clock.as_secs()).unwrap_or(u32::MAX)),
@@ -66,14 +75,17 @@ impl Options {
         Group { create, delivery, history, ..Group::new(name, bootstrap) }
     }
 
-    /// A node as they describe it, which others reach at `address`. What is random in it follows
-    /// from `seed`.
-    pub fn node(self, address: SocketAddr, seed: u64) -> Node {
+    /// A node as they describe it, which listens at `address` and is to join a group of the service at
+    /// `bootstrap`. What is random in it follows from `seed`.
+    pub fn node(self, address: SocketAddr, bootstrap: SocketAddr, seed: u64) -> Node {
+        let resolver = self.resolver.filter(|it| it.is_ipv4() == address.is_ipv4());
+        let sensing = Sensing { resolver: Some(resolver.unwrap_or(bootstrap.ip())) };
         let random = || HostId::random(&mut Rng::new(seed).fork("host id"));
         let nic = Nic { address: address.ip(), euid: self.surroundings };
         let host = self.host.unwrap_or_else(random);
         let config = Config {
             nics: std::iter::once(nic).chain(self.more_nics).collect(),
+            sensing: self.sense.then_some(sensing),
             registry: self.registry,
             limits: self.limits,
             publish_bytes_per_second: self.publish_bytes_per_second,

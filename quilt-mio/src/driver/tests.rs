@@ -57,7 +57,7 @@ impl Machine for Script {
                 *self.bytes_received.entry(link).or_default() += bytes.len();
             }
             Event::Datagram { .. } => self.datagrams_received += 1,
-            Event::Timeout | Event::Overrun { .. } => {}
+            Event::Timeout | Event::Overrun { .. } | Event::Hop { .. } => {}
         });
     }
 

@@ -296,6 +296,7 @@ impl Hosts {
                     }
                 }
                 Action::JoinMulticast { .. } => panic!("nobody runs IP multicast"),
+                Action::Probe { .. } => panic!("nobody senses anything"),
             }
         }
         if host == 0 {

@@ -6,7 +6,11 @@ use super::representatives::{range, sewing_nic};
 use super::{BootstrapConfig, DEAD_AFTER, REPRESENTATIVE_REPORT};
 use crate::wire::{Assignment, Membership, Refusal, Report, Scope};
 use crate::{HostId, PatchId, Role, Time};
+use core::time::Duration;
 use smallvec::SmallVec;
+
+/// A host is moved to where a better protocol runs no more often.
+const MOVE_PAUSE: Duration = Duration::from_secs(60);
 
 impl Group {
     /// Takes a report in: afterwards the host is known and stands where it shall. Whether that
@@ -87,7 +91,7 @@ impl Group {
         if changed {
             host.nics.clone_from(&report.nics);
             host.protocols.clone_from(&report.protocols);
-            self.recover(config, report.host, &mut host)?;
+            self.recover(now, config, report.host, &mut host)?;
         }
         for place in &host.places {
             if let Some(patch) = self.patches.get_mut(&place.patch) {
@@ -98,21 +102,28 @@ impl Group {
         Ok(changed)
     }
 
-    /// Covers anew what a host's changed interfaces and protocols have left bare.
+    /// Covers anew what a host's changed interfaces and protocols have left bare. Where a better
+    /// protocol can run on an interface from now on, the host is moved, though not too often.
     fn recover(
         &mut self,
+        now: Time,
         config: &BootstrapConfig,
         id: HostId,
         host: &mut Host,
     ) -> Result<(), Refusal> {
+        let may_move = host.moved.is_none_or(|at| at + MOVE_PAUSE <= now);
         for place in core::mem::take(&mut host.places) {
             let Some(patch) = self.patches.get_mut(&place.patch) else { continue };
+            let moves = may_move && host.best(config, place.nic) != Some(patch.protocol);
             match host.nic(place.nic) {
-                Some(nic) if host.may_run(config, patch.protocol, place.nic) => {
+                Some(nic) if !moves && host.may_run(config, patch.protocol, place.nic) => {
                     patch.learn(config, &nic.euid);
                     host.places.push(place);
                 }
-                _ => self.leave(id, place.patch),
+                _ => {
+                    host.moved = Some(now);
+                    self.leave(id, place.patch);
+                }
             }
         }
         self.patches.values_mut().for_each(|patch| patch.stand_down(id));

@@ -43,8 +43,8 @@ impl Group {
         host: &mut Host,
         nic: u8,
     ) -> Result<(), Refusal> {
-        let protocol = config.policy.order.iter().find(|&&p| host.may_run(config, p, nic));
-        let plugin = protocol.and_then(|&protocol| config.registry.get(protocol));
+        let protocol = host.best(config, nic);
+        let plugin = protocol.and_then(|protocol| config.registry.get(protocol));
         let (Some(plugin), Some(euid)) = (plugin, host.nic(nic).map(|nic| nic.euid.clone())) else {
             return Err(Refusal::NoProtocol);
         };

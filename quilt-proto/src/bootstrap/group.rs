@@ -57,6 +57,8 @@ pub(super) struct Host {
     pub(super) unresponsive: bool,
     /// Who is above it in the inter-patch patch, as it last said.
     pub(super) parent: Option<Parent>,
+    /// When it was last moved since a better protocol can run on it.
+    pub(super) moved: Option<Time>,
 }
 
 /// Where one interface of a host stands.
@@ -122,11 +124,17 @@ impl Host {
             suspect: false,
             unresponsive: false,
             parent: report.parent,
+            moved: None,
         }
     }
 
     pub(super) fn nic(&self, nic: u8) -> Option<&Nic> {
         self.nics.get(usize::from(nic))
+    }
+
+    /// The protocol for an interface: the first one in the policy's order that may run on it.
+    pub(super) fn best(&self, config: &BootstrapConfig, nic: u8) -> Option<ProtocolId> {
+        config.policy.order.iter().copied().find(|&protocol| self.may_run(config, protocol, nic))
     }
 
     /// Whether the host has the protocol, and policy and rule let it run on that interface.

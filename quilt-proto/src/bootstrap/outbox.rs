@@ -39,7 +39,9 @@ pub(super) enum Pushed {
 
 impl Outbox {
     pub(super) fn new(sender: HostTag) -> Self {
-        Self { sender, number: 0, queues: [(LinkId::UDP, Queue::default())].into() }
+        let sockets = [LinkId::UDP, LinkId::OTHER_PORT, LinkId::OTHER_ADDRESS];
+        let queues = sockets.map(|link| (link, Queue::default())).into();
+        Self { sender, number: 0, queues }
     }
 
     pub(super) fn open(&mut self, link: LinkId) {

@@ -1,8 +1,8 @@
 //! The service's sockets: links, packets and cookies around the directory.
 
-use super::Bootstrap;
 use super::group::Path;
 use super::outbox::Pushed;
+use super::{Bootstrap, Stream};
 use crate::wire::{Assembler, DecodeError, Frame, Frames, Header, Hello};
 use crate::{
     Action, Chunks, Counter, Event, GroupId, HostTag, Incarnation, LinkId, Machine, Time, Transmit,
@@ -25,15 +25,13 @@ const ADDRESS_BYTES: usize = 19;
 
 impl Machine for Bootstrap {
     fn accept(&mut self, now: Time, from: SocketAddr) -> Option<LinkId> {
-        let _ = from;
         self.now = self.now.max(now);
         if self.streams.len() >= self.directory.config().limits.links {
             self.counters.bump(Counter::LinksRefused);
             return None;
         }
-        self.last_link = LinkId(self.last_link.0.saturating_add(1));
-        let link = self.last_link;
-        self.streams.insert(link, Assembler::default());
+        let link = self.name();
+        self.streams.insert(link, Stream { from, assembler: Assembler::default() });
         self.idle.set(link, self.now + STREAM_IDLE);
         self.outbox.open(link);
         let hello =
@@ -49,10 +47,11 @@ impl Machine for Bootstrap {
             Event::Datagram { link: LinkId::UDP, from, bytes } => {
                 self.on_packet(Path::Datagram(from), bytes);
             }
-            Event::Datagram { .. } => self.counters.bump(Counter::DroppedUnexpected),
+            Event::Datagram { link, from, bytes } => self.on_aside(link, from, bytes),
             Event::Received { link, bytes } => self.on_received(link, bytes),
-            Event::Closed { link, .. } => self.forget(link),
-            Event::Opened { .. } | Event::Overrun { .. } => {}
+            Event::Closed { link, cause } => self.on_closed(link, cause),
+            Event::Opened { link } => self.on_opened(link),
+            Event::Overrun { .. } | Event::Hop { .. } => {}
         }
         while let Some((path, orders)) = self.directory.poll_unsolicited() {
             self.send(path, &Frame::Orders(Box::new(orders)));
@@ -92,11 +91,11 @@ impl Bootstrap {
 
     fn on_received(&mut self, link: LinkId, bytes: Chunks) {
         let Some(stream) = self.streams.get_mut(&link) else { return };
-        stream.push(bytes);
+        stream.assembler.push(bytes);
         self.idle.set(link, self.now + STREAM_IDLE);
         // A packet, or what waits behind it, can close the stream.
         while let Some(stream) = self.streams.get_mut(&link) {
-            match stream.next_packet() {
+            match stream.assembler.next_packet() {
                 Ok(Some(packet)) => self.on_packet(Path::Stream(link), packet),
                 Ok(None) => return,
                 Err(_) => {
@@ -117,6 +116,8 @@ impl Bootstrap {
         let sender = frames.sender();
         for frame in frames {
             match frame {
+                // One answer to a datagram at most.
+                Ok(Frame::Sense(sense)) => return self.on_sense(path, sense, len),
                 Ok(frame) => {
                     if self.is_unproven(path, &frame) {
                         // One answer at most: whatever else the datagram holds is as unproven.
@@ -178,11 +179,15 @@ impl Bootstrap {
         }
     }
 
-    fn send(&mut self, path: Path, frame: &Frame) {
-        let (link, to) = match path {
-            Path::Datagram(to) => (LinkId::UDP, Some(to)),
-            Path::Stream(link) => (link, None),
-        };
+    pub(super) fn send(&mut self, path: Path, frame: &Frame) {
+        match path {
+            Path::Datagram(to) => self.queue(LinkId::UDP, Some(to), frame),
+            Path::Stream(link) => self.queue(link, None, frame),
+        }
+    }
+
+    /// Queues a frame for a link; `to` where it goes as a datagram.
+    pub(super) fn queue(&mut self, link: LinkId, to: Option<SocketAddr>, frame: &Frame) {
         let max = self.directory.config().limits.queued_control;
         match self.outbox.push(link, to, frame, max) {
             Pushed::Look => self.actions.push_back(Action::Look { link }),
@@ -201,8 +206,14 @@ impl Bootstrap {
         self.actions.push_back(Action::Close { link });
     }
 
-    fn forget(&mut self, link: LinkId) {
+    pub(super) fn name(&mut self) -> LinkId {
+        self.last_link = LinkId(self.last_link.0.saturating_add(1));
+        self.last_link
+    }
+
+    pub(super) fn forget(&mut self, link: LinkId) {
         self.streams.remove(&link);
+        self.forget_callback(link);
         self.idle.stop(link);
         self.outbox.close(link);
     }
@@ -219,7 +230,7 @@ fn request(frame: &Frame) -> Option<(GroupId, u64)> {
     }
 }
 
-fn packet_counter(error: DecodeError) -> Counter {
+pub(super) fn packet_counter(error: DecodeError) -> Counter {
     match error {
         DecodeError::UnknownVersion(_) => Counter::DroppedVersion,
         DecodeError::UnknownSuite(_) => Counter::DroppedSuite,

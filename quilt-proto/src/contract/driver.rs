@@ -67,6 +67,8 @@ pub fn address(n: u8) -> SocketAddr {
 enum Link {
     /// Dialled or joined, and not yet answered.
     Asked { stream: bool },
+    /// A probe that nobody has answered yet.
+    Probe,
     /// Packets are datagrams.
     Multicast,
     /// Packets have their length in front; what was sent is read back.
@@ -184,6 +186,11 @@ impl<M: Machine> Driver<M> {
                 let known = self.links.insert(link, Link::Asked { stream: false });
                 assert!(known.is_none(), "{link} was joined twice");
             }
+            Action::Probe { link, by, to, ttl, from } => {
+                (4u8, link, by, to, ttl, from).hash(&mut self.digest);
+                let known = self.links.insert(link, Link::Probe);
+                assert!(known.is_none(), "{link} was probed twice");
+            }
             Action::Close { link } => {
                 (2u8, link).hash(&mut self.digest);
                 self.links.remove(&link);
@@ -237,10 +244,15 @@ impl<M: Machine> Driver<M> {
         }
     }
 
+    /// What was dialled or joined is open, or a probe is answered.
     fn opened(&mut self, which: u8) {
-        let asked = |link: &Link| matches!(link, Link::Asked { .. });
+        let asked = |link: &Link| matches!(link, Link::Asked { .. } | Link::Probe);
         let Some(link) = self.nth(which, asked) else { return };
         let opened = match self.links.get(&link) {
+            Some(Link::Probe) => {
+                let (at, is_end) = (address(which).ip(), which & 3 == 0);
+                return self.machine.handle(self.now, Event::Hop { link, at, is_end });
+            }
             Some(Link::Asked { stream: true }) => Link::Stream(Assembler::default()),
             _ => Link::Multicast,
         };

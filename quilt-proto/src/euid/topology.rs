@@ -24,6 +24,14 @@ impl RouterId {
         }
     }
 
+    /// The router that answered from `address` to a host behind the NAT with that address, if it is
+    /// behind one: each NAT may have a router with the same private address behind it.
+    pub fn behind(address: IpAddr, nat: Option<IpAddr>) -> Self {
+        let Some(nat) = nat else { return Self::at(address) };
+        let (inner, outer) = (Self::at(address).0, Self::at(nat).0);
+        Self::hash(b"nat", &[inner.to_be_bytes(), outer.to_be_bytes()].concat())
+    }
+
     fn hash(kind: &[u8], bytes: &[u8]) -> Self {
         let mut hasher = SipHasher13::new_with_keys(0x7175_696c_7400_0000, 0x726f_7574_6572_0000);
         hasher.write(kind);

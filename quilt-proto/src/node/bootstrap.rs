@@ -1,7 +1,7 @@
 //! The bootstrap service as a member sees it: ask, report, obey.
 
 use super::links::Links;
-use crate::wire::Frame;
+use crate::wire::{Frame, MAX_DATAGRAM_BYTES};
 use crate::{Rng, Time};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -47,13 +47,14 @@ pub(super) enum Due {
 }
 
 impl Client {
-    pub(super) fn new(now: Time, at: SocketAddr) -> Self {
+    /// A client of the service at `at`, which asks for the first time at `first`.
+    pub(super) fn new(now: Time, first: Time, at: SocketAddr) -> Self {
         Self {
             at,
             cookie: 0,
             epoch: 0,
             since: now,
-            next: now,
+            next: first,
             tries: 0,
             challenged: None,
             admitted: false,
@@ -90,7 +91,8 @@ impl Client {
         if self.by_tcp {
             links.send_to_service(self.at, frame, self.tries > SILENT_AFTER);
         } else {
-            links.send_datagram(self.at, frame, self.cookie == 0);
+            let at_least = if self.cookie == 0 { MAX_DATAGRAM_BYTES } else { 0 };
+            links.send_datagram(self.at, frame, at_least);
         }
         let doublings = self.tries.min(8);
         let pause = RETRY.saturating_mul(1_u32.wrapping_shl(doublings)).min(MAX_RETRY);
@@ -106,7 +108,7 @@ impl Client {
         if self.goes_by_tcp(tries) {
             links.send_to_service(self.at, question, false);
         } else {
-            links.send_datagram(self.at, question, false);
+            links.send_datagram(self.at, question, 0);
         }
     }
 
@@ -176,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_taken_for_a_survey_too_and_hurries_no_report() {
-        let mut client = Client::new(Time::ZERO, ([127, 0, 0, 1], 4_000).into());
+        let mut client = Client::new(Time::ZERO, Time::ZERO, ([127, 0, 0, 1], 4_000).into());
         client.next = Time::from_millis(900);
         assert!(!client.on_cookie(Time::ZERO, 7, false), "nothing is asked");
         assert!(client.on_cookie(Time::ZERO, 8, true));
@@ -186,7 +188,7 @@ mod tests {
 
     #[test]
     fn forged_cookies_draw_few_reports() {
-        let mut client = Client::new(Time::ZERO, ([127, 0, 0, 1], 4_000).into());
+        let mut client = Client::new(Time::ZERO, Time::ZERO, ([127, 0, 0, 1], 4_000).into());
         client.tries = 1;
         let mut reports = 0;
         for millis in 1..=1_000 {

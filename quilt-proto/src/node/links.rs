@@ -22,7 +22,7 @@ mod tunnels;
 mod waiting;
 
 use crate::counters::{Counter, Counters};
-use crate::wire::{self, Frame, Frames, Header, Hello};
+use crate::wire::{self, Frame, Frames, Header, Hello, Sensed};
 use crate::{
     Action, Chunks, FragmentId, GroupId, HostId, HostTag, Limits, LinkError, LinkId, PatchId, Rng,
     Time, Transmit, Usage,
@@ -73,6 +73,8 @@ pub(super) enum Inbound {
     Told { by: Hello, asker: Asker, group: GroupId, patch: PatchId, body: Bytes },
     /// How long a datagram takes to a host and back.
     Measured { host: HostId, need: Need, rtt: Duration },
+    /// The bootstrap service opened a stream to this host.
+    CalledBack(Sensed),
     /// Somebody speaks another version.
     ForeignVersion { version: u8, from: SocketAddr },
 }
@@ -142,7 +144,7 @@ impl Links {
             me,
             links: BTreeMap::new(),
             hosts: Hosts::default(),
-            next_link: LinkId::UDP.0.saturating_add(1),
+            next_link: LinkId::LAST_RESERVED.0.saturating_add(1),
             packet_number: 0,
             revision: 0,
             now: Time::ZERO,
@@ -311,7 +313,12 @@ impl Links {
         self.deadlines.first().map(|&(at, _)| at)
     }
 
-    fn name(&mut self) -> LinkId {
+    /// Has the adapter send a probe, or end one.
+    pub(super) fn probe(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(super) fn name(&mut self) -> LinkId {
         let link = LinkId(self.next_link);
         self.next_link = self.next_link.saturating_add(1);
         link

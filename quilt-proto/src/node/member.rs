@@ -124,7 +124,8 @@ enum Call {
 }
 
 impl Member {
-    pub(super) fn new(now: Time, id: GroupId, group: &Group, host: &Host) -> Self {
+    /// A membership that asks to be admitted at `first`.
+    pub(super) fn new(now: Time, first: Time, id: GroupId, group: &Group, host: &Host) -> Self {
         let limits = host.config.limits.clone();
         Self {
             id,
@@ -133,7 +134,7 @@ impl Member {
             delivery: group.delivery,
             history: group.history,
             stage: Stage::Joining,
-            client: Client::new(now, group.bootstrap),
+            client: Client::new(now, first, group.bootstrap),
             patches: BTreeMap::new(),
             window: Window::new(limits, host.config.host, host.config.incarnation, group.history),
             repair: Repair::default(),
@@ -281,6 +282,15 @@ impl Member {
             _ => env.links.counters.bump(Counter::DroppedUnexpected),
         }
         self.settle(env);
+    }
+
+    /// The host knows more of its surroundings.
+    pub(super) fn on_surroundings(&mut self, env: &mut Env<'_>) {
+        if matches!(self.stage, Stage::Joining | Stage::Joined) {
+            self.client.hurry(env.now);
+            self.report_if_due(env);
+            self.settle(env);
+        }
     }
 
     /// A member on a multicast address said who it is.

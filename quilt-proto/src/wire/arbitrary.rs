@@ -60,7 +60,41 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
             from
         }),
         survey_part().prop_map(Frame::SurveyPart),
+        sense().prop_map(Frame::Sense),
+        sensed().prop_map(Frame::Sensed),
+        (proptest::option::of(1..=u64::MAX), vec(any::<u64>(), 0..=Sight::MAX_HEARD)).prop_map(
+            |(segment, heard)| {
+                let heard = heard.into_iter().map(HostTag).collect();
+                Frame::Sight(Sight { segment, heard })
+            }
+        ),
     ]
+}
+
+fn sense() -> impl Strategy<Value = Sense> {
+    let reply = prop_oneof![
+        select(&[Reply::Here, Reply::OtherPort, Reply::OtherAddress][..]),
+        (1..=u16::MAX).prop_map(|port| Reply::Stream { port }),
+    ];
+    (any::<u64>(), any::<u64>(), reply).prop_map(|(nonce, cookie, reply)| Sense {
+        nonce,
+        cookie,
+        reply,
+    })
+}
+
+fn sensed() -> impl Strategy<Value = Sensed> {
+    let others = (proptest::option::of(1..=u16::MAX), proptest::option::of(address()));
+    (any::<u64>(), any::<u64>(), address(), others, any::<bool>()).prop_map(
+        |(nonce, cookie, seen, (other_port, other_address), unreachable)| Sensed {
+            nonce,
+            cookie,
+            seen,
+            other_port,
+            other_address,
+            unreachable,
+        },
+    )
 }
 
 pub(crate) fn data() -> impl Strategy<Value = Data> {

@@ -2,7 +2,8 @@
 
 use super::{
     Ack, Beat, Data, DecodeError, Frame, Held, Hello, MAX_CONTROL_BYTES, MAX_PROTOCOL_BODY_BYTES,
-    Orders, Pull, Reader, Refusal, Report, Segment, SurveyPart, Writer, codec,
+    Orders, Pull, Reader, Refusal, Report, Segment, Sense, Sensed, Sight, SurveyPart, Writer,
+    codec,
 };
 use crate::Chunks;
 use alloc::boxed::Box;
@@ -36,6 +37,9 @@ const REFUSED: u8 = 19;
 const DEPART: u8 = 20;
 const SURVEY: u8 = 21;
 const SURVEY_PART: u8 = 22;
+const SENSE: u8 = 23;
+const SENSED: u8 = 24;
+const SIGHT: u8 = 25;
 
 impl Frame {
     /// Appends the frame, in one piece. To send a [`Data`] without copying its payload, put the
@@ -111,6 +115,9 @@ impl Frame {
             Self::Depart { .. } => DEPART,
             Self::Survey { .. } => SURVEY,
             Self::SurveyPart(_) => SURVEY_PART,
+            Self::Sense(_) => SENSE,
+            Self::Sensed(_) => SENSED,
+            Self::Sight(_) => SIGHT,
         }
     }
 
@@ -167,6 +174,9 @@ impl Frame {
                 out.patch(*from);
             }
             Self::SurveyPart(part) => part.encode(out),
+            Self::Sense(sense) => sense.encode(out),
+            Self::Sensed(sensed) => sensed.encode(out),
+            Self::Sight(sight) => sight.encode(out),
         }
     }
 
@@ -215,6 +225,9 @@ impl Frame {
                 Self::Survey { group, cookie, from: from.patch()? }
             }
             SURVEY_PART => Self::SurveyPart(SurveyPart::decode(from)?),
+            SENSE => Self::Sense(Sense::decode(from)?),
+            SENSED => Self::Sensed(Sensed::decode(from)?),
+            SIGHT => Self::Sight(Sight::decode(from)?),
             unknown => return Err(DecodeError::UnknownKind(unknown)),
         })
     }

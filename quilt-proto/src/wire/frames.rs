@@ -280,6 +280,69 @@ impl SurveyPart {
     pub const MAX_PATCHES: usize = 7;
 }
 
+/// How does the sender look from outside? Goes to the service's socket, or to another one of its.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sense {
+    /// Given back in the answer; drawn at random.
+    pub nonce: u64,
+    /// The proof of the address, 0 if there is none yet. Only [`Reply::Stream`] needs it.
+    pub cookie: u64,
+    /// How it shall be answered.
+    pub reply: Reply,
+}
+
+/// How a [`Sense`] shall be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// From where it was sent to.
+    Here,
+    /// From another port of the same address.
+    OtherPort,
+    /// From another address and port.
+    OtherAddress,
+    /// On a stream that the service opens to the address that it sees, and this port, from 1 on.
+    Stream {
+        /// Where the sender listens by TCP.
+        port: u16,
+    },
+}
+
+/// How the receiver looks from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sensed {
+    /// What the [`Sense`] said.
+    pub nonce: u64,
+    /// To be shown in the next [`Sense`] from there.
+    pub cookie: u64,
+    /// Where the [`Sense`] came from, or where the stream was opened to.
+    pub seen: SocketAddr,
+    /// Another port of the address that the [`Sense`] was sent to, where UDP is answered too.
+    pub other_port: Option<u16>,
+    /// Another address where it is.
+    pub other_address: Option<SocketAddr>,
+    /// A stream was asked for, and could not be opened.
+    pub unreachable: bool,
+}
+
+impl Sensed {
+    /// The most bytes of its datagram: whoever asks sends as many.
+    pub const DATAGRAM_BYTES: usize = 82;
+}
+
+/// Who hears whom by IP multicast on one interface; its sender is the packet's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// What the sender calls those who hear each other there, not 0; `None` if it knows no name yet.
+    pub segment: Option<u64>,
+    /// Whom it heard, those that nobody else has named yet first; at most [`Sight::MAX_HEARD`].
+    pub heard: Vec<HostTag>,
+}
+
+impl Sight {
+    /// The most hosts in one frame.
+    pub const MAX_HEARD: usize = 64;
+}
+
 /// Where a host shall stand, in full: it leaves every patch that is not named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orders {

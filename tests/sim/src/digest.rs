@@ -22,6 +22,8 @@ impl Digest {
                 (segment.seq, segment.ack, segment.window, &segment.sacked).hash(&mut self.0);
             }
             Body::TimeExceeded { hop, router } => (2_u8, hop, router).hash(&mut self.0),
+            Body::Probe => 3_u8.hash(&mut self.0),
+            Body::Unreachable => 4_u8.hash(&mut self.0),
         }
     }
 

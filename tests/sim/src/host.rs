@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 
 /// The port on which every host listens.
 pub const PORT: u16 = 7_400;
+/// The other one of a bootstrap service, for who asks how it looks from outside.
+pub const OTHER_PORT: u16 = 7_401;
 /// Packets that a paused host's system keeps for it; what comes beyond them is lost.
 const HELD_PACKETS: usize = 4_096;
 const MILLION: i128 = 1_000_000;
@@ -43,6 +45,8 @@ pub struct Host {
     pub(crate) nics: Vec<NicId>,
     pub(crate) streams: BTreeMap<LinkId, (StreamId, usize)>,
     pub(crate) memberships: BTreeMap<LinkId, (SocketAddr, NicId)>,
+    /// Probes that nobody has answered, by the ports that they come from.
+    pub(crate) probes: BTreeMap<u16, LinkId>,
     /// Whether its application takes what it is told.
     pub(crate) reads: bool,
     pub(crate) clock: Clock,
@@ -63,12 +67,23 @@ impl Host {
             nics,
             streams: BTreeMap::new(),
             memberships: BTreeMap::new(),
+            probes: BTreeMap::new(),
             reads: true,
             clock: Clock::default(),
             lie: None,
             busy_until: Time::ZERO,
             wake: None,
             held: VecDeque::new(),
+        }
+    }
+
+    /// The socket that takes a datagram for a port of an interface.
+    pub(crate) fn socket(&self, nic: NicId, port: u16) -> LinkId {
+        let is_service = matches!(self.machine, Kind::Bootstrap(_));
+        match (is_service, port) {
+            (true, OTHER_PORT) => LinkId::OTHER_PORT,
+            (true, _) if self.nics.get(1) == Some(&nic) => LinkId::OTHER_ADDRESS,
+            _ => LinkId::UDP,
         }
     }
 

@@ -31,6 +31,13 @@ const DUPLICATE_DELAY: Duration = Duration::from_micros(100);
 const HOSTS_NET: u32 = 0x0a00_0000;
 /// The network of gateways' far sides: gateway 0 has the first address behind this one.
 const GATEWAYS_NET: u32 = 0x6440_0000;
+/// The network of routers, each of which answers from one address.
+const ROUTERS_NET: u32 = 0xac10_0000;
+/// The network of the DNS server.
+const RESOLVERS_NET: u32 = 0xac20_0000;
+
+/// How long word from a router towards the DNS server takes, whichever it is. Guess.
+const CORE_ROUND_TRIP: Duration = Duration::from_millis(4);
 
 /// An interface of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,6 +131,8 @@ pub struct Net {
     rng: Rng,
     drops: BTreeMap<DropCause, u64>,
     lost_bytes: u64,
+    /// The number of each router.
+    routers: BTreeMap<String, u32>,
 }
 
 impl Net {
@@ -139,6 +148,7 @@ impl Net {
             rng,
             drops: BTreeMap::new(),
             lost_bytes: 0,
+            routers: topology.router_names().map(str::to_owned).zip(0..).collect(),
             topology,
         };
         for (number, gateway) in (1..).zip(&net.topology.gateways) {
@@ -159,6 +169,12 @@ impl Net {
         let (up, down) = (Pipe::new(at.up_bps), Pipe::new(at.down_bps));
         self.nics.push(Nic { place, address, up, down, side: 0 });
         id
+    }
+
+    /// The address of the DNS server of all hosts, somewhere in the network's core: the way there leads
+    /// over all routers of a host's stack. It resolves nothing.
+    pub fn resolver(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from_bits(RESOLVERS_NET + 1))
     }
 
     /// Where everything stands.
@@ -272,8 +288,12 @@ impl Net {
         mut packet: Packet,
         arrivals: &mut Vec<Arrival>,
     ) -> Result<(), DropCause> {
+        if packet.to.ip() == self.resolver() {
+            return self.towards_the_core(at, from, packet, arrivals);
+        }
         let near = self.topology.hosts[self.place(from)].gateway;
         let inside = near.and_then(|_| self.nic_at(packet.to.ip()));
+        let sender = packet.from;
         let inside = inside.filter(|&to| self.topology.hosts[self.place(to)].gateway == near);
         let to = match inside {
             // Behind one gateway hosts reach each other by their own addresses.
@@ -285,7 +305,7 @@ impl Net {
                 self.inward(at, &mut packet)?
             }
         };
-        if let Some(answer) = self.hops_ran_out(at, from, to, &packet) {
+        if let Some(answer) = self.hops_ran_out(at, (from, sender), to, &packet) {
             arrivals.push(answer);
             return Err(DropCause::HopsRanOut);
         }
@@ -379,8 +399,15 @@ impl Net {
         through
     }
 
-    /// The answer of the router at which a packet's hops run out, if they do.
-    fn hops_ran_out(&self, at: Time, from: NicId, to: NicId, packet: &Packet) -> Option<Arrival> {
+    /// The answer of the router at which a packet's hops run out, if they do. A NAT turns it back to
+    /// the sender's own address.
+    fn hops_ran_out(
+        &self,
+        at: Time,
+        (from, sender): (NicId, SocketAddr),
+        to: NicId,
+        packet: &Packet,
+    ) -> Option<Arrival> {
         let (here, there) = (self.place(from), self.place(to));
         let routers = |place: usize| self.topology.hosts[place].routers.len();
         // Few packets come near the end of their hops: the way need not be looked up.
@@ -394,18 +421,49 @@ impl Net {
         let hop = packet.ttl.max(1);
         let stack = &self.topology.hosts[here].routers;
         let router = stack.get(usize::from(hop) - 1).filter(|router| !router.is_silent());
-        let router = router.map(|router| router.name.clone());
+        let router = router.and_then(|router| self.router_address(&router.name));
         let whole = self.topology.one_way(here, there);
         // Routers stand evenly along the way.
         let back_and_forth = whole * 2 * u32::from(hop) / (hops as u32 + 1);
         let answer = Packet {
             from: packet.to,
-            to: packet.from,
+            to: sender,
             ttl: crate::packet::DEFAULT_TTL,
             body: Body::TimeExceeded { hop, router },
             load: Default::default(),
         };
         Some(Arrival { at: at + back_and_forth, nic: from, packet: answer })
+    }
+
+    /// What goes to the DNS server passes all routers of its sender's stack, and ends there.
+    fn towards_the_core(
+        &mut self,
+        at: Time,
+        from: NicId,
+        packet: Packet,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Result<(), DropCause> {
+        let stack = &self.topology.hosts[self.place(from)].routers;
+        let router = usize::from(packet.ttl).checked_sub(1).and_then(|hop| stack.get(hop));
+        let (body, why) = match router {
+            Some(router) if router.is_silent() => return Err(DropCause::HopsRanOut),
+            Some(router) => {
+                let router = self.router_address(&router.name);
+                let hop = packet.ttl;
+                (Body::TimeExceeded { hop, router }, DropCause::HopsRanOut)
+            }
+            None => (Body::Unreachable, DropCause::Unheard),
+        };
+        let (ttl, load) = (crate::packet::DEFAULT_TTL, Default::default());
+        let answer = Packet { from: packet.to, to: packet.from, ttl, body, load };
+        arrivals.push(Arrival { at: at + CORE_ROUND_TRIP, nic: from, packet: answer });
+        Err(why)
+    }
+
+    /// The address that a router answers from.
+    fn router_address(&self, name: &str) -> Option<IpAddr> {
+        let number = *self.routers.get(name)?;
+        Some(IpAddr::V4(Ipv4Addr::from_bits(ROUTERS_NET + 1 + number)))
     }
 
     /// How many routers lie between two places: up to the first that both know, or all of both.

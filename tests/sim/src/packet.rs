@@ -1,9 +1,9 @@
 //! What travels.
 
-use crate::novelty::Load;
+pub use crate::novelty::Load;
 use crate::tcp::Segment;
 use quilt_proto::Chunks;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// IPv4 and UDP headers.
 const UDP_HEADER_BYTES: usize = 28;
@@ -47,9 +47,13 @@ pub enum Body {
     TimeExceeded {
         /// The router's number on the way, 1 for the first one.
         hop: u8,
-        /// Its name; `None` if it does not give it.
-        router: Option<String>,
+        /// Its address; `None` if it does not give it.
+        router: Option<IpAddr>,
     },
+    /// A packet to a port at which nobody listens, to see how far it comes.
+    Probe,
+    /// A host's word that a probe has come there.
+    Unreachable,
 }
 
 impl Packet {
@@ -58,7 +62,7 @@ impl Packet {
         match &self.body {
             Body::Datagram(bytes) => bytes.len(),
             Body::Segment { segment, .. } => segment.len as usize,
-            Body::TimeExceeded { .. } => 0,
+            Body::TimeExceeded { .. } | Body::Probe | Body::Unreachable => 0,
         }
     }
 
@@ -67,7 +71,8 @@ impl Packet {
         match &self.body {
             Body::Datagram(bytes) => UDP_HEADER_BYTES + bytes.len(),
             Body::Segment { segment, .. } => segment.wire_bytes(),
-            Body::TimeExceeded { .. } => 56,
+            Body::Probe => UDP_HEADER_BYTES,
+            Body::TimeExceeded { .. } | Body::Unreachable => 56,
         }
     }
 }

@@ -9,6 +9,7 @@ use quilt_proto::policy::Policy;
 use quilt_proto::protocol::{Plugin, Registry};
 use quilt_proto::{
     BootstrapConfig, Config, HostId, Incarnation, Limits, ProtocolId, RelayDigest, RelaySync, Rng,
+    Sensing,
 };
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -121,6 +122,9 @@ pub struct Population {
     pub travel: Travel,
     /// How many routers of its stack a host knows.
     pub hops: usize,
+    /// Hosts are told nothing of their surroundings, and sense them with their own packets; `hops` then
+    /// means nothing.
+    pub senses: bool,
     /// The most of everything.
     pub limits: Limits,
     /// The most that a host publishes, in bytes a second.
@@ -170,6 +174,9 @@ impl Population {
     pub fn config(&self, net: &Net, place: usize, address: SocketAddr, rng: &mut Rng) -> Config {
         let mut config = Config::new(HostId::random(rng), Incarnation(1), address);
         config.nics[0].euid = self.euid(net, place);
+        if self.senses {
+            config.sensing = Some(Sensing { resolver: Some(net.resolver()) });
+        }
         config.registry = self.registry();
         config.limits = self.limits.clone();
         config.publish_bytes_per_second = self.publish_bytes_per_second;
@@ -179,8 +186,12 @@ impl Population {
 
     /// What the host at a place knows of its surroundings.
     pub fn euid(&self, net: &Net, place: usize) -> Euid {
-        let mut euid = Euid { connectivity: connectivity(net, place).collect(), ..Euid::default() };
+        let mut euid = Euid::default();
+        if !self.senses {
+            euid.connectivity.extend(connectivity(net, place));
+        }
         match self.system {
+            System::Quilt if self.senses => {}
             System::Quilt => {
                 let stack = &net.topology().hosts[place].routers;
                 for (hop, router) in (1..).zip(stack.iter().take(self.hops)) {

@@ -18,7 +18,7 @@ use crate::topology::Topology;
 use crate::tree::Sample;
 use crate::world::{Came, HostIndex, Told, World};
 use quilt_proto::{
-    Bootstrap, Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
+    Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
     PublishError, RelayDigest, RelaySync, Rng, Seq, Source, Time,
 };
 use script::{Prepared, Stream};
@@ -99,6 +99,7 @@ impl Spec {
             degree,
             travel: quilt_proto::donet::Travel::Push,
             hops: 4,
+            senses: false,
             limits: Limits::default(),
             publish_bytes_per_second: 12_500_000,
         };
@@ -194,8 +195,8 @@ impl Run {
         world.net().set_mtu(spec.mtu);
         world.count_control_from(OTHERS_JOIN);
         let (hosts, ids) = populate(&mut world, &spec.population, &prepared, &mut rng);
-        let service = Bootstrap::new(spec.population.bootstrap(), rng.next_u64());
-        let (service, bootstrap) = world.add_bootstrap(service_place, service);
+        let config = spec.population.bootstrap();
+        let (service, bootstrap) = world.add_bootstrap(service_place, config, rng.next_u64());
         let group = GroupId::named(GROUP);
         world.watch_parents(group, crate::tree::whole_is(spec.population.system));
         Self {

@@ -25,6 +25,7 @@ mod synthetic;
 pub use error::{Problem, TopologyError};
 
 use distance::{Distances, Inside, Zones};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -203,6 +204,14 @@ pub struct Shape {
 }
 
 impl Topology {
+    /// The names of all routers that answer, each once, in their order.
+    pub fn router_names(&self) -> impl Iterator<Item = &str> {
+        let stacks = self.hosts.iter().flat_map(|place| &place.routers);
+        let answering = stacks.filter(|router| !router.is_silent());
+        let names: BTreeSet<&str> = answering.map(|router| router.name.as_str()).collect();
+        names.into_iter()
+    }
+
     /// How many hosts the paper's SYNTHETIC topology has.
     pub const SYNTHETIC_HOSTS: usize = 20;
 

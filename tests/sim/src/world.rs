@@ -1,13 +1,14 @@
 //! The world: hosts on a network in virtual time.
 
 mod life;
+mod probes;
 mod streams;
 
 use crate::check::Violations;
 use crate::check::bounds::{self, Work};
 use crate::check::wire::{Way, Wire};
 use crate::digest::Digest;
-use crate::host::{Host, Kind, Life, PORT};
+use crate::host::{Host, Kind, Life, OTHER_PORT, PORT};
 use crate::net::{Arrival, DropCause, Net, NicId};
 use crate::novelty::{Came as Novel, Load, Novelty};
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
@@ -17,8 +18,8 @@ use crate::traffic::{Path, Traffic};
 use bytes::Bytes;
 use quilt_proto::wire::Frame;
 use quilt_proto::{
-    Action, Bootstrap, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq, Source, Standing,
-    Time, Transmit,
+    Action, Bootstrap, BootstrapConfig, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq,
+    Source, Standing, Time, Transmit,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -140,11 +141,31 @@ impl World {
         self.add(NicId(place as u32), Kind::Node(Box::new(node)))
     }
 
-    /// Puts a bootstrap service at a place, beside the host that stands there.
-    pub fn add_bootstrap(&mut self, place: usize, bootstrap: Bootstrap) -> (HostIndex, SocketAddr) {
-        let nic = self.net.add_nic(place);
-        let host = self.add(nic, Kind::Bootstrap(Box::new(bootstrap)));
-        (host, self.net.socket(nic, PORT))
+    /// Puts a bootstrap service at a place, beside the host that stands there, with a second port and
+    /// a second address.
+    pub fn add_bootstrap(
+        &mut self,
+        place: usize,
+        config: BootstrapConfig,
+        seed: u64,
+    ) -> (HostIndex, SocketAddr) {
+        let nics = vec![self.net.add_nic(place), self.net.add_nic(place)];
+        let machine = Box::new(self.service(&nics, config, seed));
+        let host = self.add(nics[0], Kind::Bootstrap(machine));
+        self.give_nic(host, nics[1]);
+        (host, self.net.socket(nics[0], PORT))
+    }
+
+    /// Starts a service again where it was, without any memory.
+    pub fn restart_bootstrap(&mut self, host: HostIndex, config: BootstrapConfig, seed: u64) {
+        let service = self.service(&self.hosts[host.0].nics, config, seed);
+        self.restart(host, Kind::Bootstrap(Box::new(service)));
+    }
+
+    fn service(&self, nics: &[NicId], config: BootstrapConfig, seed: u64) -> Bootstrap {
+        let other_address = Some(self.net.socket(nics[1], PORT));
+        let config = BootstrapConfig { other_port: Some(OTHER_PORT), other_address, ..config };
+        Bootstrap::new(config, seed)
     }
 
     fn add(&mut self, nic: NicId, machine: Kind) -> HostIndex {
@@ -383,8 +404,9 @@ impl World {
         match packet.body {
             Body::Datagram(_) => self.datagram(host, nic, packet),
             Body::Segment { .. } => self.segment(host, nic, packet),
-            // No machine asks for it yet.
-            Body::TimeExceeded { .. } => {}
+            Body::TimeExceeded { router, .. } => self.hop(host, packet.to, router, false),
+            Body::Probe => self.answer_probe(nic, packet.to, packet.from),
+            Body::Unreachable => self.hop(host, packet.to, Some(packet.from.ip()), true),
         }
     }
 
@@ -401,7 +423,7 @@ impl World {
         let member = |&(_, &membership): &(&LinkId, &(SocketAddr, NicId))| membership == (to, nic);
         let link = match to.ip().is_multicast() {
             true => at.memberships.iter().find(member).map(|(&link, _)| link),
-            false => Some(LinkId::UDP),
+            false => Some(at.socket(nic, to.port())),
         };
         let Some(link) = link else { return self.net.count_drop(DropCause::Unheard) };
         let before = bounds::accounted(at.counters());
@@ -489,6 +511,7 @@ impl World {
             Action::JoinMulticast { link, address, interface, ttl: _ } => {
                 self.join_multicast(host, link, address, interface);
             }
+            Action::Probe { link, by: _, to, ttl, from } => self.probe(host, link, (to, ttl), from),
             Action::Close { link } => self.close(host, link),
             Action::Look { link } => self.look(host, link),
         }
@@ -550,16 +573,31 @@ impl World {
             if !self.work.goes_on(self.now, host, "packets", packets, MOST) {
                 break;
             }
-            let (nic, to) = match (membership, transmit.to) {
-                (Some((group, nic)), None) => (nic, group),
-                (_, Some(to)) => (self.nic_towards(host, to), to),
+            let (from, to) = match (membership, transmit.to) {
+                (Some((group, nic)), None) => ((nic, PORT), group),
+                (_, Some(to)) => (self.socket_of(host, link, to), to),
                 (None, None) => continue,
             };
-            self.send_datagram(host, nic, to, &transmit);
+            self.send_datagram(host, from, to, &transmit);
         }
     }
 
-    fn send_datagram(&mut self, host: usize, nic: NicId, to: SocketAddr, transmit: &Transmit) {
+    /// From where a datagram of a link goes to an address.
+    fn socket_of(&self, host: usize, link: LinkId, to: SocketAddr) -> (NicId, u16) {
+        match link {
+            LinkId::OTHER_PORT => (self.hosts[host].nics[0], OTHER_PORT),
+            LinkId::OTHER_ADDRESS => (self.hosts[host].nics[1], PORT),
+            _ => (self.nic_towards(host, to), PORT),
+        }
+    }
+
+    fn send_datagram(
+        &mut self,
+        host: usize,
+        (nic, port): (NicId, u16),
+        to: SocketAddr,
+        transmit: &Transmit,
+    ) {
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
         let bytes = match &mut self.hosts[host].lie {
             Some(lie) => lie.told_by_datagram(transmit.to_chunks()),
@@ -584,7 +622,7 @@ impl World {
         if let (Kind::Bootstrap(_), Path::Datagram) = (&self.hosts[host].machine, path) {
             self.wire.service_sent(self.now, host, to, bytes.len());
         }
-        let from = self.net.socket(nic, PORT);
+        let from = self.net.socket(nic, port);
         let body = Body::Datagram(bytes);
         self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body, load });
     }

@@ -45,6 +45,25 @@ fn the_four_domains_form_the_patches_of_table_3() {
 }
 
 #[test]
+fn a_host_that_senses_more_is_moved_to_a_better_patch_but_no_more_than_once_a_minute() {
+    let mut hosts = Hosts::new(config());
+    let protocol = |hosts: &Hosts| hosts.places(1).iter().map(|place| place.1).next();
+    hosts.join(1, [open(1, &["a"])]);
+    hosts.join(2, [open(2, &["a"])]);
+    assert_eq!(protocol(&hosts), Some(ProtocolId::DONET));
+    hosts.senses(1, open(1, &["a*"]));
+    assert_eq!(protocol(&hosts), Some(ProtocolId::IPMC));
+    // Where it cannot stay it is moved at once.
+    hosts.senses(1, open(1, &["a"]));
+    assert_eq!(protocol(&hosts), Some(ProtocolId::DONET));
+    hosts.senses(1, open(1, &["a*"]));
+    assert_eq!(protocol(&hosts), Some(ProtocolId::DONET), "it was moved a moment ago");
+    hosts.run(Duration::from_secs(61));
+    hosts.senses(1, open(1, &["a*", "b"]));
+    assert_eq!(protocol(&hosts), Some(ProtocolId::IPMC));
+}
+
+#[test]
 fn ipmc_patches_merge_by_union_though_it_is_not_transitive() {
     let mut hosts = Hosts::new(config());
     let patches: BTreeSet<_> = [(1, &["a*"][..]), (2, &["a*", "b*"]), (3, &["b*"])]

@@ -4,10 +4,8 @@ use super::super::directory::Directory;
 use super::super::group::Path;
 use super::super::{BootstrapConfig, MEMBER_REPORT, REPRESENTATIVE_REPORT};
 use crate::euid::{Barrier, Connectivity, Direction, Euid, RouterId, Transport};
-use crate::policy::Policy;
-use crate::protocol::Registry;
 use crate::wire::{Assignment, Membership, Nic, Orders, Refusal, Report, Scope};
-use crate::{GroupId, HostId, Incarnation, Limits, PatchId, ProtocolId, Rng, Role, Time};
+use crate::{GroupId, HostId, Incarnation, PatchId, ProtocolId, Rng, Role, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -47,12 +45,7 @@ pub(super) fn open(n: u8, routers: &[&str]) -> Nic {
 }
 
 pub(super) fn config() -> BootstrapConfig {
-    BootstrapConfig {
-        registry: Registry::standard(),
-        policy: Policy::default(),
-        groups: None,
-        limits: Limits::default(),
-    }
+    BootstrapConfig::default()
 }
 
 pub(super) fn report(n: u8, nics: impl IntoIterator<Item = Nic>) -> Report {
@@ -112,6 +105,12 @@ impl Hosts {
     /// The host reports what it did before, and its memberships.
     pub(super) fn report(&mut self, n: u8) -> Orders {
         self.send(self.reports[&n].clone()).unwrap()
+    }
+
+    /// The host reports that its one interface is otherwise than it thought.
+    pub(super) fn senses(&mut self, n: u8, nic: Nic) -> Orders {
+        let nics = [nic].into_iter().collect();
+        self.send(Report { nics, ..self.reports[&n].clone() }).unwrap()
     }
 
     /// The host is no more.

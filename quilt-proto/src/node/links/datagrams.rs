@@ -5,7 +5,7 @@
 //! question, and for nothing else; so nothing is kept about whoever asks.
 
 use super::*;
-use crate::wire::Beat;
+use crate::wire::{Beat, MAX_DATAGRAM_BYTES};
 
 /// The most round trips that are being measured; the oldest is given up.
 const MAX_MEASURED: usize = 1_024;
@@ -69,7 +69,7 @@ impl Links {
     /// Sends a frame to an address by UDP; with `pad`, an answer may have the full length.
     pub(in crate::node) fn tell(&mut self, to: SocketAddr, frame: &Frame, pad: bool) {
         let bytes = self.introduced(frame);
-        self.queue_datagram(to, bytes, pad);
+        self.queue_datagram(to, bytes, if pad { MAX_DATAGRAM_BYTES } else { 0 });
     }
 
     /// Sends a frame to where a question came from, if it is not longer than that; says whether.
@@ -77,7 +77,7 @@ impl Links {
         let bytes = self.introduced(frame);
         let fits = self.take_room(asker, bytes.len());
         if fits {
-            self.queue_datagram(asker.at, bytes, false);
+            self.queue_datagram(asker.at, bytes, 0);
         }
         fits
     }
@@ -97,7 +97,7 @@ impl Links {
     fn beat(&mut self, to: SocketAddr, stamp: u64, echo: u64) {
         let mut bytes = Vec::new();
         Frame::Beat(Beat { stamp, echo, held: 0, next_ms: 0, needed: false }).encode(&mut bytes);
-        self.queue_datagram(to, bytes, false);
+        self.queue_datagram(to, bytes, 0);
     }
 
     /// Gives a stamp back.

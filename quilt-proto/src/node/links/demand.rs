@@ -42,11 +42,9 @@ impl Links {
             return true;
         }
         self.counters.bump(Counter::LinksRefused);
-        let unknown = |(&link, entry): (&LinkId, &Link)| match entry {
-            Link::Stream(stream) if stream.is_accepted() && stream.host().is_none() => Some(link),
-            _ => None,
+        let Some(link) = self.links.keys().copied().find(|&link| self.is_unknown(link)) else {
+            return false;
         };
-        let Some(link) = self.links.iter().find_map(unknown) else { return false };
         self.drop_link(link, LinkError::NoRoom);
         true
     }
@@ -304,18 +302,22 @@ impl Links {
         }
     }
 
-    /// Queues a frame in a datagram for a bootstrap service, padded to the full length if `pad`.
-    pub(in crate::node) fn send_datagram(&mut self, to: SocketAddr, frame: &Frame, pad: bool) {
+    /// Sends a frame by UDP, as a datagram of at least so many bytes.
+    pub(in crate::node) fn send_datagram(
+        &mut self,
+        to: SocketAddr,
+        frame: &Frame,
+        at_least: usize,
+    ) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
-        self.queue_datagram(to, bytes, pad);
+        self.queue_datagram(to, bytes, at_least);
     }
 
-    /// Queues a datagram, padded to the full length if `pad`.
-    pub(super) fn queue_datagram(&mut self, to: SocketAddr, mut bytes: Vec<u8>, pad: bool) {
-        if pad {
-            let room = wire::MAX_DATAGRAM_BYTES - Header::BYTES;
-            let room = room.saturating_sub(bytes.len());
+    /// Queues a datagram, padded to `at_least` so many bytes.
+    pub(super) fn queue_datagram(&mut self, to: SocketAddr, mut bytes: Vec<u8>, at_least: usize) {
+        let room = at_least.saturating_sub(Header::BYTES).saturating_sub(bytes.len());
+        if room > 0 {
             bytes.extend_from_slice(&wire::padding(room));
         }
         if self.datagrams.len() >= self.limits.queued_control {

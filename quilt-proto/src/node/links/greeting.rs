@@ -24,6 +24,11 @@ impl Links {
                     stream.on_token(self.now, token, number);
                     self.look(link);
                 }
+                Ok(Frame::Sensed(sensed)) if self.is_unknown(link) => {
+                    // That is all there is to say on such a stream.
+                    self.inbox.push_back(Inbound::CalledBack(sensed));
+                    return self.drop_link(link, LinkError::Ended);
+                }
                 Ok(Frame::Knock { to, by }) => {
                     let Some(Link::Stream(stream)) = self.links.get_mut(&link) else { return };
                     match stream.speaker() {
@@ -43,6 +48,14 @@ impl Links {
                 }
                 Err(_) => self.counters.bump(Counter::DroppedMalformed),
             }
+        }
+    }
+
+    /// Whether somebody opened a stream and has not said who that is.
+    pub(super) fn is_unknown(&self, link: LinkId) -> bool {
+        match self.links.get(&link) {
+            Some(Link::Stream(stream)) => stream.is_accepted() && stream.host().is_none(),
+            _ => false,
         }
     }
 

@@ -129,7 +129,7 @@ impl Links {
     }
 
     fn send_tunnel(&mut self, to: SocketAddr, shows: u32, wants: u32) {
-        self.send_datagram(to, &Frame::Tunnel { shows, wants }, false);
+        self.send_datagram(to, &Frame::Tunnel { shows, wants }, 0);
     }
 
     /// Tells the other side of a tunnel that there is none any more.

@@ -2,7 +2,7 @@
 
 use super::super::Host;
 use super::super::links::{Links, Need};
-use crate::euid::{self, Barrier, Connectivity, Nat, Transport};
+use crate::euid::{self, Barrier, Connectivity, Direction, Nat, Transport};
 use crate::wire::Contact;
 use crate::{HostId, Time};
 use core::net::SocketAddr;
@@ -27,7 +27,7 @@ impl Env<'_> {
     }
 
     /// The service sees this host at an address. Behind a NAT others find it there too.
-    pub(super) fn seen_at(&mut self, at: SocketAddr) {
+    pub(in crate::node) fn seen_at(&mut self, at: SocketAddr) {
         let config = &mut self.host.config;
         let options = config.nics.iter().flat_map(|nic| nic.euid.connectivity.iter());
         let is_mapped = |it: Connectivity| {
@@ -40,6 +40,21 @@ impl Env<'_> {
         // The one that was there before is no more.
         config.addresses.retain(|known| known.ip() != at.ip());
         if config.addresses.len() < Contact::MAX_ADDRESSES {
+            config.addresses.push(at);
+            self.links.listens_at(&config.addresses);
+        }
+    }
+    /// The service has opened a stream to this host at an address, where that is behind a NAT.
+    pub(in crate::node) fn reached_at(&mut self, at: SocketAddr) {
+        let config = &mut self.host.config;
+        let mut options = config.nics.iter().flat_map(|nic| nic.euid.connectivity.iter());
+        let is_reached = options.any(|it| {
+            it.transport == Transport::Tcp
+                && it.direction == Direction::Both
+                && matches!(it.barrier, Barrier::Nat(_))
+        });
+        let room = config.addresses.len() < Contact::MAX_ADDRESSES;
+        if is_reached && room && !config.addresses.contains(&at) {
             config.addresses.push(at);
             self.links.listens_at(&config.addresses);
         }

@@ -214,8 +214,20 @@ fn largest_orders() -> Orders {
     Orders { group: GroupId(1), epoch: 1, delivery: Delivery::Ordered, assignments }
 }
 
+fn largest_sensed() -> Sensed {
+    let [seen, other, ..] = largest_addresses()[..] else { panic!("too few addresses") };
+    let (other_port, other_address) = (Some(9), Some(other));
+    Sensed { nonce: 1, cookie: 2, seen, other_port, other_address, unreachable: true }
+}
+
+#[test]
+fn who_asks_how_it_looks_from_outside_knows_how_long_the_answer_may_be() {
+    let longest = Header::BYTES + encode(&Frame::Sensed(largest_sensed())).len();
+    assert_eq!(longest, Sensed::DATAGRAM_BYTES);
+}
+
 /// One frame of each other kind, with as much in it as it may hold.
-fn largest_frames() -> [Frame; 17] {
+fn largest_frames() -> [Frame; 20] {
     let (group, patch) = (GroupId(1), PatchId(2));
     let (host, incarnation) = (HostId([1; 32]), Incarnation(1));
     let missing =
@@ -250,5 +262,8 @@ fn largest_frames() -> [Frame; 17] {
         Frame::Depart { group, host, incarnation, cookie: 1 },
         Frame::Survey { group, cookie: 1, from: patch },
         Frame::SurveyPart(largest_survey_part()),
+        Frame::Sense(Sense { nonce: 1, cookie: 2, reply: Reply::Stream { port: 9 } }),
+        Frame::Sensed(largest_sensed()),
+        Frame::Sight(Sight { segment: Some(1), heard: alloc::vec![HostTag(1); Sight::MAX_HEARD] }),
     ]
 }

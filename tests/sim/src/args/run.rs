@@ -47,6 +47,10 @@ pub(crate) struct RunArgs {
     /// Routers that a host knows of its way to the core.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
     hops: u8,
+    /// Hosts are told nothing of their surroundings, and sense NATs, firewalls, routers and IP
+    /// multicast with packets of their own.
+    #[arg(long, conflicts_with = "hops")]
+    sense: bool,
     /// All that is random follows from it. Default 1, or what the scenario's file says.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -130,6 +134,7 @@ impl RunArgs {
         spec.population.sync = self.sync.into();
         spec.population.digest = self.digest.into();
         spec.population.hops = self.hops.into();
+        spec.population.senses = self.sense;
         if self.push == "off" {
             spec.population.travel = ORIGINAL_TRAVEL;
         }

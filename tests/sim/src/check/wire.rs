@@ -158,6 +158,7 @@ impl Wire {
             let cookie = match frame {
                 Frame::Report(report) => report.cookie,
                 Frame::Depart { cookie, .. } | Frame::Survey { cookie, .. } => cookie,
+                Frame::Sense(sense) => sense.cookie,
                 _ => continue,
             };
             account.proved |= cookie != 0 && account.cookies.contains(&cookie);

@@ -7,7 +7,7 @@ use crate::population::Population;
 use crate::scenario::{Draw, Fault, NatKind, What, Who, Workload};
 use crate::topology::{Firewall, Gateway, Topology};
 use quilt_proto::wire::Nic;
-use quilt_proto::{Bootstrap, Config, HostId, Incarnation, Node, Rng, Time};
+use quilt_proto::{Config, HostId, Incarnation, Node, Rng, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -306,8 +306,7 @@ impl Run {
     fn restart_service(&mut self) {
         if self.world.life(self.service) == Life::Off {
             let seed = self.rng.next_u64();
-            let service = Bootstrap::new(self.spec.population.bootstrap(), seed);
-            self.world.restart(self.service, Kind::Bootstrap(Box::new(service)));
+            self.world.restart_bootstrap(self.service, self.spec.population.bootstrap(), seed);
         }
     }
 

@@ -49,6 +49,10 @@ pub struct Scenario {
     /// Routers that a host knows of its way to the core. Default 4.
     #[serde(default)]
     pub hops: Option<u8>,
+    /// Hosts are told nothing of their surroundings, and sense them with packets of their own. Default
+    /// false.
+    #[serde(default)]
+    pub sense: bool,
     /// The share of packets that is lost throughout. Default none.
     #[serde(default, deserialize_with = "share")]
     pub loss: f64,
@@ -183,6 +187,7 @@ impl Scenario {
         spec.population.sync = self.sync.map_or(spec.population.sync, Into::into);
         spec.population.digest = self.digest.map_or(spec.population.digest, Into::into);
         spec.population.hops = self.hops.map_or(spec.population.hops, Into::into);
+        spec.population.senses = self.sense;
         if self.push == Some(false) {
             spec.population.travel = ORIGINAL_TRAVEL;
         }

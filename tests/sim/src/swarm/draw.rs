@@ -44,6 +44,7 @@ pub fn scenario(seed: u64, hosts: usize) -> Scenario {
         digest: draw.rarely().then_some(Digest::Bloom),
         push: draw.rarely().then_some(false),
         hops: Some(draw.within(3, 6) as u8),
+        sense: false,
         loss: LOSS,
         cpu_ns: if draw.rarely() { draw.within(1_000, 50_000) } else { 0 },
         mtu: None,

@@ -14,12 +14,16 @@ use std::time::Duration;
 const JOIN_GAP: Duration = Duration::from_millis(180);
 
 pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Outcome {
+    compare(spec(request.seed), watch)
+}
+
+fn spec(seed: u64) -> Spec {
     let mut spec = Spec::new("synthetic", Topology::synthetic(), System::Quilt);
-    spec.seed = request.seed;
+    spec.seed = seed;
     spec.population.representatives = 1;
     spec.join_gap = JOIN_GAP;
     spec.duration = Duration::from_millis(100);
-    compare(spec, watch)
+    spec
 }
 
 /// The table as it comes of a run.
@@ -170,6 +174,23 @@ mod tests {
             assert_eq!(rows.len(), 8, "{rows:?}");
             let differing: Vec<_> = rows.iter().filter(|row| row[6] != "yes").collect();
             assert!(differing.is_empty(), "seed {seed}: {differing:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_sense_their_surroundings_make_the_same_table() {
+        for seed in 1..=3 {
+            let mut spec = spec(seed);
+            spec.population.senses = true;
+            // Hosts sense for up to a second before they join, and the first message comes after 5 s.
+            spec.join_gap = Duration::from_millis(100);
+            let table = compare(spec, &mut |news| {
+                if let News::Wrong { what, .. } = news {
+                    panic!("seed {seed}: {what}");
+                }
+            });
+            assert!(table.sheet.rows.iter().all(|row| row[6] == "yes"), "{:?}", table.sheet.rows);
+            assert_eq!(table.sheet.rows.len(), 8);
         }
     }
 

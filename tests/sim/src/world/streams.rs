@@ -125,6 +125,7 @@ impl World {
     }
 
     pub(super) fn close(&mut self, host: usize, link: LinkId) {
+        self.hosts[host].probes.retain(|_, probe| *probe != link);
         if let Some((address, nic)) = self.hosts[host].memberships.remove(&link) {
             self.leave_multicast(address, nic);
         }

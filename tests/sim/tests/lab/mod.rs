@@ -1,9 +1,7 @@
 //! A small world with real nodes, in which one host publishes.
 #![allow(dead_code, reason = "not every test uses everything")]
 
-use quilt_proto::{
-    Bootstrap, Config, Counter, Group, GroupId, Limits, Node, Notice, Rng, Source, Time,
-};
+use quilt_proto::{Config, Counter, Group, GroupId, Limits, Node, Notice, Rng, Source, Time};
 use quilt_sim::check::{self, Safety};
 use quilt_sim::population::{Population, System};
 use quilt_sim::run::Spec;
@@ -56,7 +54,7 @@ impl Lab {
             source.get_or_insert(Source { host, incarnation });
             world.add_node(place, Node::new(config, rng.next_u64()));
         }
-        let (_, service) = world.add_bootstrap(0, Bootstrap::new(population.bootstrap(), 7));
+        let (_, service) = world.add_bootstrap(0, population.bootstrap(), 7);
         Self {
             world,
             population,

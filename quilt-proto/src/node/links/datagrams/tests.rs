@@ -99,7 +99,7 @@ fn a_frame_without_a_name_before_it_is_dropped() {
     let mut bytes = Vec::new();
     protocol(10).encode(&mut bytes);
     let mut a = links(1);
-    a.queue_datagram(address(2), bytes, false);
+    a.queue_datagram(address(2), bytes, 0);
     carry(Time::ZERO, &mut a, 1, &mut b);
     assert!(b.poll_inbound().is_none());
     assert_eq!(b.counters.get(Counter::DroppedStranger), 1);
