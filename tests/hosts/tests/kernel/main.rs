@@ -1,0 +1,23 @@
+//! What the kernels between hosts really do, and what the real program makes of it.
+
+mod lines;
+mod nats;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quilt_hosts::apart(|| {
+        let trials = [lines::trials(), nats::trials()];
+        let trials = trials.into_iter().flatten().collect();
+        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    })
+}
+
+/// A test under its module's name; it fails by a panic.
+fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, || {
+        test();
+        Ok(())
+    })
+}
