@@ -75,8 +75,7 @@ impl Group {
 
     /// What a receiver last said of its role.
     fn role(receiver: &mut Quilt) -> Value {
-        let joined = receiver.seen("joined").pop();
-        receiver.seen("patch_changed").pop().or(joined).unwrap()["role"].clone()
+        receiver.place()["role"].clone()
     }
 }
 

@@ -20,11 +20,19 @@ const TEMPORARY: &str = "/run/tmp";
 /// networks and mounts go. Temporary files lie in memory and go as well.
 ///
 /// Without root it takes a user namespace. Where that is forbidden too, it says so and fails.
-pub fn apart(tests: impl FnOnce() -> ExitCode) -> ExitCode {
-    let done = match std::env::var_os(INSIDE) {
-        Some(_) => settle().map(|()| tests()),
-        None => go_inside(),
-    };
+///
+/// `prepare` runs outside and before that, where there is a network; without its success there are
+/// no tests.
+pub fn apart(
+    prepare: impl FnOnce() -> Result<(), String>,
+    tests: impl FnOnce() -> ExitCode,
+) -> ExitCode {
+    let inside = std::env::var_os(INSIDE).is_some();
+    if !inside && let Err(error) = prepare() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    let done = if inside { settle().map(|()| tests()) } else { go_inside() };
     done.unwrap_or_else(|error| {
         eprintln!(
             "tests/hosts needs root, or user namespaces: {error}\n\

@@ -46,7 +46,8 @@ impl Relay {
     pub fn between(a: (&Node, &str), b: (&Node, &str), conditions: Conditions, seed: u64) -> Self {
         let ends = [a, b].map(|(node, interface)| {
             let device = node.enter(|| tap(interface));
-            node.ip(&format!("link set {interface} up"));
+            // What is lost is the line's to say, not that of a reader that had to wait for its turn.
+            node.ip(&format!("link set {interface} txqueuelen {MAX_FRAMES} up"));
             Arc::new(device)
         });
         let ended = Arc::new(AtomicBool::new(false));

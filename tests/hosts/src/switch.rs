@@ -39,17 +39,11 @@ impl Switch {
              link set br0 type bridge mcast_querier {snooping}\n\
              link set br0 up"
         ));
+        let switch = Self { node, ports: Cell::new(0) };
         if multicast == Multicast::Dropped {
-            node.nft(
-                "table bridge multicast {
-                    chain dropped {
-                        type filter hook forward priority filter
-                        ip daddr 224.0.0.0/4 drop
-                    }
-                }",
-            );
+            switch.drop_multicast();
         }
-        Self { node, ports: Cell::new(0) }
+        switch
     }
 
     /// Plugs a node's new interface in, which gets an address such as `10.1.0.7/24`; gives back the
@@ -64,6 +58,21 @@ impl Switch {
         self.node.ip(&format!("link set {port} master br0"));
         node.ip(&format!("address add {address} dev {interface}"));
         port
+    }
+
+    /// From now on IP multicast goes nowhere.
+    ///
+    /// # Panics
+    /// The rule cannot be loaded.
+    pub fn drop_multicast(&self) {
+        self.node.nft(
+            "table bridge multicast {
+                chain dropped {
+                    type filter hook forward priority filter
+                    ip daddr 224.0.0.0/4 drop
+                }
+            }",
+        );
     }
 
     /// From now on reports of IP-multicast membership that come in at this port are lost.

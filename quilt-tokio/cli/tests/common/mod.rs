@@ -39,15 +39,17 @@ impl Quilt {
 
     /// With a folder of its own for temporary files.
     pub fn start_in<S: AsRef<str>>(args: &[S], folder: &Path) -> Self {
-        let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_quilt"))
-            .args(&args)
-            .env("TMPDIR", folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        // Cargo names it for this package's tests; others bring their own command.
+        let mut command = Command::new(option_env!("CARGO_BIN_EXE_quilt").unwrap_or("quilt"));
+        Self::spawn(command.args(args.iter().map(AsRef::as_ref)).env("TMPDIR", folder))
+    }
+
+    /// As the command says.
+    pub fn spawn(command: &mut Command) -> Self {
+        let name: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
+        let name = name.join(" ");
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -60,7 +62,7 @@ impl Quilt {
             let _ = stderr.read_to_string(&mut text);
             text
         });
-        Self { name: args.join(" "), child, lines, seen: Vec::new(), stderr: Some(stderr) }
+        Self { name, child, lines, seen: Vec::new(), stderr: Some(stderr) }
     }
 
     /// A bootstrap service on a free port, and its address.
@@ -119,6 +121,12 @@ impl Quilt {
             self.seen.push(serde_json::from_str(&line).unwrap());
         }
         self.seen.iter().filter(|value| value["event"] == event).cloned().collect()
+    }
+
+    /// What it last said of its place in the group; it has joined.
+    pub fn place(&mut self) -> Value {
+        let joined = self.seen("joined").pop();
+        self.seen("patch_changed").pop().or(joined).unwrap()
     }
 
     pub fn stdin(&mut self) -> ChildStdin {
@@ -244,7 +252,11 @@ pub struct Feed {
 
 impl Feed {
     pub fn start(url: &str, args: &[&str]) -> Self {
-        let mut sender = Quilt::start(&[&["send", "--json", url], args].concat());
+        Self::of(Quilt::start(&[&["send", "--json", url], args].concat()))
+    }
+
+    /// By this sender, once it is in the group.
+    pub fn of(mut sender: Quilt) -> Self {
         sender.wait_for("joined");
         let stdin = sender.stdin();
         Self { sender, stdin }

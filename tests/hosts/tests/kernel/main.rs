@@ -1,14 +1,25 @@
 //! What the kernels between hosts really do, and what the real program makes of it.
 
+mod figure_seven;
 mod lines;
+mod long_way;
 mod nats;
+mod program;
+mod silence;
+mod ways;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    quilt_hosts::apart(|| {
-        let trials = [lines::trials(), nats::trials()];
+    quilt_hosts::apart(program::build, || {
+        let trials = [
+            lines::trials(),
+            nats::trials(),
+            figure_seven::trials(),
+            long_way::trials(),
+            silence::trials(),
+        ];
         let trials = trials.into_iter().flatten().collect();
         libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
     })

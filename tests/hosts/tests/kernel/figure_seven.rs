@@ -1,0 +1,236 @@
+//! The paper's SYNTHETIC network (section 5.1, Figure 7) for real: four domains of five hosts. The
+//! gateways of 2, 3 and 4 are NATs, domain 3 blocks incoming UDP, 2 and 4 have IP multicast.
+
+use crate::program::{Folder, Quilt, holds, noise, start};
+use crate::{trial, ways};
+use libtest_mimic::Trial;
+use quilt_hosts::{Conditions, Firewall, Multicast, Nat, Node, Relay, Switch};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// What the simulator has of it, so that both are of one network.
+const DOMAINS: &str = include_str!("../../../sim/data/synthetic/four_domains.json");
+const SERVICE: &str = "10.1.0.100";
+const FILE_BYTES: usize = 1_000_000;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial("figure_seven::four domains run what Table 3 has and get the file", table_three)]
+}
+
+#[derive(Deserialize)]
+struct Figure {
+    oneway_ms_between_domains: BTreeMap<String, f64>,
+    domains: Vec<Domain>,
+    published_outcome_k1: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Domain {
+    id: u8,
+    hosts: Vec<u8>,
+    gateway_nat: bool,
+    blocks_incoming_udp: bool,
+    gateway_ipmc: bool,
+}
+
+/// A row of Table 3.
+#[derive(Deserialize)]
+struct Row {
+    domain: u8,
+    hosts: Vec<u8>,
+    protocols: Vec<String>,
+    method: String,
+}
+
+impl Figure {
+    fn read() -> Self {
+        serde_json::from_str(DOMAINS).unwrap()
+    }
+}
+
+impl Domain {
+    /// Without a NAT the hosts' addresses are public.
+    fn net(&self) -> String {
+        if self.gateway_nat { format!("192.168.{}", self.id) } else { format!("10.{}.0", self.id) }
+    }
+
+    /// The address of the gateway on the outside.
+    fn outer(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, self.id)
+    }
+
+    /// What its gateway does: the paper names no kind of NAT; the simulator has this one.
+    fn gateway(&self) -> Node {
+        let gateway = Node::router(&format!("gateway{}", self.id));
+        gateway.ip(&format!("address add {}/32 dev lo", self.outer()));
+        if self.gateway_nat {
+            gateway.nft(&Nat::PortRestrictedCone.rules("wan", self.outer()));
+        }
+        if self.blocks_incoming_udp {
+            gateway.nft(&Firewall::NoIncomingUdp.rules("wan"));
+        }
+        gateway
+    }
+}
+
+struct World {
+    /// By number.
+    hosts: BTreeMap<u8, Node>,
+    service: Node,
+    _gateways: Vec<Node>,
+    _switches: Vec<Switch>,
+    _lines: Vec<Relay>,
+}
+
+impl World {
+    fn new(figure: &Figure) -> Self {
+        let (mut hosts, mut switches, mut gateways) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let service = Node::new("service");
+        for domain in &figure.domains {
+            let net = domain.net();
+            let gateway = domain.gateway();
+            let multicast =
+                if domain.gateway_ipmc { Multicast::Snooped } else { Multicast::Dropped };
+            let switch = Switch::new(&format!("lan{}", domain.id), multicast);
+            switch.plug(&gateway, "lan0", &format!("{net}.254/24"));
+            let plug = |node: &Node, last: u8| {
+                switch.plug(node, "eth0", &format!("{net}.{last}/24"));
+                node.ip(&format!("route add default via {net}.254"));
+            };
+            for &number in &domain.hosts {
+                let host = Node::new(&format!("host{number}"));
+                plug(&host, number);
+                hosts.insert(number, host);
+            }
+            if !domain.gateway_nat {
+                plug(&service, 100);
+            }
+            gateways.push(gateway);
+            switches.push(switch);
+        }
+        let lines = lines(figure, &gateways);
+        Self { hosts, service, _gateways: gateways, _switches: switches, _lines: lines }
+    }
+}
+
+/// A line between each two gateways, as long as the figure has it.
+fn lines(figure: &Figure, gateways: &[Node]) -> Vec<Relay> {
+    let at = |id: u8| figure.domains.iter().position(|domain| domain.id == id).unwrap();
+    let line = |(pair, &ms): (&String, &f64)| {
+        let (one, other) = pair.split_once('-').unwrap();
+        let [one, other] = [one, other].map(|id| at(id.parse().unwrap()));
+        let ends = [(one, other), (other, one)];
+        let names = ends.map(|(_, to)| format!("wan{}", figure.domains[to].id));
+        let conditions =
+            Conditions { delay: Duration::from_secs_f64(ms / 1e3), ..Conditions::default() };
+        let relay = Relay::between(
+            (&gateways[one], &names[0]),
+            (&gateways[other], &names[1]),
+            conditions,
+            1,
+        );
+        for ((from, to), interface) in ends.into_iter().zip(&names) {
+            let [from_domain, to_domain] = [from, to].map(|index| &figure.domains[index]);
+            let (here, there) = (from_domain.outer(), to_domain.outer());
+            gateways[from].ip(&format!(
+                "address add {here} peer {there} dev {interface}\n\
+                 route replace {there} dev {interface} src {here}"
+            ));
+            if !to_domain.gateway_nat {
+                let net = to_domain.net();
+                gateways[from].ip(&format!("route add {net}.0/24 via {there} dev {interface}"));
+            }
+        }
+        relay
+    };
+    figure.oneway_ms_between_domains.iter().map(line).collect()
+}
+
+/// What the hosts would sense of their gateway. Nothing else is told them.
+fn routers(domain: &Domain) -> String {
+    format!("gateway-{}{}", domain.id, if domain.gateway_ipmc { "+ipmc" } else { "" })
+}
+
+/// Hosts whose way cannot be the paper's yet. Host 1's is its own sender's, but `quilt send` is a
+/// member of its own, from which the file comes to host 1 by whoever is faster. That 16 and 6 both
+/// sit behind a NAT is not known to anybody, so there is no tunnel between them, and 16 has its
+/// parent where a stream leads to.
+const OTHER_WAYS: [(u8, &[&str]); 2] = [(1, &["TCP", "local source"]), (16, &["TCP"])];
+
+/// Who is in the group.
+struct Group {
+    world: World,
+    folder: Folder,
+    url: String,
+    _service: Quilt,
+    receivers: BTreeMap<u8, Quilt>,
+}
+
+impl Group {
+    /// The hosts join in the order of their numbers, as in the paper.
+    fn new(figure: &Figure) -> Self {
+        let (world, folder) = (World::new(figure), Folder::new());
+        let policy = folder.file("policy", b"representatives 1..1\n");
+        let listen = format!("{SERVICE}:7400");
+        let args = ["bootstrap", "--json", "--listen", &listen, "--policy", &policy];
+        let mut service = start(&world.service, &args);
+        service.wait_for("listening");
+        let url = format!("quilt://{listen}/news");
+        let mut receivers = BTreeMap::new();
+        for domain in &figure.domains {
+            for &number in &domain.hosts {
+                let (node, routers) = (&world.hosts[&number], routers(domain));
+                ways::count(node);
+                let output = folder.path(&number.to_string());
+                let args = ["join", "--json", &url, "--routers", &routers, "--stay", "--output"];
+                let mut receiver = start(node, &[&args[..], &[&output]].concat());
+                receiver.wait_for("joined");
+                receivers.insert(number, receiver);
+            }
+        }
+        Self { world, folder, url, _service: service, receivers }
+    }
+
+    /// What a host runs, as the paper writes it, and in which patch.
+    fn runs(&mut self, host: u8) -> (String, String) {
+        let place = self.receivers.get_mut(&host).unwrap().place();
+        let regional = match place["protocol"].as_str().unwrap() {
+            "ipmc" => "IPMC",
+            "donet" => "DONet",
+            other => other,
+        };
+        let wide = if place["role"] == "representative" { ", OMNI" } else { "" };
+        (format!("{regional}{wide}"), place["patch"].as_str().unwrap().to_owned())
+    }
+}
+
+fn table_three() {
+    let figure = Figure::read();
+    let mut group = Group::new(&figure);
+    let bytes = noise(FILE_BYTES, 7);
+    let input = group.folder.file("input", &bytes);
+    let routers = routers(&figure.domains[0]);
+    let args = ["send", "--json", &group.url, "--routers", &routers, "--input", &input];
+    let sent = start(&group.world.hosts[&1], &args).end();
+    assert!(sent.status.success(), "{}", sent.stderr);
+
+    let mut wrong = Vec::new();
+    println!("domain host  patch     runs          by            seconds");
+    for row in &figure.published_outcome_k1 {
+        for host in &row.hosts {
+            let complete = group.receivers.get_mut(host).unwrap().wait_for("complete");
+            assert!(holds(&group.folder.path(&host.to_string()), &bytes), "host {host}");
+            let seconds = complete["seconds"].as_f64().unwrap();
+            let ((runs, patch), way) = (group.runs(*host), ways::most(&group.world.hosts[host]));
+            println!("{:>6} {host:>4}  {patch}  {runs:12}  {way:12}  {seconds:.2}", row.domain);
+            let other = OTHER_WAYS.iter().find(|(number, _)| number == host);
+            let usual = other.map_or(way == row.method, |(_, ways)| ways.contains(&way));
+            if runs != row.protocols.join(", ") || !usual {
+                wrong.push(format!("host {host} runs {runs} by {way}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not as in Table 3: {wrong:?}");
+}
