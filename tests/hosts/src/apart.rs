@@ -9,8 +9,9 @@ use std::fs;
 use std::io;
 use std::process::{Command, ExitCode};
 
-/// Set for the program that runs in the namespaces.
-const INSIDE: &str = "QUILT_HOSTS_INSIDE";
+/// The environment variable that tells the program that it runs in the namespaces. Without it, it
+/// starts itself again in new ones.
+pub const INSIDE: &str = "QUILT_HOSTS_INSIDE";
 /// The folder for temporary files there.
 const TEMPORARY: &str = "/run/tmp";
 

@@ -5,6 +5,7 @@ mod lines;
 mod long_way;
 mod nats;
 mod program;
+mod remains;
 mod silence;
 mod ways;
 
@@ -12,6 +13,9 @@ use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(held) = remains::hold() {
+        return held;
+    }
     quilt_hosts::apart(program::build, || {
         let trials = [
             lines::trials(),
@@ -19,6 +23,7 @@ fn main() -> ExitCode {
             figure_seven::trials(),
             long_way::trials(),
             silence::trials(),
+            remains::trials(),
         ];
         let trials = trials.into_iter().flatten().collect();
         libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
