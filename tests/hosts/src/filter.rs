@@ -103,7 +103,8 @@ impl Nat {
                     type filter hook forward priority filter
                     iifname \"{outside}*\" ct state new ct status & dnat == 0 drop
                 }}
-            }}"
+            }}
+            "
         )
     }
 }
@@ -134,7 +135,8 @@ impl Firewall {
                     {udp}
                     iifname \"{outside}*\" ct state new drop
                 }}
-            }}"
+            }}
+            "
         )
     }
 }

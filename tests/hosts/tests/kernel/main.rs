@@ -3,6 +3,7 @@
 mod figure_seven;
 mod lines;
 mod long_way;
+mod matrix;
 mod nats;
 mod program;
 mod remains;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
             nats::trials(),
             figure_seven::trials(),
             long_way::trials(),
+            matrix::trials(),
             silence::trials(),
             remains::trials(),
         ];

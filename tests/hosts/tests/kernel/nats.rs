@@ -28,21 +28,21 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Two servers in public, and room for sites.
-struct World {
+pub(crate) struct World {
     public: Switch,
     /// By address, then by port.
     servers: [[UdpSocket; 2]; 2],
-    hosts: [Node; 2],
+    pub(crate) hosts: [Node; 2],
 }
 
 /// Two hosts behind a gateway.
-struct Site {
-    hosts: [Node; 2],
+pub(crate) struct Site {
+    pub(crate) hosts: [Node; 2],
     _inside: (Node, Switch),
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let public = Switch::new("public", Multicast::Flooded);
         let addresses = ["10.0.0.1", "10.0.0.2"];
         let hosts = addresses.map(|address| {
@@ -55,8 +55,15 @@ impl World {
         Self { public, servers, hosts }
     }
 
+    /// A host with a public address that ends with `number`.
+    pub(crate) fn host(&self, number: u8) -> Node {
+        let host = Node::new(&format!("host{number}"));
+        self.public.plug(&host, "eth0", &format!("10.0.0.{number}/24"));
+        host
+    }
+
     /// A site whose gateway has these rules, given its public address.
-    fn site(&self, number: u8, rules: impl FnOnce(Ipv4Addr) -> String) -> Site {
+    pub(crate) fn site(&self, number: u8, rules: impl FnOnce(Ipv4Addr) -> String) -> Site {
         let outer = Ipv4Addr::new(10, 0, 0, number);
         let gateway = Node::router(&format!("gateway{number}"));
         self.public.plug(&gateway, "wan0", &format!("{outer}/24"));
@@ -163,7 +170,7 @@ fn pairs() {
     }
 }
 
-fn may_meet(one: Nat, other: Nat) -> bool {
+pub(crate) fn may_meet(one: Nat, other: Nat) -> bool {
     let strict = |nat: Nat| nat.filtering() == Dependence::AddressAndPort;
     let anew = |nat: Nat| nat.mapping() == Dependence::AddressAndPort;
     !(anew(one) && strict(other) || anew(other) && strict(one))
