@@ -2,7 +2,7 @@
 //! gateways of 2, 3 and 4 are NATs, domain 3 blocks incoming UDP, 2 and 4 have IP multicast.
 
 use crate::program::{Folder, Quilt, holds, noise, start};
-use crate::{trial, ways};
+use crate::{Told, trial, ways};
 use libtest_mimic::Trial;
 use quilt_hosts::{Conditions, Firewall, Multicast, Nat, Node, Relay, Switch};
 use serde::Deserialize;
@@ -16,7 +16,12 @@ const SERVICE: &str = "10.1.0.100";
 const FILE_BYTES: usize = 1_000_000;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("figure_seven::four domains run what Table 3 has and get the file", table_three)]
+    let table = |(name, private)| trial(name, move || table_three(private));
+    let trials = [
+        ("figure_seven::four domains run what Table 3 has and get the file", Private::Different),
+        ("figure_seven::they do with the same private addresses", Private::Same),
+    ];
+    trials.map(table).into()
 }
 
 #[derive(Deserialize)]
@@ -51,9 +56,14 @@ impl Figure {
 }
 
 impl Domain {
-    /// Without a NAT the hosts' addresses are public.
-    fn net(&self) -> String {
-        if self.gateway_nat { format!("192.168.{}", self.id) } else { format!("10.{}.0", self.id) }
+    /// The hosts' addresses without their last number. They are public without a NAT; behind NATs
+    /// nobody sees to it that they differ.
+    fn net(&self, private: Private) -> String {
+        match (self.gateway_nat, private) {
+            (false, _) => format!("10.{}.0", self.id),
+            (true, Private::Different) => format!("192.168.{}", self.id),
+            (true, Private::Same) => "192.168.0".into(),
+        }
     }
 
     /// The address of the gateway on the outside.
@@ -75,6 +85,13 @@ impl Domain {
     }
 }
 
+/// The private addresses of several domains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Private {
+    Different,
+    Same,
+}
+
 struct World {
     /// By number.
     hosts: BTreeMap<u8, Node>,
@@ -85,23 +102,23 @@ struct World {
 }
 
 impl World {
-    fn new(figure: &Figure) -> Self {
+    fn new(figure: &Figure, private: Private) -> Self {
         let (mut hosts, mut switches, mut gateways) = (BTreeMap::new(), Vec::new(), Vec::new());
         let service = Node::new("service");
         for domain in &figure.domains {
-            let net = domain.net();
+            let net = domain.net(private);
             let gateway = domain.gateway();
             let multicast =
                 if domain.gateway_ipmc { Multicast::Snooped } else { Multicast::Dropped };
             let switch = Switch::new(&format!("lan{}", domain.id), multicast);
             switch.plug(&gateway, "lan0", &format!("{net}.254/24"));
-            let plug = |node: &Node, last: u8| {
+            let plug = |node: &Node, last: usize| {
                 switch.plug(node, "eth0", &format!("{net}.{last}/24"));
                 node.ip(&format!("route add default via {net}.254"));
             };
-            for &number in &domain.hosts {
+            for (&number, last) in domain.hosts.iter().zip(1..) {
                 let host = Node::new(&format!("host{number}"));
-                plug(&host, number);
+                plug(&host, last);
                 hosts.insert(number, host);
             }
             if !domain.gateway_nat {
@@ -139,7 +156,7 @@ fn lines(figure: &Figure, gateways: &[Node]) -> Vec<Relay> {
                  route replace {there} dev {interface} src {here}"
             ));
             if !to_domain.gateway_nat {
-                let net = to_domain.net();
+                let net = to_domain.net(Private::Different);
                 gateways[from].ip(&format!("route add {net}.0/24 via {there} dev {interface}"));
             }
         }
@@ -170,8 +187,8 @@ struct Group {
 
 impl Group {
     /// The hosts join in the order of their numbers, as in the paper.
-    fn new(figure: &Figure) -> Self {
-        let (world, folder) = (World::new(figure), Folder::new());
+    fn new(figure: &Figure, private: Private) -> Self {
+        let (world, folder) = (World::new(figure, private), Folder::new());
         let policy = folder.file("policy", b"representatives 1..1\n");
         let listen = format!("{SERVICE}:7400");
         let args = ["bootstrap", "--json", "--listen", &listen, "--policy", &policy];
@@ -206,9 +223,9 @@ impl Group {
     }
 }
 
-fn table_three() {
+fn table_three(private: Private) {
     let figure = Figure::read();
-    let mut group = Group::new(&figure);
+    let mut group = Group::new(&figure, private);
     let bytes = noise(FILE_BYTES, 7);
     let input = group.folder.file("input", &bytes);
     let routers = routers(&figure.domains[0]);
@@ -217,14 +234,17 @@ fn table_three() {
     assert!(sent.status.success(), "{}", sent.stderr);
 
     let mut wrong = Vec::new();
-    println!("domain host  patch     runs          by            seconds");
+    let title = format!("Table 3, private addresses {private:?}:");
+    let mut told = Told::new(&title);
+    told.line("domain host  patch     runs          by            seconds");
     for row in &figure.published_outcome_k1 {
         for host in &row.hosts {
             let complete = group.receivers.get_mut(host).unwrap().wait_for("complete");
             assert!(holds(&group.folder.path(&host.to_string()), &bytes), "host {host}");
             let seconds = complete["seconds"].as_f64().unwrap();
             let ((runs, patch), way) = (group.runs(*host), ways::most(&group.world.hosts[host]));
-            println!("{:>6} {host:>4}  {patch}  {runs:12}  {way:12}  {seconds:.2}", row.domain);
+            let from = row.domain;
+            told.line(&format!("{from:>6} {host:>4}  {patch}  {runs:12}  {way:12}  {seconds:.2}"));
             let other = OTHER_WAYS.iter().find(|(number, _)| number == host);
             let usual = other.map_or(way == row.method, |(_, ways)| ways.contains(&way));
             if runs != row.protocols.join(", ") || !usual {

@@ -2,7 +2,7 @@
 
 use crate::lines::{BYTES, Pair, pair, stream};
 use crate::program::{Folder, holds, noise, start};
-use crate::trial;
+use crate::{Told, trial};
 use libtest_mimic::Trial;
 use quilt_hosts::Conditions;
 use std::time::Duration;
@@ -12,13 +12,13 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn long_ways() {
-    println!("one way  bare stream  one patch  two patches");
+    let mut told = Told::new("one way  bare stream  one patch  two patches");
     for ms in [10, 40, 100] {
         let delay = Duration::from_millis(ms);
         let line = pair(Conditions { delay, ..Conditions::default() });
         let [one, two] = ["here", "there"].map(|routers| transfer(&line, routers));
         let bare = stream(&line).as_secs_f64();
-        println!("{ms:>4} ms {bare:>10.2} s {one:>8.2} s {two:>10.2} s");
+        told.line(&format!("{ms:>4} ms {bare:>10.2} s {one:>8.2} s {two:>10.2} s"));
     }
 }
 

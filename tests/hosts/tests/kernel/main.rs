@@ -39,3 +39,23 @@ fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial
         Ok(())
     })
 }
+
+/// What a test has to tell, printed in one piece when it ends, also where it fails.
+struct Told(String);
+
+impl Told {
+    fn new(title: &str) -> Self {
+        Self(format!("{title}\n"))
+    }
+
+    fn line(&mut self, line: &str) {
+        self.0 += line;
+        self.0 += "\n";
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        print!("{}", self.0);
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::nats::{Site, World};
 use crate::program::{Feed, Folder, Quilt, holds, noise, start};
-use crate::trial;
+use crate::{Told, trial};
 use libtest_mimic::Trial;
 use quilt_hosts::{Firewall, Nat, Node};
 use std::time::{Duration, Instant};
@@ -113,10 +113,10 @@ fn everything() {
         }
         std::thread::sleep(LOOK);
     }
-    println!("{:20} {:20} it comes", "from", "to");
+    let mut told = Told::new(&format!("{:20} {:20} it comes", "from", "to"));
     for Pair { from, to, came, .. } in &pairs {
         let came = came.map_or("no".into(), |after| format!("after {after:.2?}"));
-        println!("{:20} {:20} {came}", from.name(), to.name());
+        told.line(&format!("{:20} {:20} {came}", from.name(), to.name()));
     }
     for Pair { from, to, came, .. } in &pairs {
         let open = [*from, *to].contains(&Place::Public);

@@ -1,7 +1,7 @@
 //! NATs are of the kind that they claim to be. Nothing of Quilt is in it: the tests of RFC 5780,
 //! with two servers that have two ports each.
 
-use crate::trial;
+use crate::{Told, trial};
 use libtest_mimic::Trial;
 use quilt_hosts::{Dependence, Firewall, Multicast, Nat, Node, Switch};
 use std::io::ErrorKind;
@@ -159,18 +159,19 @@ fn pairs() {
         let outer = world.mapped(&inside, 0, 0).unwrap();
         (inside, outer)
     };
-    println!("{:20} {:20} punching", "one", "other");
+    let mut told = Told::new(&format!("{:20} {:20} punching", "one", "other"));
     for (a, one) in Nat::ALL.into_iter().enumerate() {
         for (b, other) in Nat::ALL.into_iter().enumerate().skip(a) {
             // The second four sites are of the same kinds, for pairs of equals.
             let met = punch(end(a), end(b + Nat::ALL.len()));
-            println!("{:20} {:20} {met}", format!("{one:?}"), format!("{other:?}"));
+            let [left, right] = [one, other].map(|nat| format!("{nat:?}"));
+            told.line(&format!("{left:20} {right:20} {met}"));
             assert_eq!(met, may_meet(one, other), "{one:?} and {other:?}");
         }
     }
 }
 
-pub(crate) fn may_meet(one: Nat, other: Nat) -> bool {
+fn may_meet(one: Nat, other: Nat) -> bool {
     let strict = |nat: Nat| nat.filtering() == Dependence::AddressAndPort;
     let anew = |nat: Nat| nat.mapping() == Dependence::AddressAndPort;
     !(anew(one) && strict(other) || anew(other) && strict(one))

@@ -2,7 +2,7 @@
 //! how long nothing came is printed.
 
 use crate::program::{DEADLINE, Feed, Folder, Quilt, holds, noise, start};
-use crate::trial;
+use crate::{Told, trial};
 use libtest_mimic::Trial;
 use quilt_hosts::{Multicast, Node, Switch};
 use serde_json::Value;
@@ -107,6 +107,7 @@ fn goes_on(Fault { name, strike, then }: Fault) {
     let send = [&["send", "--json"][..], &around].concat();
     let mut feed = Feed::of(start(&lan.hosts[SENDER], &send));
 
+    let mut told = Told::new(&format!("{name}:"));
     let bytes = noise(PIECE_BYTES * PIECES, 3);
     let watches: Vec<Watch> = outputs.iter().map(|output| Watch::new(output)).collect();
     std::thread::scope(|scope| {
@@ -126,7 +127,7 @@ fn goes_on(Fault { name, strike, then }: Fault) {
             sleep(LOOK);
         }
         let before = watches.iter().map(|watch| watch.pause.swap(0, Ordering::Relaxed));
-        println!("{name}: until then the longest pause is {} ms", before.max().unwrap_or(0));
+        told.line(&format!("until then the longest pause is {} ms", before.max().unwrap_or(0)));
         strike(&lan);
         for receiver in &mut receivers {
             receiver.wait_for("complete");
@@ -136,7 +137,7 @@ fn goes_on(Fault { name, strike, then }: Fault) {
         assert!(holds(&outputs[n], &bytes), "host {n}");
         let pause = watch.pause.load(Ordering::Relaxed);
         let role = if n == VICTIM { ", the victim" } else { "" };
-        println!("{name}: host {n}{role} pauses for {pause} ms; {}", news(receiver));
+        told.line(&format!("host {n}{role} pauses for {pause} ms; {}", news(receiver)));
         if n == VICTIM {
             assert_eq!(receiver.place()["protocol"], then);
         }
