@@ -135,13 +135,16 @@ impl Client {
         true
     }
 
-    /// The service answered. True if it had counted as silent.
+    /// The service answered, or said something unasked. True if it had counted as silent.
     pub(super) fn on_answer(&mut self, now: Time, rng: &mut Rng, interval: Duration) -> bool {
         let was_silent = self.tries > SILENT_AFTER;
+        let next = now + jittered(rng, interval);
+        // Where others come and go, orders that nobody asked for may come more often than reports are
+        // due.
+        self.next = if self.is_asking() { next } else { self.next.min(next) };
         self.admitted = true;
         self.tries = 0;
         self.prefers_tcp = self.by_tcp;
-        self.next = now + jittered(rng, interval);
         was_silent
     }
 
@@ -184,6 +187,22 @@ mod tests {
         assert!(client.on_cookie(Time::ZERO, 8, true));
         assert_eq!((client.cookie(), client.next), (8, Time::from_millis(900)));
         assert!(!client.on_cookie(Time::from_millis(99), 9, true), "too soon");
+    }
+
+    #[test]
+    fn orders_that_nobody_asked_for_put_off_no_report() {
+        let (mut rng, second) = (Rng::new(1), Duration::from_secs(1));
+        let mut client = Client::new(Time::ZERO, Time::ZERO, ([127, 0, 0, 1], 4_000).into());
+        client.tries = 1;
+        client.on_answer(Time::ZERO, &mut rng, second * 5);
+        let first = client.next;
+        for millis in (500..4_500).step_by(500) {
+            client.on_answer(Time::from_millis(millis), &mut rng, second * 5);
+            assert_eq!(client.next, first);
+        }
+        // A representative has to report more often, from its appointment on.
+        client.on_answer(Time::from_millis(600), &mut rng, second);
+        assert!(client.next < Time::from_millis(1_701));
     }
 
     #[test]
