@@ -49,7 +49,7 @@ impl Node {
         let address = listening.address_towards(bootstrap);
         let receive_buffer = listening.receive_buffer_bytes;
         let group = options.group(url.group(), bootstrap);
-        let machine = options.node(address, bootstrap, seed());
+        let machine = options.node(address, seed());
         let mut driver = Driver::new(machine, listening, registry, tokens)
             .map_err(|source| BindError { address, source })?;
         let now = driver.now();

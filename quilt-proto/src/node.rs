@@ -94,7 +94,7 @@ impl Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sensing {
     /// The local DNS server, towards which routers are looked for; `None` if there is none, and they
-    /// are not.
+    /// are looked for towards the bootstrap service.
     pub resolver: Option<IpAddr>,
 }
 
@@ -187,7 +187,7 @@ impl Node {
             return Err(JoinError::TooManyGroups { max });
         }
         self.now = self.now.max(now);
-        self.sense(self.now, group.bootstrap);
+        self.sense(self.now, Some(group.bootstrap));
         let member = Member::new(self.now, self.joins_at(), id, &group, &self.host);
         self.members.insert(id, Box::new(member));
         self.with(id, |member, env| member.on_timeout(env));
@@ -364,8 +364,8 @@ impl Node {
             (Frame::Sensed(sensed), From::Datagram(..) | From::Service(_)) => {
                 return self.on_sensed(sensed);
             }
-            (Frame::Sight(sight), From::Multicast(link, tag, _)) => {
-                return self.on_sight(link, tag, sight);
+            (Frame::Sight(sight), From::Multicast(link, tag, at)) => {
+                return self.on_sight(link, tag, at, sight);
             }
             _ => {}
         }

@@ -42,6 +42,7 @@ mod driver;
 mod member;
 pub mod memory;
 mod node;
+mod sense;
 mod sockets;
 mod stream;
 
@@ -53,8 +54,10 @@ pub use quilt_proto::{
     PublishOptions,
 };
 pub use quilt_sockets::{
-    BindError, JoinError, Options, SystemCalls, UnknownInterface, Url, UrlError, interface_address,
+    BindError, JoinError, Options, RECEIVE_BUFFER_BYTES, SystemCalls, UnknownInterface, Url,
+    UrlError, interface_address, interfaces,
 };
+pub use sense::{Sensed, sense};
 
 /// The README's example is compiled with the crate's other examples.
 #[cfg(doctest)]

@@ -54,7 +54,7 @@ impl Network {
         }
         let address = self.next_address();
         let group = options.group(url.group(), bootstrap);
-        let node = Node::new(options, address, bootstrap);
+        let node = Node::new(options, address);
         self.attach(node.driver(), address);
         node.admit(group).await
     }

@@ -36,7 +36,7 @@ impl Node {
         let listening = Listening::bind(options.bind)?;
         let (bound, receive_buffer) = (listening.address, listening.receive_buffer_bytes);
         let group = options.group(url.group(), bootstrap);
-        let mut node = Self::new(options, listening.address_towards(bootstrap), bootstrap);
+        let mut node = Self::new(options, listening.address_towards(bootstrap));
         node.receive_buffer = receive_buffer;
         Sockets::drive(listening, node.driver())
             .map_err(|source| BindError { address: bound, source })?;
@@ -44,8 +44,8 @@ impl Node {
     }
 
     /// A node that is in no group and has nothing under it yet.
-    pub(crate) fn new(options: Options, address: SocketAddr, bootstrap: SocketAddr) -> Self {
-        let node = options.node(address, bootstrap, seed());
+    pub(crate) fn new(options: Options, address: SocketAddr) -> Self {
+        let node = options.node(address, seed());
         let host = node.host();
         let member = Member::new(node);
         let (readable, writable) = (member.readable.clone(), member.writable.clone());

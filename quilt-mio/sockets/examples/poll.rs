@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut service = Host::new(machine, listening)?;
     let join = || -> Result<_, Box<dyn Error>> {
         let listening = Listening::bind(any_port)?;
-        let node = Options::default().node(listening.address, bootstrap, seed());
+        let node = Options::default().node(listening.address, seed());
         let mut host = Host::new(node, listening)?;
         let group = Group::new("tea", bootstrap);
         host.machine.join(host.clock.now(), group)?;

@@ -21,6 +21,23 @@ pub fn interface_address(name: &str) -> Result<IpAddr, UnknownInterface> {
     found.ok_or_else(|| unknown(known))
 }
 
+/// The interfaces of this host on which there are others, by name, each with its first address of IPv4,
+/// or else its first one; in the order of the system.
+///
+/// # Errors
+/// The system does not tell what there is.
+pub fn interfaces() -> io::Result<Vec<(String, IpAddr)>> {
+    let mut interfaces: Vec<(String, IpAddr)> = Vec::new();
+    for (name, address) in known()?.into_iter().filter(|(_, address)| !address.is_loopback()) {
+        match interfaces.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, first)) if first.is_ipv6() && address.is_ipv4() => *first = address,
+            Some(_) => {}
+            None => interfaces.push((name, address)),
+        }
+    }
+    Ok(interfaces)
+}
+
 /// All interfaces of this host, with each of their addresses.
 fn known() -> io::Result<Vec<(String, IpAddr)>> {
     let interfaces = if_addrs::get_if_addrs()?;

@@ -6,8 +6,8 @@ use socket2::SockRef;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
-/// What is asked for as receive buffer of a datagram socket; the system may grant less.
-const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+/// What is asked for as receive buffer of a datagram socket, in bytes; the system may grant less.
+pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// How often a free port is looked for that UDP has as well as TCP.
 const BIND_ATTEMPTS: usize = 16;
 

@@ -23,8 +23,8 @@ pub struct Options {
     pub surroundings: Euid,
     /// Sense what is not known of them; joining waits for that for a second at most. Default true.
     pub sense: bool,
-    /// Towards where routers are looked for. Default the system's DNS server, if it is on another host;
-    /// without one, the bootstrap service.
+    /// Where routers are looked for. Default towards the system's DNS server, if it is on another host;
+    /// without one, towards the bootstrap service.
     pub resolver: Option<IpAddr>,
     /// Further interfaces, at most 3. Default none.
     pub more_nics: Vec<Nic>,
@@ -75,11 +75,11 @@ impl Options {
         Group { create, delivery, history, ..Group::new(name, bootstrap) }
     }
 
-    /// A node as they describe it, which listens at `address` and is to join a group of the service at
-    /// `bootstrap`. What is random in it follows from `seed`.
-    pub fn node(self, address: SocketAddr, bootstrap: SocketAddr, seed: u64) -> Node {
+    /// A node as they describe it, which others reach at `address`. What is random in it follows
+    /// from `seed`.
+    pub fn node(self, address: SocketAddr, seed: u64) -> Node {
         let resolver = self.resolver.filter(|it| it.is_ipv4() == address.is_ipv4());
-        let sensing = Sensing { resolver: Some(resolver.unwrap_or(bootstrap.ip())) };
+        let sensing = Sensing { resolver };
         let random = || HostId::random(&mut Rng::new(seed).fork("host id"));
         let nic = Nic { address: address.ip(), euid: self.surroundings };
         let host = self.host.unwrap_or_else(random);

@@ -42,7 +42,6 @@ enum Ask {
 /// Senses the surroundings of a host's first interface.
 #[derive(Debug)]
 pub(super) struct Detector {
-    service: SocketAddr,
     own: SocketAddr,
     /// What was known before.
     configured: Euid,
@@ -98,7 +97,7 @@ impl Detector {
                     Barrier::Nat(nat) => Some(nat.address),
                     Barrier::None | Barrier::Firewall => None,
                 };
-                Some(barriers.filter_map(nat).next())
+                (!self.configured.connectivity.is_empty()).then(|| barriers.filter_map(nat).next())
             }
         }
     }
@@ -106,10 +105,10 @@ impl Detector {
 
 impl Node {
     /// Starts to sense the surroundings of the host's first interface, as far as its EUID leaves them
-    /// open, with the help of the bootstrap service at `service`. Joining a group does so by itself;
+    /// open; how it can be reached, with the help of the bootstrap service at `service`. Joining a group does so by itself;
     /// [`surroundings`](Self::surroundings) tells what came of it. Once started it changes nothing; at a
     /// loopback address there is nothing to sense.
-    pub fn sense(&mut self, now: Time, service: SocketAddr) {
+    pub fn sense(&mut self, now: Time, service: Option<SocketAddr>) {
         self.now = self.now.max(now);
         let now = self.now;
         let config = &self.host.config;
@@ -123,21 +122,26 @@ impl Node {
         let (configured, me) = (nic.euid.clone(), config.host.tag());
         let mut rng = self.host.rng.fork("detector");
         let mut asks = SmallVec::new();
-        let outside = configured
-            .connectivity
-            .is_empty()
-            .then(|| Outside::new(now, service, own, rng.fork("outside"), &mut asks));
+        let asked = service.filter(|_| configured.connectivity.is_empty());
+        let outside =
+            asked.map(|service| Outside::new(now, service, own, rng.fork("outside"), &mut asks));
         let is_unknown = configured.topology.is_unknown();
         let links = &mut self.links;
-        let towards = sensing.resolver.filter(|_| is_unknown);
-        let routers = towards.map(|it| Routers::new(now, it, own.ip(), || links.name(), &mut asks));
+        let service = service.map(|service| service.ip());
+        let towards = match (sensing.resolver, service) {
+            (Some(resolver), service) => Some((resolver, service)),
+            (None, Some(service)) => Some((service, None)),
+            (None, None) => None,
+        };
+        let routers = towards
+            .filter(|_| is_unknown)
+            .map(|to| Routers::new(now, to, own.ip(), || links.name(), &mut asks));
         let segment = is_unknown.then(|| {
             let (at, rate) = (segment::MEETING_POINT, segment::BYTES_PER_SECOND);
             let link = links.join_multicast(at, own.ip(), segment::TTL, rate);
             Segment::new(link, me, rng.fork("segment"))
         });
         self.detector = Some(Detector {
-            service,
             own,
             configured,
             outside,
@@ -203,8 +207,11 @@ impl Node {
 
     /// Somebody answered a probe.
     pub(super) fn on_hop(&mut self, link: LinkId, at: IpAddr, is_end: bool) {
-        self.advance(|detector, _, asks| {
-            detector.routers.as_mut().is_some_and(|it| it.on_hop(link, at, is_end, asks))
+        let now = self.now;
+        self.advance(|detector, links, asks| {
+            let hop = (link, at, is_end);
+            let routers = detector.routers.as_mut();
+            routers.is_some_and(|it| it.on_hop(now, hop, || links.name(), asks))
         });
     }
 
@@ -220,13 +227,16 @@ impl Node {
         })
     }
 
-    /// A host told there whom it heard.
-    pub(super) fn on_sight(&mut self, link: LinkId, from: HostTag, sight: &Sight) {
+    /// A host told there whom it heard. What comes from this machine shows nothing of the network.
+    pub(super) fn on_sight(&mut self, link: LinkId, from: HostTag, at: IpAddr, sight: &Sight) {
         let now = self.now;
         let known = self.advance(|detector, _, _| {
+            let is_near = at == detector.own.ip();
             let segment = detector.segment.as_mut().filter(|segment| segment.link() == link);
             segment.is_some_and(|segment| {
-                segment.on_sight(now, from, sight);
+                if !is_near {
+                    segment.on_sight(now, from, sight);
+                }
                 true
             })
         });
@@ -254,7 +264,7 @@ impl Node {
                 if detector.again.is_some_and(|at| at <= now) {
                     detector.again = None;
                     let rng = detector.rng.fork("again");
-                    *outside = Outside::new(now, detector.service, detector.own, rng, asks);
+                    *outside = Outside::new(now, outside.service(), detector.own, rng, asks);
                 }
             }
             if let Some(routers) = &mut detector.routers {

@@ -62,12 +62,15 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         survey_part().prop_map(Frame::SurveyPart),
         sense().prop_map(Frame::Sense),
         sensed().prop_map(Frame::Sensed),
-        (proptest::option::of(1..=u64::MAX), vec(any::<u64>(), 0..=Sight::MAX_HEARD)).prop_map(
-            |(segment, heard)| {
+        (
+            proptest::option::of(1..=u64::MAX),
+            any::<bool>(),
+            vec(any::<u64>(), 0..=Sight::MAX_HEARD)
+        )
+            .prop_map(|(segment, asks, heard)| {
                 let heard = heard.into_iter().map(HostTag).collect();
-                Frame::Sight(Sight { segment, heard })
-            }
-        ),
+                Frame::Sight(Sight { segment, asks, heard })
+            }),
     ]
 }
 

@@ -334,6 +334,8 @@ impl Sensed {
 pub struct Sight {
     /// What the sender calls those who hear each other there, not 0; `None` if it knows no name yet.
     pub segment: Option<u64>,
+    /// The sender has not been named yet: whoever hears it shall do so.
+    pub asks: bool,
     /// Whom it heard, those that nobody else has named yet first; at most [`Sight::MAX_HEARD`].
     pub heard: Vec<HostTag>,
 }

@@ -55,11 +55,13 @@ impl Sensed {
 impl Sight {
     pub(super) fn encode(&self, out: &mut Writer<'_>) {
         out.u64(self.segment.unwrap_or(0));
+        out.bool(self.asks);
         out.list(Self::MAX_HEARD, &self.heard, |out, &tag| out.tag(tag));
     }
 
     pub(super) fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let segment = Some(from.u64()?).filter(|&segment| segment != 0);
-        Ok(Self { segment, heard: from.list(Self::MAX_HEARD, Reader::tag)? })
+        let asks = from.bool("asks")?;
+        Ok(Self { segment, asks, heard: from.list(Self::MAX_HEARD, Reader::tag)? })
     }
 }

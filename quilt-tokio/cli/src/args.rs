@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use quilt_tokio::proto::euid::{RouterId, RouterStack};
 use quilt_tokio::proto::protocol::Registry;
 use quilt_tokio::{Delivery, History, Options, Url, interface_address};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Join(JoinArgs),
     /// Sends a file, or standard input, to a group.
     Send(SendArgs),
+    /// Shows what is around this host, as it is sensed: NATs, firewalls, routers, IP multicast.
+    Probe(ProbeArgs),
     /// Starts a bootstrap service and receivers on this host, and sends them a file.
     Demo(DemoArgs),
 }
@@ -37,6 +39,7 @@ impl Command {
             Self::Bootstrap(args) => args.json,
             Self::Join(args) => args.host.json,
             Self::Send(args) => args.host.json,
+            Self::Probe(args) => args.json,
             Self::Demo(_) => false,
         }
     }
@@ -56,6 +59,10 @@ pub(crate) struct BootstrapArgs {
     ///   representatives 2..3
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub(crate) policy: Option<PathBuf>,
+    /// Another address of this host where hosts are answered by UDP: with it they learn more of NATs
+    /// in front of them. It has to be reachable as the first one is; port 0 takes a free one.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) other_address: Option<SocketAddr>,
     /// A group that may exist; give it once for each. Without it hosts may create any.
     #[arg(long = "group", value_name = "NAME")]
     pub(crate) groups: Vec<String>,
@@ -74,9 +81,13 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "IP|NAME")]
     pub(crate) bind: Option<String>,
     /// The routers from this host outwards, by any names, separated by commas; `+ipmc` marks one
-    /// that forwards IP multicast. Unknown if not given.
+    /// that forwards IP multicast. If not given, routers and IP multicast are sensed, except at a
+    /// loopback address.
     #[arg(long, value_name = "NAME[+ipmc],..")]
     pub(crate) routers: Option<Routers>,
+    /// Where routers are looked for, by default towards the system's DNS server.
+    #[arg(long, value_name = "IP", conflicts_with = "routers")]
+    pub(crate) resolver: Option<IpAddr>,
     /// What the group is to promise: best-effort, ordered or reliable. The first host settles it, and
     /// a host that says another is not taken in; without it whatever the group has, and reliable in a
     /// new one.
@@ -143,6 +154,22 @@ pub(crate) struct SendArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct ProbeArgs {
+    /// Any group of the bootstrap service that is asked for help: quilt://HOST:PORT/GROUP. Nothing is
+    /// joined. Without it only what the host can see by itself is sensed.
+    pub(crate) url: Option<String>,
+    /// The interface to look at, by its name or by a local address; by default all but loopback.
+    #[arg(long, value_name = "IP|NAME")]
+    pub(crate) bind: Option<String>,
+    /// Where routers are looked for, by default towards the system's DNS server.
+    #[arg(long, value_name = "IP")]
+    pub(crate) resolver: Option<IpAddr>,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
     /// How many receivers to start.
     #[arg(long, value_name = "N", default_value_t = 24,
@@ -178,6 +205,7 @@ impl HostArgs {
             let ip = interface_address(interface);
             options.bind = (ip.map_err(|error| Failure::unknown_interface(&error))?, 0).into();
         }
+        options.resolver = self.resolver.or(options.resolver);
         if let Some(Routers(stack)) = &self.routers {
             options.surroundings.topology = stack.clone();
         }

@@ -14,7 +14,8 @@ use std::path::Path;
 pub(crate) async fn run(args: BootstrapArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen(args.parent.exit_on_stdin_eof);
     let screen = Screen::new(args.json, false);
-    let mut config = BootstrapConfig::default();
+    let mut config =
+        BootstrapConfig { other_address: args.other_address, ..BootstrapConfig::default() };
     if let Some(file) = &args.policy {
         config.policy = read_policy(file, &config.registry)?;
     }

@@ -7,6 +7,7 @@ mod graph;
 mod join;
 mod latency;
 mod output;
+mod probe;
 mod screen;
 mod send;
 mod stop;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             Command::Bootstrap(args) => bootstrap::run(args).await,
             Command::Join(args) => join::run(args).await,
             Command::Send(args) => send::run(args).await,
+            Command::Probe(args) => probe::run(args).await,
             Command::Demo(args) => demo::run(args).await,
         }
     });

@@ -2,9 +2,11 @@
 
 mod failure;
 mod line;
+mod verdicts;
 
 pub(crate) use failure::Failure;
 pub(crate) use line::{Line, Milliseconds, Standing, duplicates_percent};
+pub(crate) use verdicts::Verdicts;
 
 use indicatif::HumanBytes;
 

@@ -113,6 +113,10 @@ impl Outside {
         outside
     }
 
+    pub(super) fn service(&self) -> SocketAddr {
+        self.service
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.step == Step::Done
     }
@@ -317,10 +321,12 @@ impl Outside {
     }
 
     /// What was found so far, as the options of an EUID. Nothing says that a host can be reached
-    /// that was not.
+    /// that was not; of whom nothing is known it is assumed that it can open streams, since it could
+    /// be in no group otherwise.
     pub(super) fn connectivity(&self) -> ConnectivityOptions {
         if !self.is_known() {
-            return ConnectivityOptions::default();
+            let (transport, direction) = (Transport::Tcp, Direction::Outbound);
+            return [Connectivity { transport, direction, barrier: Barrier::None }].into();
         }
         let direction = |is_reached| if is_reached { Direction::Both } else { Direction::Outbound };
         let is_reached = self.reachable == Some(true);

@@ -26,7 +26,7 @@ enum Hop {
     Asked { link: LinkId, until: Time, tries: u8 },
     /// This router is there.
     Router(IpAddr),
-    /// The probe came to its end, or nothing is known behind the end.
+    /// The probe came to its end, or nothing comes so far.
     Beyond,
     /// Nobody answers.
     Silent,
@@ -36,25 +36,38 @@ enum Hop {
 #[derive(Debug)]
 pub(super) struct Routers {
     towards: IpAddr,
+    /// Where probes go instead where no router is on that way.
+    instead: Option<IpAddr>,
     from: IpAddr,
     hops: [Hop; HOPS as usize],
 }
 
 impl Routers {
-    /// Starts to look for the routers between the interface with the address `from` and `towards`.
-    /// Probes take their links' names from `name`.
+    /// Starts to look for the routers between the interface with the address `from` and `towards`; if
+    /// there are none, as to a DNS server in a home's router, those on the way to `instead`. Probes take
+    /// their links' names from `name`.
     pub(super) fn new(
         now: Time,
-        towards: IpAddr,
+        (towards, instead): (IpAddr, Option<IpAddr>),
         from: IpAddr,
-        mut name: impl FnMut() -> LinkId,
+        name: impl FnMut() -> LinkId,
         asks: &mut SmallVec<[Ask; 4]>,
     ) -> Self {
-        let mut routers = Self { towards, from, hops: [Hop::Silent; HOPS as usize] };
-        for ttl in 1..=HOPS {
-            routers.probe(now, ttl, 0, name(), asks);
-        }
+        let instead = instead.filter(|other| *other != towards);
+        let mut routers = Self { towards, instead, from, hops: [Hop::Silent; HOPS as usize] };
+        routers.start(now, name, asks);
         routers
+    }
+
+    fn start(
+        &mut self,
+        now: Time,
+        mut name: impl FnMut() -> LinkId,
+        asks: &mut SmallVec<[Ask; 4]>,
+    ) {
+        for ttl in 1..=HOPS {
+            self.probe(now, ttl, 0, name(), asks);
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -72,25 +85,30 @@ impl Routers {
     /// Somebody on the way, or at its end, answered a probe; whether it was one of these.
     pub(super) fn on_hop(
         &mut self,
-        link: LinkId,
-        at: IpAddr,
-        is_end: bool,
+        now: Time,
+        (link, at, is_end): (LinkId, IpAddr, bool),
+        name: impl FnMut() -> LinkId,
         asks: &mut SmallVec<[Ask; 4]>,
     ) -> bool {
         let Some(place) = self.place(link) else { return false };
         asks.push(Ask::Close { link });
-        let is_end = is_end || at == self.towards;
-        let found = if is_end { Hop::Beyond } else { Hop::Router(at) };
+        let is_there = at == self.towards;
+        // A router that lets nothing beyond is one all the same.
+        let found = if is_there { Hop::Beyond } else { Hop::Router(at) };
         if let Some(hop) = self.hops.get_mut(place) {
             *hop = found;
         }
-        if is_end {
-            for hop in self.hops.iter_mut().skip(place) {
+        if is_there || is_end {
+            for hop in self.hops.iter_mut().skip(place.saturating_add(1)) {
                 if let Hop::Asked { link, .. } = hop {
                     asks.push(Ask::Close { link: *link });
                 }
                 *hop = Hop::Beyond;
             }
+        }
+        if let Some(instead) = self.instead.filter(|_| is_there && place == 0) {
+            (self.towards, self.instead) = (instead, None);
+            self.start(now, name, asks);
         }
         true
     }
@@ -166,11 +184,9 @@ impl Routers {
         let mut stack = RouterStack::default();
         for (hops, at) in (1..).zip(self.found()) {
             match (at, nat) {
+                (Some(at), _) if !is_private(at) => stack.insert(RouterId::at(at), hops, false),
                 (Some(at), Some(nat)) => stack.insert(RouterId::behind(at, nat), hops, false),
-                (Some(at), None) if !is_private(at) => {
-                    stack.insert(RouterId::at(at), hops, false);
-                }
-                _ => {}
+                (Some(_), None) | (None, _) => {}
             }
         }
         stack

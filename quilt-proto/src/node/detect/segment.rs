@@ -92,7 +92,7 @@ impl Segment {
             _ => false,
         };
         self.name = [sight.segment, self.name].into_iter().flatten().min();
-        if self.heard.insert(from, now).is_none() {
+        if self.heard.insert(from, now).is_none() || sight.asks {
             self.untold.insert(from);
         }
         for tag in &sight.heard {
@@ -125,7 +125,7 @@ impl Segment {
             true => self.rest(now),
             false => self.next = Some(now + ANSWER),
         }
-        Some(Sight { segment: self.name, heard })
+        Some(Sight { segment: self.name, asks: !self.is_heard, heard })
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
@@ -174,6 +174,145 @@ impl Segment {
             let Some(oldest) = oldest.map(|(&tag, _)| tag) else { return };
             self.heard.remove(&oldest);
             self.untold.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+mod tests {
+    use super::*;
+
+    const WAY: Duration = Duration::from_micros(200);
+
+    /// Hosts on one switch, which hands on to a port only what comes after it has noticed it.
+    struct Lan {
+        segments: BTreeMap<u64, Segment>,
+        since: BTreeMap<u64, Time>,
+        /// Whose words nobody hears.
+        mute: BTreeSet<u64>,
+        on_the_way: Vec<(Time, u64, Sight)>,
+        now: Time,
+        words: usize,
+    }
+
+    impl Lan {
+        fn new() -> Self {
+            Self {
+                segments: BTreeMap::new(),
+                since: BTreeMap::new(),
+                mute: BTreeSet::new(),
+                on_the_way: Vec::new(),
+                now: Time::ZERO,
+                words: 0,
+            }
+        }
+
+        /// A host comes, of whom the switch knows after `noticed`.
+        fn come(&mut self, n: u64, noticed: Duration) {
+            let mut segment = Segment::new(LinkId(9), HostTag(n), Rng::new(n));
+            segment.on_joined(self.now, true);
+            self.segments.insert(n, segment);
+            self.since.insert(n, self.now + noticed);
+        }
+
+        fn run(&mut self, time: Duration) {
+            let end = self.now + time;
+            loop {
+                let comes = self.on_the_way.iter().map(|(at, ..)| *at);
+                let wakes = self.segments.values().filter_map(Segment::poll_timeout);
+                let Some(next) = comes.chain(wakes).min().filter(|next| *next <= end) else {
+                    break;
+                };
+                self.now = next;
+                let now = self.now;
+                let (due, later) =
+                    core::mem::take(&mut self.on_the_way).into_iter().partition(|it| it.0 <= now);
+                self.on_the_way = later;
+                let due: Vec<(Time, u64, Sight)> = due;
+                for (_, from, sight) in due {
+                    for (n, segment) in &mut self.segments {
+                        if *n != from && self.since[n] <= now && !self.mute.contains(&from) {
+                            segment.on_sight(now, HostTag(from), &sight);
+                        }
+                    }
+                }
+                for (&n, segment) in &mut self.segments {
+                    if let Some(sight) = segment.on_timeout(now) {
+                        self.words += 1;
+                        self.on_the_way.push((now + WAY, n, sight));
+                    }
+                }
+            }
+            self.now = end;
+        }
+
+        fn names(&self) -> BTreeSet<Option<RouterId>> {
+            self.segments.values().map(Segment::name).collect()
+        }
+    }
+
+    #[test]
+    fn one_host_alone_promises_nothing_and_the_second_one_shows_both_at_once() {
+        let mut lan = Lan::new();
+        lan.come(1, Duration::ZERO);
+        lan.run(Duration::from_secs(1));
+        assert!(lan.segments[&1].is_done() && lan.segments[&1].name().is_none());
+        lan.come(2, Duration::ZERO);
+        lan.run(ANSWER * 2 + WAY * 4);
+        let names = lan.names();
+        assert!(names.len() == 1 && !names.contains(&None), "{names:?}");
+    }
+
+    #[test]
+    fn many_that_come_at_once_agree_on_a_name_with_few_words() {
+        let mut lan = Lan::new();
+        (1..=100).for_each(|n| lan.come(n, Duration::ZERO));
+        lan.run(Duration::from_millis(300));
+        let names = lan.names();
+        assert!(names.len() == 1 && !names.contains(&None), "{names:?}");
+        assert!(lan.words <= 250, "{} words of 100 hosts", lan.words);
+        let name = names.into_iter().next();
+        // Whoever comes later takes the name that there is, and the others go on resting.
+        let before = lan.words;
+        lan.come(101, Duration::ZERO);
+        lan.run(Duration::from_millis(300));
+        assert_eq!(lan.names().into_iter().next(), name);
+        assert!(lan.names().len() == 1 && lan.words - before <= 8, "{}", lan.words - before);
+        let before = lan.words;
+        lan.run(Duration::from_secs(600));
+        assert!(lan.words - before <= 40, "{} words in ten minutes", lan.words - before);
+    }
+
+    #[test]
+    fn who_misses_the_first_answer_is_given_another() {
+        let mut lan = Lan::new();
+        (1..=3).for_each(|n| lan.come(n, Duration::ZERO));
+        lan.run(Duration::from_secs(1));
+        lan.come(4, Duration::from_millis(60));
+        lan.run(Duration::from_millis(400));
+        assert!(lan.names().len() == 1, "{:?}", lan.names());
+    }
+
+    #[test]
+    fn who_is_not_heard_has_no_segment_though_it_hears() {
+        let mut lan = Lan::new();
+        lan.mute.insert(3);
+        (1..=3).for_each(|n| lan.come(n, Duration::ZERO));
+        lan.run(Duration::from_secs(300));
+        assert!(lan.segments[&1].name().is_some() && lan.segments[&3].name().is_none());
+        assert_eq!(lan.segments[&3].neighbours(), Some(2));
+    }
+
+    #[test]
+    fn hosts_that_are_remembered_are_bounded() {
+        let mut lan = Lan::new();
+        lan.come(1, Duration::ZERO);
+        for n in 2..2_000 {
+            let sight = Sight { segment: None, asks: true, heard: Vec::new() };
+            let segment = lan.segments.get_mut(&1).unwrap();
+            segment.on_sight(Time::from_millis(n), HostTag(n), &sight);
+            assert!(segment.heard.len() <= MAX_HEARD && segment.untold.len() <= MAX_HEARD);
         }
     }
 }

@@ -264,6 +264,10 @@ fn largest_frames() -> [Frame; 20] {
         Frame::SurveyPart(largest_survey_part()),
         Frame::Sense(Sense { nonce: 1, cookie: 2, reply: Reply::Stream { port: 9 } }),
         Frame::Sensed(largest_sensed()),
-        Frame::Sight(Sight { segment: Some(1), heard: alloc::vec![HostTag(1); Sight::MAX_HEARD] }),
+        Frame::Sight(Sight {
+            segment: Some(1),
+            asks: true,
+            heard: alloc::vec![HostTag(1); Sight::MAX_HEARD],
+        }),
     ]
 }

@@ -107,14 +107,26 @@ impl Failure {
         Self::new(format!("cannot listen on {address}"), error.cause(), cure)
     }
 
+    pub(crate) fn unresolved(url: &Url, error: &io::Error) -> Self {
+        let why = format!("its host cannot be resolved, {}", reason(error));
+        Self::new(format!("cannot find {url}"), why, "check the name, or use an IP address")
+    }
+
+    pub(crate) fn no_interfaces(error: &io::Error) -> Self {
+        let cure = "name one, as in --bind eth0";
+        Self::new("cannot tell which interfaces there are", reason(error), cure)
+    }
+
+    pub(crate) fn only_loopback() -> Self {
+        let cure = "connect it, or name one all the same, as in --bind lo";
+        Self::new("there is nothing to look at", "this host has only its loopback interface", cure)
+    }
+
     pub(crate) fn join(url: &Url, error: &JoinError) -> Self {
         let what = format!("cannot join {url}");
         let (why, cure) = match error {
             JoinError::Bind(error) => return Self::bind(error),
-            JoinError::Resolve { source, .. } => {
-                let why = format!("its host cannot be resolved, {}", reason(source));
-                (why, "check the name, or use an IP address".into())
-            }
+            JoinError::Resolve { source, .. } => return Self::unresolved(url, source),
             JoinError::Rejected(cause) => (cause.to_string(), reject_cure(url, cause)),
             other => (other.to_string(), "choose another group".into()),
         };
