@@ -12,6 +12,8 @@ use std::process::{Command, ExitCode};
 /// The environment variable that tells the program that it runs in the namespaces. Without it, it
 /// starts itself again in new ones.
 pub const INSIDE: &str = "QUILT_HOSTS_INSIDE";
+/// The DNS server of every node: nobody has the address (RFC 5737).
+pub const RESOLVER: &str = "192.0.2.53";
 /// The folder for temporary files there.
 const TEMPORARY: &str = "/run/tmp";
 
@@ -70,5 +72,9 @@ fn settle() -> io::Result<()> {
     mount(Some("proc"), "/proc", Some("proc"), nothing, none)?;
     // `ip netns` keeps its names here; those of the system are neither seen nor touched.
     mount(Some("tmpfs"), "/run", Some("tmpfs"), nothing, none)?;
-    fs::create_dir(TEMPORARY)
+    fs::create_dir(TEMPORARY)?;
+    // Programs that ask for the system's DNS server shall not depend on what this system has.
+    fs::write("/run/resolv.conf", format!("nameserver {RESOLVER}\n"))?;
+    mount(Some("/run/resolv.conf"), "/etc/resolv.conf", none, MsFlags::MS_BIND, none)
+        .map_err(Into::into)
 }

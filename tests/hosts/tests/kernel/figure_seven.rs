@@ -165,16 +165,9 @@ fn lines(figure: &Figure, gateways: &[Node]) -> Vec<Relay> {
     figure.oneway_ms_between_domains.iter().map(line).collect()
 }
 
-/// What the hosts would sense of their gateway. Nothing else is told them.
-fn routers(domain: &Domain) -> String {
-    format!("gateway-{}{}", domain.id, if domain.gateway_ipmc { "+ipmc" } else { "" })
-}
-
-/// Hosts whose way cannot be the paper's yet. Host 1's is its own sender's, but `quilt send` is a
-/// member of its own, from which the file comes to host 1 by whoever is faster. That 16 and 6 both
-/// sit behind a NAT is not known to anybody, so there is no tunnel between them, and 16 has its
-/// parent where a stream leads to.
-const OTHER_WAYS: [(u8, &[&str]); 2] = [(1, &["TCP", "local source"]), (16, &["TCP"])];
+/// Hosts whose way cannot be the paper's. Host 1's is its own sender's, but `quilt send` is a member
+/// of its own, from which the file comes to host 1 by whoever is faster.
+const OTHER_WAYS: [(u8, &[&str]); 1] = [(1, &["TCP", "local source"])];
 
 /// Who is in the group.
 struct Group {
@@ -198,11 +191,11 @@ impl Group {
         let mut receivers = BTreeMap::new();
         for domain in &figure.domains {
             for &number in &domain.hosts {
-                let (node, routers) = (&world.hosts[&number], routers(domain));
+                let node = &world.hosts[&number];
                 ways::count(node);
                 let output = folder.path(&number.to_string());
-                let args = ["join", "--json", &url, "--routers", &routers, "--stay", "--output"];
-                let mut receiver = start(node, &[&args[..], &[&output]].concat());
+                let args = ["join", "--json", &url, "--stay", "--output", &output];
+                let mut receiver = start(node, &args);
                 receiver.wait_for("joined");
                 receivers.insert(number, receiver);
             }
@@ -212,8 +205,8 @@ impl Group {
 
     /// Sends from the first host of a domain.
     fn send(&self, domain: &Domain, bytes: &[u8]) {
-        let (input, routers) = (self.folder.file("input", bytes), routers(domain));
-        let args = ["send", "--json", &self.url, "--routers", &routers, "--input", &input];
+        let input = self.folder.file("input", bytes);
+        let args = ["send", "--json", &self.url, "--input", &input];
         let sent = start(&self.world.hosts[&domain.hosts[0]], &args).end();
         assert!(sent.status.success(), "{}", sent.stderr);
     }
