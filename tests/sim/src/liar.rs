@@ -4,35 +4,60 @@ use quilt_proto::wire::{
     Assembler, Data, Frame, Frames, MAX_DATAGRAM_BYTES, MAX_STREAM_PACKET_BYTES, PREFIX_BYTES,
     Pull, Wanted,
 };
-use quilt_proto::{Chunks, FragmentId, Seq, Source};
+use quilt_proto::{Chunks, FragmentId, Notice, Seq, Source};
 use std::fmt;
 
 /// How often each request is made that a host has no need of.
 const FLOOD: usize = 5;
 
-/// Puts other frames in the place of each that a host would send.
-pub struct Lie {
-    tells: Box<dyn FnMut(Frame) -> Vec<Frame>>,
-    datagrams: bool,
+/// Puts other frames in the place of each that a host would send, or other notices in the place of
+/// each that its application would be told.
+pub struct Lie(To);
+
+type Tells = Box<dyn FnMut(Frame) -> Vec<Frame>>;
+
+/// To whom it is told.
+enum To {
+    /// To hosts, over streams.
+    Streams(Tells),
+    /// The same, and in datagrams.
+    All(Tells),
+    /// To the host's own application.
+    Application(Box<dyn FnMut(Notice) -> Vec<Notice>>),
 }
 
 impl Lie {
     /// What `lie` makes of each frame over streams. Where that does not fit a packet, the truth is
     /// told.
     pub fn new(lie: impl FnMut(Frame) -> Vec<Frame> + 'static) -> Self {
-        Self { tells: Box::new(lie), datagrams: false }
+        Self(To::Streams(Box::new(lie)))
     }
 
     /// The same in datagrams, multicast ones included.
     pub fn everywhere(lie: impl FnMut(Frame) -> Vec<Frame> + 'static) -> Self {
-        Self { datagrams: true, ..Self::new(lie) }
+        Self(To::All(Box::new(lie)))
+    }
+
+    /// What `lie` makes of each notice for the host's own application. To other hosts the truth is
+    /// told.
+    pub fn at_home(lie: impl FnMut(Notice) -> Vec<Notice> + 'static) -> Self {
+        Self(To::Application(Box::new(lie)))
+    }
+
+    /// What the application is told in the place of this notice.
+    pub(crate) fn told_at_home(&mut self, notice: Notice) -> Vec<Notice> {
+        match &mut self.0 {
+            To::Application(lie) => lie(notice),
+            To::Streams(_) | To::All(_) => vec![notice],
+        }
     }
 
     /// The packet that goes out on a stream in the place of this one.
     pub(crate) fn told(&mut self, packet: Chunks) -> Chunks {
+        let (To::Streams(lie) | To::All(lie)) = &mut self.0 else { return packet };
         let mut inner = packet.clone();
         inner.split_to(PREFIX_BYTES);
-        let Some(mut bytes) = self.instead_of(inner, MAX_STREAM_PACKET_BYTES) else {
+        let Some(mut bytes) = instead_of(lie, inner, MAX_STREAM_PACKET_BYTES) else {
             return packet;
         };
         let mut told = Assembler::prefix(bytes.len()).to_vec();
@@ -42,22 +67,20 @@ impl Lie {
 
     /// The datagram that goes out in the place of this one.
     pub(crate) fn told_by_datagram(&mut self, packet: Chunks) -> Chunks {
-        if !self.datagrams {
-            return packet;
-        }
-        self.instead_of(packet.clone(), MAX_DATAGRAM_BYTES).map_or(packet, Chunks::from)
+        let To::All(lie) = &mut self.0 else { return packet };
+        instead_of(lie, packet.clone(), MAX_DATAGRAM_BYTES).map_or(packet, Chunks::from)
     }
+}
 
-    /// What is said in the place of a packet; `None` if that is no packet, or what comes of it is too
-    /// long.
-    fn instead_of(&mut self, packet: Chunks, most: usize) -> Option<Vec<u8>> {
-        let frames = Frames::decode(packet).ok()?;
-        let mut bytes = frames.header().encode().to_vec();
-        for frame in frames.flatten().flat_map(&mut self.tells) {
-            frame.encode(&mut bytes);
-        }
-        (bytes.len() <= most).then_some(bytes)
+/// What is said in the place of a packet; `None` if that is no packet, or what comes of it is too
+/// long.
+fn instead_of(lie: &mut Tells, packet: Chunks, most: usize) -> Option<Vec<u8>> {
+    let frames = Frames::decode(packet).ok()?;
+    let mut bytes = frames.header().encode().to_vec();
+    for frame in frames.flatten().flat_map(lie) {
+        frame.encode(&mut bytes);
     }
+    (bytes.len() <= most).then_some(bytes)
 }
 
 impl fmt::Debug for Lie {

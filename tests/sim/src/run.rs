@@ -489,6 +489,8 @@ fn populate(
 }
 
 #[cfg(test)]
+mod broken;
+#[cfg(test)]
 mod sloppy;
 #[cfg(test)]
 mod tests;

@@ -484,9 +484,15 @@ impl World {
                 if !self.work.goes_on(self.now, host, "notices", notices, MOST) {
                     break;
                 }
-                self.digest.told(self.now, host, &notice);
-                let (at, after) = (self.now, self.came);
-                self.told.push(Told { at, host: HostIndex(host), group, notice, after });
+                let notices = match &mut at.lie {
+                    Some(lie) => lie.told_at_home(notice),
+                    None => vec![notice],
+                };
+                for notice in notices {
+                    self.digest.told(self.now, host, &notice);
+                    let (at, after) = (self.now, self.came);
+                    self.told.push(Told { at, host: HostIndex(host), group, notice, after });
+                }
             }
         }
         self.schedule(host);

@@ -311,7 +311,7 @@ impl Run {
     }
 
     /// Starts a dead host again, in its next life.
-    fn restart(&mut self, host: usize) {
+    pub(super) fn restart(&mut self, host: usize) {
         if !matches!(self.world.life(self.hosts[host]), Life::Off | Life::Down) {
             return;
         }

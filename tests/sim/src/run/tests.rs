@@ -10,7 +10,7 @@ fn run(hosts: usize) -> Run {
 }
 
 /// The invariants that a report calls broken, claimed or not.
-fn broken(report: &Report) -> Vec<&str> {
+pub(super) fn broken(report: &Report) -> Vec<&str> {
     let unbroken = |what: &&String| {
         [" was not seen broken", " was not looked at"].iter().any(|end| what.ends_with(end))
     };
