@@ -3,13 +3,14 @@
 //!
 //! A system *claims* the invariants that it keeps ([`claims`]); breaking a claimed one fails the
 //! run, breaking another is listed as unclaimed. One module a family: [`safety`] has what
-//! applications are told, [`wire`] what hosts send to each other, [`bounds`] what hosts have and
+//! applications are told, [`wire`] what hosts send to each other, [`proof`] to whom, [`bounds`] what hosts have and
 //! how much they do, [`liveness`] what must come to be. All look on from outside, at packets, at
 //! calls, and at what a [`Node`](quilt_proto::Node) says of itself.
 
 pub mod bounds;
 mod claims;
 pub mod liveness;
+pub mod proof;
 pub mod safety;
 pub mod wire;
 
@@ -93,6 +94,8 @@ pub struct Violation {
     pub at: Time,
     /// How.
     pub what: String,
+    /// Whether a run may claim the invariant. If not, no run claims that this does not happen.
+    pub may_be_claimed: bool,
 }
 
 impl fmt::Display for Violation {
@@ -109,16 +112,25 @@ const MAX_OF_ONE: usize = 20;
 #[derive(Debug, Default)]
 pub struct Violations {
     kept: Vec<Violation>,
-    counts: BTreeMap<Invariant, usize>,
+    counts: BTreeMap<(Invariant, bool), usize>,
 }
 
 impl Violations {
     /// One more; of each invariant the first twenty are kept.
     pub fn add(&mut self, invariant: Invariant, at: Time, what: String) {
-        let count = self.counts.entry(invariant).or_default();
+        self.keep(Violation { invariant, at, what, may_be_claimed: true }, MAX_OF_ONE);
+    }
+
+    /// One more, of a kind that no run claims not to have; of each invariant the first is kept.
+    pub fn add_unclaimed(&mut self, invariant: Invariant, at: Time, what: String) {
+        self.keep(Violation { invariant, at, what, may_be_claimed: false }, 1);
+    }
+
+    fn keep(&mut self, one: Violation, most: usize) {
+        let count = self.counts.entry((one.invariant, one.may_be_claimed)).or_default();
         *count += 1;
-        if *count <= MAX_OF_ONE {
-            self.kept.push(Violation { invariant, at, what });
+        if *count <= most {
+            self.kept.push(one);
         }
     }
 
@@ -135,7 +147,7 @@ impl Violations {
     /// Takes over what another one has, and leaves it empty.
     pub fn absorb(&mut self, other: &mut Self) {
         for violation in std::mem::take(other).kept {
-            self.add(violation.invariant, violation.at, violation.what);
+            self.keep(violation, MAX_OF_ONE);
         }
     }
 

@@ -158,7 +158,8 @@ impl Report {
 pub(crate) fn of(run: &Run) -> Report {
     let claims = check::claims(run.circumstances());
     let said = |claimed: bool| -> Vec<String> {
-        let chosen = |violation: &&Violation| claims.contains(&violation.invariant) == claimed;
+        let chosen =
+            |one: &&Violation| (one.may_be_claimed && claims.contains(&one.invariant)) == claimed;
         run.violations().all().iter().filter(chosen).map(ToString::to_string).collect()
     };
     let broken = |what: Invariant| run.violations().all().iter().any(|one| one.invariant == what);

@@ -1,25 +1,26 @@
 //! The world: hosts on a network in virtual time.
 
+mod datagrams;
 mod life;
 mod probes;
 mod streams;
 
 use crate::check::Violations;
 use crate::check::bounds::{self, Work};
-use crate::check::wire::{Way, Wire};
+use crate::check::proof::Proof;
+use crate::check::wire::Wire;
 use crate::digest::Digest;
 use crate::host::{Host, Kind, Life, OTHER_PORT, PORT};
 use crate::net::{Arrival, DropCause, Net, NicId};
-use crate::novelty::{Came as Novel, Load, Novelty};
+use crate::novelty::{Load, Novelty};
 use crate::packet::{Body, DEFAULT_TTL, Packet, StreamId};
 use crate::queue::Queue;
 use crate::topology::Topology;
 use crate::traffic::{Path, Traffic};
 use bytes::Bytes;
-use quilt_proto::wire::Frame;
 use quilt_proto::{
-    Action, Bootstrap, BootstrapConfig, Event, GroupId, LinkError, LinkId, Node, Notice, Rng, Seq,
-    Source, Standing, Time, Transmit,
+    Action, Bootstrap, BootstrapConfig, Event, GroupId, Node, Notice, Rng, Seq, Source, Standing,
+    Time,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -90,6 +91,7 @@ pub struct World {
     events: u64,
     /// What is checked of all that hosts send, and of how much they do.
     pub(crate) wire: Wire,
+    proof: Proof,
     pub(crate) work: Work,
     /// What of that is new to whom it comes to.
     pub(crate) novelty: Novelty,
@@ -119,6 +121,7 @@ impl World {
             digest: Digest::default(),
             events: 0,
             wire: Wire::default(),
+            proof: Proof::default(),
             work: Work::default(),
             novelty: Novelty::default(),
             most_actions: MOST,
@@ -295,6 +298,7 @@ impl World {
     pub fn violations(&mut self) -> Violations {
         let mut all = Violations::default();
         all.absorb(self.wire.violations_mut());
+        all.absorb(self.proof.violations_mut());
         all.absorb(self.work.violations_mut());
         all
     }
@@ -415,36 +419,6 @@ impl World {
         self.digest.packet(self.now, host, packet);
     }
 
-    fn datagram(&mut self, host: usize, nic: NicId, packet: Packet) {
-        let Packet { from, to, body: Body::Datagram(bytes), load, .. } = packet else { return };
-        let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
-        self.came = Some(Came { path, from: self.host_from(from) });
-        let at = &mut self.hosts[host];
-        let member = |&(_, &membership): &(&LinkId, &(SocketAddr, NicId))| membership == (to, nic);
-        let link = match to.ip().is_multicast() {
-            true => at.memberships.iter().find(member).map(|(&link, _)| link),
-            false => Some(at.socket(nic, to.port())),
-        };
-        let Some(link) = link else { return self.net.count_drop(DropCause::Unheard) };
-        let before = bounds::accounted(at.counters());
-        if let (Kind::Bootstrap(_), Path::Datagram) = (&at.machine, path) {
-            self.wire.service_got(host, from, &bytes);
-        }
-        self.traffic.foreign_bytes += load.foreign;
-        Self::take_in(&mut self.novelty, at, self.now, Event::Datagram { link, from, bytes }, load);
-        self.work.counted(self.now, host, before, bounds::accounted(at.counters()));
-        self.work.called(host);
-        self.drain(host);
-    }
-
-    /// Hands a host something that came to it, and takes note of what it counts of that.
-    fn take_in(novelty: &mut Novelty, host: &mut Host, now: Time, event: Event, load: Load) {
-        let before = Novel::counted(host.counters());
-        let now = host.clock.to_local(now);
-        host.machine_mut().handle(now, event);
-        novelty.took_in(load, before, Novel::counted(host.counters()));
-    }
-
     pub(crate) fn handle(&mut self, host: usize, event: Event) {
         let at = &mut self.hosts[host];
         let now = at.clock.to_local(self.now);
@@ -541,96 +515,6 @@ impl World {
         let there = there.map(|there| self.net.region(there));
         let fits = nics.iter().find(|&&nic| there == Some(self.net.region(nic)));
         fits.copied().unwrap_or(nics[0])
-    }
-
-    fn join_multicast(
-        &mut self,
-        host: usize,
-        link: LinkId,
-        address: SocketAddr,
-        interface: IpAddr,
-    ) {
-        let Some(nic) = self.nic_of(host, interface) else {
-            let cause = LinkError::NoSuchInterface;
-            return self.handle(host, Event::Closed { link, cause });
-        };
-        let region = self.net.topology().hosts[self.net.place(nic)].region;
-        let now = self.now;
-        self.net.switch(region).join(now, address, nic);
-        self.hosts[host].memberships.insert(link, (address, nic));
-        self.handle(host, Event::Opened { link });
-    }
-
-    fn leave_multicast(&mut self, address: SocketAddr, nic: NicId) {
-        let region = self.net.topology().hosts[self.net.place(nic)].region;
-        self.net.switch(region).leave(address, nic);
-    }
-
-    fn look(&mut self, host: usize, link: LinkId) {
-        if let Some(&(stream, side)) = self.hosts[host].streams.get(&link) {
-            self.streams.ask(stream, side);
-            self.pull(stream, side);
-            return;
-        }
-        let membership = self.hosts[host].memberships.get(&link).copied();
-        let mut packets = 0;
-        while let Some(transmit) = self.hosts[host].machine_mut().poll_transmit(link) {
-            packets += 1;
-            if !self.work.goes_on(self.now, host, "packets", packets, MOST) {
-                break;
-            }
-            let (from, to) = match (membership, transmit.to) {
-                (Some((group, nic)), None) => ((nic, PORT), group),
-                (_, Some(to)) => (self.socket_of(host, link, to), to),
-                (None, None) => continue,
-            };
-            self.send_datagram(host, from, to, &transmit);
-        }
-    }
-
-    /// From where a datagram of a link goes to an address.
-    fn socket_of(&self, host: usize, link: LinkId, to: SocketAddr) -> (NicId, u16) {
-        match link {
-            LinkId::OTHER_PORT => (self.hosts[host].nics[0], OTHER_PORT),
-            LinkId::OTHER_ADDRESS => (self.hosts[host].nics[1], PORT),
-            _ => (self.nic_towards(host, to), PORT),
-        }
-    }
-
-    fn send_datagram(
-        &mut self,
-        host: usize,
-        (nic, port): (NicId, u16),
-        to: SocketAddr,
-        transmit: &Transmit,
-    ) {
-        let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
-        let bytes = match &mut self.hosts[host].lie {
-            Some(lie) => lie.told_by_datagram(transmit.to_chunks()),
-            None => transmit.to_chunks(),
-        };
-        let there = self.net.nic_for(to);
-        let leaves = self.net.leaves(nic, to);
-        let mut way = match path {
-            Path::Multicast => Way::Multicast(host, to),
-            Path::Datagram | Path::Stream => Way::Datagram(host, to),
-        };
-        let other = there.and_then(|there| self.host_at(there));
-        let (now, wire, novelty) = (self.now, &mut self.wire, &mut self.novelty);
-        let mut load = Load::default();
-        load.foreign = self.traffic.sent(now, path, &bytes, leaves, |frame| {
-            if matches!(frame, Frame::Flow { .. }) {
-                way = Way::Flow(host, to);
-            }
-            novelty.load(&mut load, frame);
-            wire.sent(now, way, host, other, frame);
-        });
-        if let (Kind::Bootstrap(_), Path::Datagram) = (&self.hosts[host].machine, path) {
-            self.wire.service_sent(self.now, host, to, bytes.len());
-        }
-        let from = self.net.socket(nic, port);
-        let body = Body::Datagram(bytes);
-        self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body, load });
     }
 
     fn send(&mut self, nic: NicId, packet: Packet) {

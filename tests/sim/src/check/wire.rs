@@ -1,11 +1,11 @@
-//! What hosts send to each other: S6 and S10. Packets of the open suite can be read by anybody.
+//! What hosts send to each other: S6. Packets of the open suite can be read by anybody.
 
 use super::{Invariant, Violations};
 use crate::packet::StreamId;
-use quilt_proto::wire::{Data, Frame, Frames, Pull};
-use quilt_proto::{Chunks, Seq, Source, Time};
+use quilt_proto::wire::{Data, Frame, Pull};
+use quilt_proto::{Seq, Source, Time};
 use siphasher::sip::SipHasher13;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,18 +45,7 @@ pub struct Wire {
     lengths: HashMap<(Source, Seq), u64>,
     /// The latest message of each source that a host has asked for.
     wanted: HashMap<(usize, Source), Seq>,
-    /// What services sent to addresses, and got from them.
-    accounts: BTreeMap<(usize, SocketAddr), Account>,
     violations: Violations,
-}
-
-/// A service's dealings with an address.
-#[derive(Debug, Default)]
-struct Account {
-    got: u64,
-    sent: u64,
-    cookies: [u64; 2],
-    proved: bool,
 }
 
 impl Wire {
@@ -66,12 +55,6 @@ impl Wire {
             Frame::Data(data) if data.solicited => self.given(now, way, from, to, data),
             Frame::Data(data) => self.copied(now, way, from, data),
             Frame::Pull(pull) => self.pulled(from, to, pull),
-            Frame::Cookie { cookie, .. } => {
-                if let Way::Datagram(host, to) = way {
-                    let account = self.accounts.entry((host, to)).or_default();
-                    account.cookies = [*cookie, account.cookies[0]];
-                }
-            }
             _ => {}
         }
     }
@@ -147,35 +130,6 @@ impl Wire {
         self.wanted.get(&(host, source)).copied()
     }
 
-    /// A datagram came to a service.
-    pub fn service_got(&mut self, service: usize, from: SocketAddr, bytes: &Chunks) {
-        let account = self.accounts.entry((service, from)).or_default();
-        account.got += bytes.len() as u64;
-        if account.proved {
-            return;
-        }
-        for frame in Frames::decode(bytes.clone()).into_iter().flatten().flatten() {
-            let cookie = match frame {
-                Frame::Report(report) => report.cookie,
-                Frame::Depart { cookie, .. } | Frame::Survey { cookie, .. } => cookie,
-                Frame::Sense(sense) => sense.cookie,
-                _ => continue,
-            };
-            account.proved |= cookie != 0 && account.cookies.contains(&cookie);
-        }
-    }
-
-    /// A service sent a datagram.
-    pub fn service_sent(&mut self, now: Time, service: usize, to: SocketAddr, bytes: usize) {
-        let account = self.accounts.entry((service, to)).or_default();
-        account.sent += bytes as u64;
-        let Account { got, sent, proved, .. } = *account;
-        if !proved && sent > got {
-            let what = format!("{to} got {sent} bytes for {got} and has not proved itself");
-            self.violations.add(Invariant::S10, now, what);
-        }
-    }
-
     pub(crate) fn violations_mut(&mut self) -> &mut Violations {
         &mut self.violations
     }
@@ -203,7 +157,7 @@ impl Hasher for Print {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use quilt_proto::wire::{Header, SUITE_OPEN, Wanted};
+    use quilt_proto::wire::Wanted;
     use quilt_proto::{FragmentId, GroupId, HostTag, Incarnation, PatchId};
 
     const SOURCE: Source = Source { host: HostTag(7), incarnation: Incarnation(1) };
@@ -281,32 +235,5 @@ mod tests {
         wire.sent(Time::ZERO, HERE, 1, Some(2), &data(10, true));
         assert_eq!(wire.violations.names().len(), 3);
         assert_eq!(wire.wanted(1, SOURCE), None);
-    }
-
-    fn packet(frame: &Frame) -> Chunks {
-        let header = Header { suite: SUITE_OPEN, key_epoch: 0, sender: HostTag(1), number: 1 };
-        let mut bytes = header.encode().to_vec();
-        frame.encode(&mut bytes);
-        bytes.into()
-    }
-
-    #[test]
-    fn an_address_that_has_not_proved_itself_gets_no_more_than_it_gave() {
-        let to: SocketAddr = "10.0.0.1:7400".parse().unwrap();
-        let depart = |cookie| {
-            let (host, incarnation) = (quilt_proto::HostId([1; 32]), Incarnation(1));
-            packet(&Frame::Depart { group: GROUP, host, incarnation, cookie })
-        };
-        for (cookie, broken) in [(0, vec![Invariant::S10]), (77, vec![])] {
-            let mut wire = Wire::default();
-            wire.service_got(9, to, &depart(0));
-            wire.service_sent(Time::ZERO, 9, to, depart(0).len());
-            assert_eq!(wire.violations.names(), [], "as much as came");
-            let given = Frame::Cookie { group: GROUP, cookie: 77, seen: None };
-            wire.sent(Time::ZERO, Way::Datagram(9, to), 9, None, &given);
-            wire.service_got(9, to, &depart(cookie));
-            wire.service_sent(Time::ZERO, 9, to, 1_000);
-            assert_eq!(wire.violations.names(), broken, "{cookie}");
-        }
     }
 }

@@ -4,6 +4,8 @@ use super::tests::broken;
 use super::*;
 use crate::liar::Lie;
 use crate::scenario::{Join, Who};
+use crate::topology::SiteLatency;
+use quilt_proto::wire::Frame;
 use quilt_proto::{GapCause, HostTag, Message};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -149,4 +151,33 @@ fn a_source_that_may_publish_once_in_ten_seconds_breaks_l4() {
     let mut spec = spec();
     (spec.population.publish_bytes_per_second, spec.duration) = (100, Duration::from_secs(7));
     assert_only(&Run::new(spec).play(|_, _, _| {}), &["L4"]);
+}
+
+#[test]
+fn a_service_that_says_more_than_it_was_asked_breaks_s10() {
+    let mut run = Run::new(spec());
+    // A question that is not padded is shorter than so many answers.
+    (0..4).for_each(|host| run.set_lie(host, Lie::everywhere(|frame| vec![frame])));
+    let lie = |frame: Frame| match frame {
+        Frame::Cookie { .. } => vec![frame; 30],
+        _ => vec![frame],
+    };
+    run.world.set_lie(run.service, Lie::everywhere(lie));
+    let report = run.play(|_, _, _| {});
+    assert_eq!((broken(&report), report.seed), (vec!["S10"], 7), "{:?}", report.violations);
+    assert!(report.violations[0].starts_with("S10 at 0."), "{:?}", report.violations);
+}
+
+#[test]
+fn a_host_that_answers_more_than_it_was_asked_breaks_s10() {
+    let topology = Topology::data_center(Some(20), SiteLatency::Paper).unwrap();
+    let mut run = Run::new(Spec { topology, ..spec() });
+    let lie = |frame: Frame| match &frame {
+        Frame::Beat(beat) if beat.echo != 0 => vec![frame; 20],
+        _ => vec![frame],
+    };
+    (0..20).for_each(|host| run.set_lie(host, Lie::everywhere(lie)));
+    let report = run.play(|_, _, _| {});
+    let names: Vec<&str> = report.violations.iter().map(|what| &what[..4]).collect();
+    assert!(names.contains(&"S10 "), "{:?}", report.violations);
 }

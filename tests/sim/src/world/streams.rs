@@ -319,6 +319,7 @@ impl World {
         link: Option<LinkId>,
         remote: SocketAddr,
     ) {
+        self.proof.has_stream(host, remote);
         if let Some(link) = link {
             return self.handle(host, Event::Opened { link });
         }

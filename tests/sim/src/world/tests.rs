@@ -1,6 +1,7 @@
 use super::*;
 use crate::population::{Population, System};
 use crate::run::Spec;
+use quilt_proto::LinkId;
 
 /// A link that no node knows of, so that it does nothing with it.
 const LINK: LinkId = LinkId(1 << 40);
