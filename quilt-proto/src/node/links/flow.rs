@@ -229,9 +229,10 @@ impl Flow {
         }
     }
 
-    /// Whether a datagram came before: the network has made two of one.
+    /// Whether a datagram came before: the network has made two of one. Also while this side does not
+    /// know whether its own come through, the other may send what there is.
     pub(super) fn has_come(&self, number: u16) -> bool {
-        self.is_open() && self.came.has(number)
+        self.came.has(number)
     }
 
     /// The other side says what came.

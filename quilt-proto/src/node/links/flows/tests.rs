@@ -183,6 +183,16 @@ fn a_datagram_that_the_network_makes_two_of_is_taken_once() {
 }
 
 #[test]
+fn it_is_taken_once_also_before_the_receiver_s_own_datagrams_come_through() {
+    let mut pair = Pair::new();
+    pair.doubles = true;
+    pair.send(0..20);
+    pair.later(300);
+    assert_eq!(pair.counted(Counter::FlowsOpened), [1, 1], "both ways, though all came twice");
+    assert_eq!(pair.fragments(), Vec::from_iter(0..20));
+}
+
+#[test]
 fn the_stream_carries_everything_again_when_datagrams_come_through_no_more() {
     let mut pair = Pair::new();
     pair.send(0..5);
