@@ -5,7 +5,7 @@ use super::*;
 use crate::liar::Lie;
 use crate::scenario::{Join, Who};
 use crate::topology::SiteLatency;
-use quilt_proto::wire::Frame;
+use quilt_proto::wire::{Data, Frame};
 use quilt_proto::{GapCause, HostTag, Message};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -180,4 +180,17 @@ fn a_host_that_answers_more_than_it_was_asked_breaks_s10() {
     let report = run.play(|_, _, _| {});
     let names: Vec<&str> = report.violations.iter().map(|what| &what[..4]).collect();
     assert!(names.contains(&"S10 "), "{:?}", report.violations);
+}
+
+#[test]
+fn a_host_that_says_it_was_asked_for_what_nobody_asked_for_breaks_s6() {
+    let mut spec = spec();
+    spec.population.system = System::Omni;
+    let mut run = Run::new(spec);
+    let lie = |frame: Frame| match frame {
+        Frame::Data(data) => vec![Frame::Data(Data { solicited: true, ..data })],
+        _ => vec![frame],
+    };
+    run.set_lie(run.source(), Lie::new(lie));
+    assert_only(&run.play(|_, _, _| {}), &["S6"]);
 }

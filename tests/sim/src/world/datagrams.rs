@@ -127,8 +127,8 @@ impl World {
         let mut said = Said::in_bytes(bytes.len());
         let mut load = Load::default();
         load.foreign = self.traffic.sent(now, path, &bytes, leaves, |frame| {
-            if matches!(frame, Frame::Flow { .. }) {
-                way = Way::Flow(host, to);
+            if let Frame::Flow { token, .. } = frame {
+                way = Way::Flow(host, to, *token);
             }
             novelty.load(&mut load, frame);
             wire.sent(now, way, host, other, frame);
