@@ -7,7 +7,7 @@ use crate::novelty::Came;
 use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
 use crate::tree::Sample;
 use quilt_proto::wire::Scope;
-use quilt_proto::{Counter, PatchView, Time};
+use quilt_proto::{PatchView, Time};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -368,17 +368,12 @@ fn series(run: &Run) -> Series {
     let per_ms = &run.world.traffic().control_per_ms;
     let start = (OTHERS_JOIN.as_nanos() / 1_000_000) as usize;
     let end = complete(run).map_or(start, |at| (at.as_nanos() / 1_000_000) as usize + 1);
-    let so_far = run.counters().get(Counter::DroppedDuplicate);
+    let so_far = run.world.novelty.duplicates();
     let sums: Vec<u64> = run.duplicates_per_s.iter().copied().chain([so_far]).collect();
     let before = std::iter::once(0).chain(sums.iter().copied());
     Series {
         tree_messages_per_ms: per_ms.get(start..end.min(per_ms.len())).unwrap_or(&[]).to_vec(),
-        // A host that starts again counts from zero.
-        duplicates_per_s: sums
-            .iter()
-            .zip(before)
-            .map(|(sum, before)| sum.saturating_sub(before))
-            .collect(),
+        duplicates_per_s: sums.iter().zip(before).map(|(sum, before)| sum - before).collect(),
         control_messages_per_s: per_ms
             .chunks(1_000)
             .map(|second| second.iter().map(|&count| u64::from(count)).sum())

@@ -18,8 +18,8 @@ use crate::topology::Topology;
 use crate::tree::Sample;
 use crate::world::{Came, HostIndex, Told, World};
 use quilt_proto::{
-    Counter, Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place,
-    PublishError, RelayDigest, RelaySync, Rng, Seq, Source, Time,
+    Counters, Group, GroupId, HostId, Incarnation, Limits, Node, Notice, Place, PublishError,
+    RelayDigest, RelaySync, Rng, Seq, Source, Time,
 };
 use script::{Prepared, Stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -372,7 +372,6 @@ impl Run {
                 let by = Source { host: self.ids[host].tag(), incarnation: self.lives[host] };
                 self.deliveries.publish(now, host, stream.size);
                 self.settled.get_or_insert(now + SETTLING);
-                self.world.novelty.published(by, seq);
                 self.world.wire.published(by, seq, fragments(stream.size));
                 self.safety.published(now, by, seq, number, stream.size);
                 self.liveness.published(now, host, by, seq);
@@ -435,7 +434,7 @@ impl Run {
         let second = (self.world.now().as_nanos() / 1_000_000_000) as usize;
         // The seconds that are over have all that was counted so far.
         if self.duplicates_per_s.len() < second {
-            let so_far = self.counters().get(Counter::DroppedDuplicate);
+            let so_far = self.world.novelty.duplicates();
             self.duplicates_per_s.resize(second, so_far);
         }
     }

@@ -27,10 +27,7 @@ pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, 
     let bps = PAPER_BPS / lower;
     let case = Case::quilt("datacenter", 3);
     let mut notes = vec![runs_note(request), churn::scale_note(hosts, PAPER_HOSTS, lower)];
-    notes.push(
-        "Counted are packets that were dropped as duplicates, where the paper counts segments."
-            .into(),
-    );
+    notes.push("Counted are fragments that came again, as the paper counts segments.".into());
     let (mut facts, mut lines) = (Vec::new(), Vec::new());
     for (name, sync, digest, said) in WAYS {
         let played = play(&case, Some(hosts), request, watch, |spec| {
@@ -55,7 +52,7 @@ pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, 
         command: request.command.clone(),
         notes: notes.clone(),
         x: axis("time since the first message, s", false),
-        y: axis("duplicate packets per s, all hosts", false),
+        y: axis("duplicate fragments per s, all hosts", false),
         lines,
         moments: vec![(40.0, "half of the hosts die".into())],
     };

@@ -1,23 +1,23 @@
 //! The datagrams of the world, multicast ones included, and who has joined what.
 
-use super::{Came, MOST, World};
+use super::{Came, HostIndex, MOST, World};
 use crate::check::bounds;
 use crate::check::proof::Said;
 use crate::check::wire::Way;
-use crate::host::{Host, Kind, OTHER_PORT, PORT};
+use crate::host::{Kind, OTHER_PORT, PORT};
 use crate::net::{DropCause, NicId};
-use crate::novelty::{Came as Novel, Load, Novelty};
 use crate::packet::{Body, DEFAULT_TTL, Packet};
 use crate::traffic::Path;
 use quilt_proto::wire::Frame;
-use quilt_proto::{Event, LinkError, LinkId, Time, Transmit};
+use quilt_proto::{Event, LinkError, LinkId, Transmit};
 use std::net::{IpAddr, SocketAddr};
 
 impl World {
     pub(super) fn datagram(&mut self, host: usize, nic: NicId, packet: Packet) {
         let Packet { from, to, body: Body::Datagram(bytes), load, .. } = packet else { return };
         let path = if to.ip().is_multicast() { Path::Multicast } else { Path::Datagram };
-        self.came = Some(Came { path, from: self.host_from(from) });
+        let other = self.host_from(from);
+        self.came = Some(Came { path, from: other });
         let at = &mut self.hosts[host];
         let member = |&(_, &membership): &(&LinkId, &(SocketAddr, NicId))| membership == (to, nic);
         let link = match to.ip().is_multicast() {
@@ -30,24 +30,15 @@ impl World {
             self.proof.got(host, from, &bytes);
         }
         self.traffic.foreign_bytes += load.foreign;
-        Self::take_in(&mut self.novelty, at, self.now, Event::Datagram { link, from, bytes }, load);
+        // What a host multicasts comes back to it.
+        if other != Some(HostIndex(host)) {
+            self.novelty.came(host, &load);
+        }
+        let now = at.clock.to_local(self.now);
+        at.machine_mut().handle(now, Event::Datagram { link, from, bytes });
         self.work.counted(self.now, host, before, bounds::accounted(at.counters()));
         self.work.called(host);
         self.drain(host);
-    }
-
-    /// Hands a host something that came to it, and takes note of what it counts of that.
-    pub(super) fn take_in(
-        novelty: &mut Novelty,
-        host: &mut Host,
-        now: Time,
-        event: Event,
-        load: Load,
-    ) {
-        let before = Novel::counted(host.counters());
-        let now = host.clock.to_local(now);
-        host.machine_mut().handle(now, event);
-        novelty.took_in(load, before, Novel::counted(host.counters()));
     }
 
     pub(super) fn join_multicast(
@@ -125,12 +116,11 @@ impl World {
         let other = there.and_then(|there| self.host_at(there));
         let (now, wire, novelty) = (self.now, &mut self.wire, &mut self.novelty);
         let mut said = Said::in_bytes(bytes.len());
-        let mut load = Load::default();
-        load.foreign = self.traffic.sent(now, path, &bytes, leaves, |frame| {
+        let foreign = self.traffic.sent(now, path, &bytes, leaves, |frame| {
             if let Frame::Flow { token, .. } = frame {
                 way = Way::Flow(host, to, *token);
             }
-            novelty.load(&mut load, frame);
+            novelty.pack(host, frame);
             wire.sent(now, way, host, other, frame);
             said.note(frame);
         });
@@ -144,7 +134,7 @@ impl World {
                 self.proof.sent(now, host, to, said, joined);
             }
         }
-        let body = Body::Datagram(bytes);
+        let (body, load) = (Body::Datagram(bytes), self.novelty.packed(foreign));
         self.send(nic, Packet { from, to, ttl: DEFAULT_TTL, body, load });
     }
 }

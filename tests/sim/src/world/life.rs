@@ -77,6 +77,7 @@ impl World {
     /// Starts another machine on a host that was killed.
     pub fn restart(&mut self, host: HostIndex, machine: Kind) {
         self.proof.restarted(host.0);
+        self.novelty.restarted(host.0);
         let at = &mut self.hosts[host.0];
         at.machine = machine;
         at.life = Life::Up;

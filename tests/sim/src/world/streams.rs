@@ -228,11 +228,12 @@ impl World {
             state.end.write(self.now, len);
             let other = self.streams.get(stream, 1 - side).map(|end| end.host);
             let (now, way, wire) = (self.now, Way::Stream(stream, side), &mut self.wire);
-            let (novelty, mut load) = (&mut self.novelty, Load::default());
-            load.foreign = self.traffic.sent(now, Path::Stream, &bytes, leaves, |frame| {
-                novelty.load(&mut load, frame);
+            let novelty = &mut self.novelty;
+            let foreign = self.traffic.sent(now, Path::Stream, &bytes, leaves, |frame| {
+                novelty.pack(host, frame);
                 wire.sent(now, way, host, other, frame);
             });
+            let load = self.novelty.packed(foreign);
             if let Some(other) = self.streams.get(stream, 1 - side) {
                 other.unread.push_back(Unread { packet: bytes, load, missing: len });
             }
@@ -290,10 +291,8 @@ impl World {
                     let from = other.map(|end| HostIndex(end.host));
                     self.came = Some(Came { path: Path::Stream, from });
                     self.work.called(host);
-                    let at = &mut self.hosts[host];
-                    let event = Event::Received { link, bytes };
-                    Self::take_in(&mut self.novelty, at, self.now, event, load);
-                    self.drain(host);
+                    self.novelty.came(host, &load);
+                    self.handle(host, Event::Received { link, bytes });
                 }
                 return;
             }
