@@ -3,7 +3,8 @@
 use crate::liar::Lie;
 use crate::net::NicId;
 use crate::packet::StreamId;
-use quilt_proto::{Bootstrap, Counters, LinkId, Machine, Node, Time};
+use quilt_proto::wire::Frame;
+use quilt_proto::{Bootstrap, Counters, LinkId, Machine, Node, ProtocolId, Standing, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -22,6 +23,17 @@ pub enum Kind {
     Node(Box<Node>),
     /// A bootstrap service.
     Bootstrap(Box<Bootstrap>),
+}
+
+impl Kind {
+    /// Whether a frame that it sends is one of OMNI.
+    pub(crate) fn speaks_omni(&self, frame: &Frame) -> bool {
+        let (Self::Node(node), Frame::Protocol { group, patch, .. }) = (self, frame) else {
+            return false;
+        };
+        let runs = |at: &Standing| at.patch == *patch && at.protocol == ProtocolId::OMNI;
+        node.standings(*group).any(|at| runs(&at))
+    }
 }
 
 /// How a host is.

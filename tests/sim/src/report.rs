@@ -5,6 +5,7 @@ use crate::measure::{Quantiles, Volume, ms, quantile};
 use crate::net::DropCause;
 use crate::novelty::Came;
 use crate::run::{OTHERS_JOIN, PUBLISHING, Run};
+use crate::traffic::Traffic;
 use crate::tree::Sample;
 use quilt_proto::wire::Scope;
 use quilt_proto::{PatchView, Time};
@@ -129,8 +130,10 @@ pub struct FullRate {
 #[expect(missing_docs, reason = "the keys are documented in the package's README")]
 pub struct Series {
     pub tree_messages_per_ms: Vec<u32>,
+    pub omni_messages_per_ms: Vec<u32>,
     pub duplicates_per_s: Vec<u64>,
     pub control_messages_per_s: Vec<u64>,
+    pub omni_messages_per_s: Vec<u64>,
     pub receivers_reached: Vec<(f64, u64)>,
     pub tree: Vec<Sample>,
 }
@@ -365,19 +368,24 @@ fn ratio_per_second(run: &Run) -> Vec<f64> {
 }
 
 fn series(run: &Run) -> Series {
-    let per_ms = &run.world.traffic().control_per_ms;
+    let Traffic { control_per_ms, omni_per_ms, .. } = run.world.traffic();
     let start = (OTHERS_JOIN.as_nanos() / 1_000_000) as usize;
     let end = complete(run).map_or(start, |at| (at.as_nanos() / 1_000_000) as usize + 1);
     let so_far = run.world.novelty.duplicates();
     let sums: Vec<u64> = run.duplicates_per_s.iter().copied().chain([so_far]).collect();
     let before = std::iter::once(0).chain(sums.iter().copied());
+    let of_build =
+        |per_ms: &[u32]| per_ms.get(start..end.min(per_ms.len())).unwrap_or(&[]).to_vec();
+    let per_s = |per_ms: &[u32]| {
+        let second = |second: &[u32]| second.iter().map(|&count| u64::from(count)).sum();
+        per_ms.chunks(1_000).map(second).collect()
+    };
     Series {
-        tree_messages_per_ms: per_ms.get(start..end.min(per_ms.len())).unwrap_or(&[]).to_vec(),
+        tree_messages_per_ms: of_build(control_per_ms),
+        omni_messages_per_ms: of_build(omni_per_ms),
         duplicates_per_s: sums.iter().zip(before).map(|(sum, before)| sum - before).collect(),
-        control_messages_per_s: per_ms
-            .chunks(1_000)
-            .map(|second| second.iter().map(|&count| u64::from(count)).sum())
-            .collect(),
+        control_messages_per_s: per_s(control_per_ms),
+        omni_messages_per_s: per_s(omni_per_ms),
         receivers_reached: run.deliveries.reached(&run.alive()),
         tree: run.tree.clone(),
     }

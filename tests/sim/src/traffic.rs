@@ -40,6 +40,8 @@ pub struct Traffic {
     pub counts_from: Time,
     /// Packets without payload, by millisecond.
     pub control_per_ms: Vec<u32>,
+    /// Packets with frames of OMNI, by millisecond.
+    pub omni_per_ms: Vec<u32>,
 }
 
 /// What is in a packet.
@@ -112,14 +114,24 @@ impl Traffic {
             self.control_bytes += control;
         }
         if payload == 0 {
-            let ms = (now.as_nanos() / 1_000_000) as usize;
-            if self.control_per_ms.len() <= ms {
-                self.control_per_ms.resize(ms + 1, 0);
-            }
-            self.control_per_ms[ms] += 1;
+            count(&mut self.control_per_ms, now);
         } else {
             self.border_fragments += if leaves { fragments } else { 0 };
         }
         if leaves { payload - solicited } else { 0 }
     }
+
+    /// The packet that was counted just now has frames of OMNI.
+    pub(crate) fn was_omni(&mut self, now: Time) {
+        count(&mut self.omni_per_ms, now);
+    }
+}
+
+/// One more in the millisecond that it is.
+fn count(per_ms: &mut Vec<u32>, now: Time) {
+    let ms = (now.as_nanos() / 1_000_000) as usize;
+    if per_ms.len() <= ms {
+        per_ms.resize(ms + 1, 0);
+    }
+    per_ms[ms] += 1;
 }

@@ -4,6 +4,7 @@ use super::{Case, axis, line, mean, mean_series, outcome, play, runs_note, sheet
 use crate::paper::{Fact, Outcome, Request, Watch};
 use crate::plot::Plot;
 use crate::population::System;
+use crate::report::Series;
 use crate::topology::Topology;
 use std::time::Duration;
 
@@ -64,9 +65,12 @@ pub(super) fn make(
         let played =
             play(case, request.hosts, request, watch, |spec| spec.duration = Duration::ZERO)?;
         let per_ms = |series: &[u32]| series.iter().map(|&count| f64::from(count)).collect();
-        let series: Vec<Vec<f64>> =
-            played.iter().map(|one| per_ms(&one.report.series.tree_messages_per_ms)).collect();
-        let series = mean_series(&series);
+        let series = |of: fn(&Series) -> &[u32]| {
+            let all = played.iter().map(|one| per_ms(of(&one.report.series)));
+            mean_series(&all.collect::<Vec<Vec<f64>>>())
+        };
+        let of_omni = series(|series| &series.omni_messages_per_ms);
+        let series = series(|series| &series.tree_messages_per_ms);
         let name = case.name();
         let fact =
             |what: &str, paper, measured| Fact::new(&format!("{name}: {what}"), paper, measured);
@@ -78,7 +82,8 @@ pub(super) fn make(
         let least = played.first().map_or(0, |one| {
             2 * in_tree(one.report.hosts, one.report.patches.len()).saturating_sub(1)
         });
-        let peak = series.iter().copied().fold(0.0, f64::max);
+        let most = |series: &[f64]| series.iter().copied().fold(0.0, f64::max);
+        let (peak, omni_peak) = (most(&series), most(&of_omni));
         facts.extend([
             fact(
                 "ms from a host's admission until it has a parent, at most",
@@ -98,6 +103,7 @@ pub(super) fn make(
                 played.first().map_or(String::new(), |one| super::number(remotest(&one.topology))),
             ),
             fact("most messages in a ms", said.peak, super::number(peak)),
+            fact("most messages of OMNI in a ms", said.peak, super::number(omni_peak)),
             fact(
                 "messages until the tree is complete",
                 "not in the text",
@@ -106,11 +112,13 @@ pub(super) fn make(
             .limit(least),
         ]);
         notes.extend(violations(case, &played));
+        lines.push(line(format!("{name}, frames of OMNI only"), binned(&of_omni)));
         lines.push(line(name, binned(&series)));
     }
     notes.push(
         "All control messages of all hosts count, those of joining, of IP multicast and of DONet \
-         too; the paper does not say what its figure counts. A point is the mean of a fortieth of \
+         too; the paper does not say what its figure counts. Packets with frames of OMNI, which \
+         build the tree, have a line of their own. A point is the mean of a fortieth of \
          a decade, or of a millisecond where that is longer. A line ends when the last host has \
          its first parent. The limit of messages is a question and an answer for each host below \
          another one; that of time is no time once a host is admitted, and from the joins on the \

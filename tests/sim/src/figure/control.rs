@@ -4,6 +4,7 @@ use super::{Case, Played, axis, line, mean_series, number, play, runs_note, shee
 use crate::paper::{Fact, Outcome, Request, Watch};
 use crate::plot::Plot;
 use crate::population::System;
+use crate::report::Series;
 use std::time::Duration;
 
 const TITLE: &str = "Figure 14. INTERNET: control messages while one block is sent";
@@ -20,11 +21,15 @@ pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, 
             spec.rate = 1.0 / SHOWN as f64;
             spec.duration = Duration::from_secs(SHOWN as u64) + Duration::from_millis(1);
         })?;
-        let seconds = |one: &Played| {
-            let all = &one.report.series.control_messages_per_s;
-            all.iter().skip(START).take(SHOWN).map(|&count| count as f64).collect()
+        let mean = |of: fn(&Series) -> &[u64]| {
+            let seconds = |one: &Played| {
+                let shown = of(&one.report.series).iter().skip(START).take(SHOWN);
+                shown.map(|&count| count as f64).collect()
+            };
+            mean_series(&played.iter().map(seconds).collect::<Vec<_>>())
         };
-        let series = mean_series(&played.iter().map(seconds).collect::<Vec<_>>());
+        let of_omni = mean(|series| &series.omni_messages_per_s);
+        let series = mean(|series| &series.control_messages_per_s);
         let (name, sum) = (case.name(), series.iter().sum::<f64>());
         let what = format!("{name}: messages in {SHOWN} s");
         let said = match case.system {
@@ -32,6 +37,12 @@ pub(super) fn make(request: &Request, watch: &mut Watch<'_>) -> Result<Outcome, 
             System::Omni | System::Donet => "not in the text",
         };
         facts.push(Fact::new(&what, said, number(sum)).limit(0));
+        if case.system == System::Quilt {
+            let what = format!("{name}, frames of OMNI only");
+            let sum = number(of_omni.iter().sum());
+            facts.push(Fact::new(&format!("{what}: messages in {SHOWN} s"), said, sum).limit(0));
+            lines.push(line(what, (0..).map(f64::from).zip(of_omni).collect()));
+        }
         notes.extend(violations(&case, &played));
         lines.push(line(name, (0..).map(f64::from).zip(series).collect()));
     }

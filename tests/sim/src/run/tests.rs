@@ -178,6 +178,22 @@ fn what_is_new_to_hosts_is_counted_by_when_it_was_published_and_nothing_is_where
 }
 
 #[test]
+fn what_builds_the_tree_is_told_apart_from_other_messages() {
+    let shares = [System::Quilt, System::Omni].map(|system| {
+        let topology = Topology::data_center(Some(40), SiteLatency::Paper).unwrap();
+        let mut spec = Spec::new("datacenter", topology, system);
+        spec.duration = Duration::from_secs(1);
+        let series = Run::new(spec).play(|_, _, _| {}).series;
+        assert_eq!(series.omni_messages_per_s[0], 0, "{system}: there is one host and no tree yet");
+        let [omni, all] = [&series.omni_messages_per_ms, &series.tree_messages_per_ms]
+            .map(|per_ms| per_ms.iter().sum::<u32>());
+        assert!(0 < omni && omni < all, "{system}: {omni} of {all}");
+        f64::from(omni) / f64::from(all)
+    });
+    assert!(shares[0] < shares[1], "a tree over all hosts needs more of them: {shares:?}");
+}
+
+#[test]
 fn the_default_degree_follows_the_topology_and_not_what_the_scenario_is_called() {
     let degree = |name: &str, topology: Result<Topology, _>, system| {
         Spec::new(name, topology.unwrap(), system).population.degree

@@ -116,14 +116,19 @@ impl World {
         let other = there.and_then(|there| self.host_at(there));
         let (now, wire, novelty) = (self.now, &mut self.wire, &mut self.novelty);
         let mut said = Said::in_bytes(bytes.len());
+        let (machine, mut omni) = (&self.hosts[host].machine, false);
         let foreign = self.traffic.sent(now, path, &bytes, leaves, |frame| {
             if let Frame::Flow { token, .. } = frame {
                 way = Way::Flow(host, to, *token);
             }
+            omni |= machine.speaks_omni(frame);
             novelty.pack(host, frame);
             wire.sent(now, way, host, other, frame);
             said.note(frame);
         });
+        if omni {
+            self.traffic.was_omni(now);
+        }
         let from = self.net.socket(nic, port);
         match path {
             Path::Multicast => self.proof.multicast(from.ip(), to),

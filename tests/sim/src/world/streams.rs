@@ -229,10 +229,15 @@ impl World {
             let other = self.streams.get(stream, 1 - side).map(|end| end.host);
             let (now, way, wire) = (self.now, Way::Stream(stream, side), &mut self.wire);
             let novelty = &mut self.novelty;
+            let (machine, mut omni) = (&self.hosts[host].machine, false);
             let foreign = self.traffic.sent(now, Path::Stream, &bytes, leaves, |frame| {
+                omni |= machine.speaks_omni(frame);
                 novelty.pack(host, frame);
                 wire.sent(now, way, host, other, frame);
             });
+            if omni {
+                self.traffic.was_omni(now);
+            }
             let load = self.novelty.packed(foreign);
             if let Some(other) = self.streams.get(stream, 1 - side) {
                 other.unread.push_back(Unread { packet: bytes, load, missing: len });
