@@ -3,9 +3,8 @@
 use quilt_proto::protocol::{Arrival, Cx, Protocol};
 use quilt_proto::{FragmentId, HostId};
 use quilt_sim::{plugin::plugin, population::System, run::Run, run::Spec, topology::Topology};
-use std::collections::BTreeSet;
 
-struct Flood(BTreeSet<HostId>);
+struct Flood;
 
 impl Protocol for Flood {
     type Timer = ();
@@ -13,25 +12,16 @@ impl Protocol for Flood {
     fn on_contacts(&mut self, cx: &mut Cx<'_, ()>, hosts: &[HostId]) {
         hosts.iter().for_each(|&host| cx.need(host));
     }
-    fn on_connected(&mut self, cx: &mut Cx<'_, ()>, host: HostId) {
-        self.0.insert(host);
-        cx.send(host, &());
-    }
-    fn on_frame(&mut self, cx: &mut Cx<'_, ()>, from: HostId, (): ()) {
-        cx.need(from); // Who was called needs the caller too.
-    }
     fn on_fragment(&mut self, cx: &mut Cx<'_, ()>, arrival: Arrival, fragment: FragmentId) {
-        let others = self.0.iter().filter(|&&host| arrival.from() != Some(host));
-        others.for_each(|&host| cx.send_fragment(host, fragment));
-    }
-    fn neighbours(&self) -> smallvec::SmallVec<[HostId; 16]> {
-        self.0.iter().copied().collect()
+        let others = cx.peers().iter().map(|(host, _)| host);
+        let others: Vec<HostId> = others.filter(|&host| arrival.from() != Some(host)).collect();
+        others.into_iter().for_each(|host| cx.send_fragment(host, fragment));
     }
 }
 
 fn main() {
     let mut spec = Spec::new("toy", Topology::lan(20).expect("20 hosts"), System::Quilt);
-    spec.population.run_in_patches(plugin(300, "flood", |_| Flood(BTreeSet::new())));
+    spec.population.run_in_patches(plugin(300, "flood", |_| Flood));
     spec.loss = 0.1;
     let report = Run::new(spec).play(|_, _, _| {});
     assert_eq!(report.patches[0].protocol, "protocol-300");
