@@ -171,7 +171,7 @@ fn pairs() {
     }
 }
 
-fn may_meet(one: Nat, other: Nat) -> bool {
+pub(crate) fn may_meet(one: Nat, other: Nat) -> bool {
     let strict = |nat: Nat| nat.filtering() == Dependence::AddressAndPort;
     let anew = |nat: Nat| nat.mapping() == Dependence::AddressAndPort;
     !(anew(one) && strict(other) || anew(other) && strict(one))
