@@ -94,25 +94,29 @@ fn everything() {
         (first..).zip(Place::ALL).map(host).collect::<Vec<_>>()
     });
     let (folder, bytes) = (Folder::new(), noise(FILE_BYTES, 5));
-    let mut joined = Vec::new();
+    let mut receiving = Vec::new();
     for (from, (sender, _)) in &senders {
         for (to, (receiver, _)) in &receivers {
             let name = format!("{}-{}", from.name(), to.name());
             let (url, output) = (format!("quilt://{SERVICE}/{name}"), folder.path(&name));
             let args =
                 ["join", "--json", &url, "--stay", "--routers", "there", "--output", &output];
-            let mut receiver = start(receiver, &args);
-            receiver.wait_for("joined");
-            let sender = start(sender, &["send", "--json", &url, "--routers", "here"]);
-            joined.push((*from, *to, output, receiver, sender));
+            let receiver = start(receiver, &args);
+            receiving.push((*from, *to, output, receiver, sender, url));
         }
     }
+    let sending = |(from, to, output, mut receiver, sender, url): (_, _, _, Quilt, _, String)| {
+        receiver.wait_for("joined");
+        let sender = start(sender, &["send", "--json", &url, "--routers", "here"]);
+        (from, to, output, receiver, sender)
+    };
+    let sending: Vec<_> = receiving.into_iter().map(sending).collect();
     let ready = |(from, to, output, _receiver, sender)| {
         let mut sender = Feed::of(sender);
         sender.write(&bytes);
         Pair { from, to, output, _receiver, _sender: sender, came: None }
     };
-    let mut pairs: Vec<Pair> = joined.into_iter().map(ready).collect();
+    let mut pairs: Vec<Pair> = sending.into_iter().map(ready).collect();
     let sent = Instant::now();
     while sent.elapsed() < PATIENCE && pairs.iter().any(|pair| pair.came.is_none()) {
         for pair in &mut pairs {
