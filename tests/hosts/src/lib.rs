@@ -14,7 +14,7 @@ mod relay;
 mod switch;
 mod system;
 
-pub use apart::{INSIDE, apart};
+pub use apart::{INSIDE, RESOLVER, apart};
 pub use filter::{Dependence, Firewall, Nat, lossy};
 pub use node::{Node, cable};
 pub use relay::{Conditions, Relay};
