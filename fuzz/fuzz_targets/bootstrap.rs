@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use quilt_proto::contract::{Driver, Op, packet};
-use quilt_proto::protocol::Registry;
 use quilt_proto::wire::{Frame, Frames};
 use quilt_proto::{Bootstrap, BootstrapConfig, Limits, Policy, ProtocolId};
 
@@ -46,5 +45,5 @@ fn config() -> BootstrapConfig {
         representatives_max: 3,
     };
     let limits = Limits { links: 8, group_hosts: 16, patches: 8, ..Limits::default() };
-    BootstrapConfig { registry: Registry::standard(), policy, groups: None, limits }
+    BootstrapConfig { policy, limits, ..BootstrapConfig::default() }
 }
