@@ -13,6 +13,17 @@ pub enum Dependence {
     AddressAndPort,
 }
 
+impl Dependence {
+    /// What the RFC calls it.
+    pub fn rfc_4787(self) -> &'static str {
+        match self {
+            Self::Endpoint => "endpoint-independent",
+            Self::Address => "address-dependent",
+            Self::AddressAndPort => "address-and-port-dependent",
+        }
+    }
+}
+
 /// A NAT of a kind that a kernel can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nat {

@@ -132,10 +132,11 @@ impl Segment {
         self.next
     }
 
-    /// Whether the question is settled: somebody answered, nobody did, or nobody can.
+    /// Whether the question is settled: somebody answered, nobody did, or nobody can; and nobody waits
+    /// for an answer of this host's.
     pub(super) fn is_done(&self) -> bool {
         match self.joined {
-            Some(true) => self.is_heard || self.has_spoken(),
+            Some(true) => (self.is_heard || self.has_spoken()) && self.untold.is_empty(),
             Some(false) => true,
             None => false,
         }

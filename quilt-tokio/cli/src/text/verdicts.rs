@@ -188,7 +188,8 @@ impl fmt::Display for Verdicts {
         writeln!(f, "  tcp        {tcp}")?;
         let hops = self.routers.iter().map(|it| it.map_or("?".into(), |it| it.to_string()));
         let hops: Vec<String> = hops.collect();
-        let hops = if hops.is_empty() { "none answered".into() } else { hops.join(" > ") };
+        let answered = self.routers.iter().any(Option::is_some);
+        let hops = if answered { hops.join(" > ") } else { "none answered".into() };
         writeln!(f, "  routers    {hops}")?;
         writeln!(f, "  multicast  {}: {}", multicast.verdict, multicast.evidence)?;
         let (granted, asked) =

@@ -5,6 +5,7 @@ mod lines;
 mod long_way;
 mod matrix;
 mod nats;
+mod probe;
 mod program;
 mod remains;
 mod silence;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
             figure_seven::trials(),
             long_way::trials(),
             matrix::trials(),
+            probe::trials(),
             silence::trials(),
             remains::trials(),
         ];

@@ -22,7 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Where a host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Public,
     Behind(Nat),
     /// Behind a gateway that lets no UDP through, and is a NAT for the rest.
@@ -30,7 +30,7 @@ enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Public,
         Self::Behind(Nat::FullCone),
         Self::Behind(Nat::RestrictedCone),
@@ -40,7 +40,7 @@ impl Place {
     ];
 
     /// A host in such a place, and what its network is made of.
-    fn host(self, world: &World, number: u8) -> (Node, Option<Site>) {
+    pub(crate) fn host(self, world: &World, number: u8) -> (Node, Option<Site>) {
         let rules = |outer| match self {
             Self::Public => None,
             Self::Behind(nat) => Some(nat.rules("wan", outer)),
@@ -66,7 +66,7 @@ impl Place {
         }
     }
 
-    fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Behind(nat) => format!("{nat:?}"),
             other => format!("{other:?}"),
