@@ -51,6 +51,7 @@ fn main() -> io::Result<()> {
         .for_each(|euid| Writer::new(&mut euids).euid(euid));
     write("euid", "three", &euids)?;
     write("answers", "admitted", &answers())?;
+    write("sensing", "behind-a-nat", &sensing())?;
     for (target, protocol) in
         [("ipmc", ProtocolId::IPMC), ("donet", ProtocolId::DONET), ("omni", ProtocolId::OMNI)]
     {
@@ -160,6 +161,23 @@ fn listen(bytes: &Bytes, kinds: &mut BTreeMap<u8, Vec<u8>>) {
     }
 }
 
+/// All questions are answered, as those of a host behind a NAT; a stream comes, routers and neighbours.
+fn sensing() -> Vec<u8> {
+    let mut ops = Vec::new();
+    let answer = &encode(&[Frame::Sensed(sensed())])[4 + 8..];
+    let mut op = |kind, which, payload: &[u8]| Op { kind, which, payload }.encode(&mut ops);
+    (0..3).for_each(|question| op(0, question, answer));
+    // Of 11 kinds of ops the first beyond 64 is number 9.
+    (0..6).for_each(|link| op(66 + 5, link, &[]));
+    let sight = Sight { segment: Some(5), asks: true, heard: vec![HostTag(1)] };
+    op(66 + 1, 1, &encode(&[Frame::Sight(sight)]));
+    (3..8).for_each(|question| op(0, question, answer));
+    op(66 + 4, 2, &[]);
+    op(1, 3, answer);
+    (0..8).for_each(|_| op(66 + 9, 0, &[]));
+    ops
+}
+
 /// What the service says to a host that joins.
 fn answers() -> Vec<u8> {
     let mut ops = Vec::new();
@@ -240,6 +258,11 @@ fn life_of_a_service() -> Vec<u8> {
         &encode(&[Frame::Survey { group: group(), cookie: 0, from: PatchId::INTER_PATCH }]),
     );
     op(0xf0, 1, &encode(&[Frame::Depart { group: group(), host, incarnation, cookie: 0 }]));
+    for reply in [Reply::Here, Reply::OtherPort, Reply::OtherAddress, Reply::Stream { port: 9 }] {
+        op(0xf0, 1, &encode(&[Frame::Sense(Sense { nonce: 5, cookie: 0, reply })]));
+    }
+    op(5, 0, &[]);
+    op(6, 0, &[]);
     for _ in 0..8 {
         op(8, 10, &[]);
     }
@@ -270,7 +293,15 @@ fn all_frames() -> Vec<Frame> {
         Frame::Depart { group, host, incarnation, cookie: 7 },
         Frame::Survey { group, cookie: 7, from: PatchId(1) },
         Frame::SurveyPart(survey_part()),
+        Frame::Sense(Sense { nonce: 5, cookie: 7, reply: Reply::OtherPort }),
+        Frame::Sensed(sensed()),
+        Frame::Sight(Sight { segment: Some(5), asks: true, heard: vec![source().host] }),
     ]
+}
+
+fn sensed() -> Sensed {
+    let (other_port, other_address) = (Some(9), Some(address(3)));
+    Sensed { nonce: 5, cookie: 7, seen: address(2), other_port, other_address, unreachable: false }
 }
 
 /// The first of a tunnel's stream, with a Hello in it.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use quilt_proto::contract::{Driver, Op, packet};
+use quilt_proto::contract::{Driver, Op, address, packet};
 use quilt_proto::wire::{Frame, Frames};
 use quilt_proto::{Bootstrap, BootstrapConfig, Limits, Policy, ProtocolId};
 
@@ -29,6 +29,7 @@ fn proved(proof: u64, bytes: &[u8]) -> Vec<u8> {
         match &mut frame {
             Frame::Report(report) => report.cookie = proof,
             Frame::Depart { cookie, .. } | Frame::Survey { cookie, .. } => *cookie = proof,
+            Frame::Sense(sense) => sense.cookie = proof,
             _ => {}
         }
         frame.encode(&mut proved);
@@ -45,5 +46,6 @@ fn config() -> BootstrapConfig {
         representatives_max: 3,
     };
     let limits = Limits { links: 8, group_hosts: 16, patches: 8, ..Limits::default() };
-    BootstrapConfig { policy, limits, ..BootstrapConfig::default() }
+    let (other_port, other_address) = (Some(9), Some(address(200)));
+    BootstrapConfig { policy, limits, other_port, other_address, ..BootstrapConfig::default() }
 }

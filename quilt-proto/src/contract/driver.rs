@@ -62,6 +62,9 @@ pub fn address(n: u8) -> SocketAddr {
     ([127, 0, 0, n], 4_000).into()
 }
 
+/// The most questions that are remembered.
+const QUESTIONS: usize = 64;
+
 /// What became of a link that the machine knows.
 #[derive(Debug)]
 enum Link {
@@ -84,6 +87,8 @@ pub struct Driver<M> {
     pub now: Time,
     /// The last cookie that the machine gave, or 0.
     pub cookie: u64,
+    /// The nonces of the last questions that the machine asked about itself, at most 64.
+    pub questions: Vec<u64>,
     links: BTreeMap<LinkId, Link>,
     digest: SipHasher13,
 }
@@ -95,7 +100,7 @@ impl<M: Machine> Driver<M> {
     /// Starts at time zero.
     pub fn new(machine: M) -> Self {
         let (links, digest) = (BTreeMap::new(), SipHasher13::new());
-        Self { machine, now: Time::ZERO, cookie: 0, links, digest }
+        Self { machine, now: Time::ZERO, cookie: 0, questions: Vec::new(), links, digest }
     }
 
     /// Lets one thing happen, and everything that follows from it. By the kind, modulo
@@ -222,8 +227,15 @@ impl<M: Machine> Driver<M> {
             }
         };
         for frame in Frames::decode(packet).expect("a good header") {
-            if let Frame::Cookie { cookie, .. } = frame.expect("a good frame") {
-                self.cookie = cookie;
+            match frame.expect("a good frame") {
+                Frame::Cookie { cookie, .. } => self.cookie = cookie,
+                Frame::Sense(sense) => {
+                    if self.questions.len() >= QUESTIONS {
+                        self.questions.remove(0);
+                    }
+                    self.questions.push(sense.nonce);
+                }
+                _ => {}
             }
         }
     }
