@@ -158,9 +158,9 @@ impl Client {
         current
     }
 
-    /// Something changed that the service should know.
-    pub(super) fn hurry(&mut self, now: Time) {
-        self.next = now;
+    /// Something changed that the service should know at `at`.
+    pub(super) fn hurry(&mut self, at: Time) {
+        self.next = self.next.min(at);
     }
 
     /// Whether a question is under way.

@@ -6,6 +6,7 @@
 mod outside;
 mod routers;
 mod segment;
+
 use super::Node;
 use super::links::Links;
 use super::member::Env;
@@ -25,6 +26,10 @@ use smallvec::SmallVec;
 const JOIN_WAIT: Duration = Duration::from_secs(1);
 /// Where nobody answered, or nobody by UDP, everything is asked again after this long.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// The service is told of something new no more often than this: whoever invents neighbours has a host
+/// send no more reports.
+const TELL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the detector wants done.
 #[derive(Clone, Debug)]
@@ -52,6 +57,8 @@ pub(super) struct Detector {
     since: Time,
     /// When to ask everything again.
     again: Option<Time>,
+    /// When the service was, or will be, told of something new last.
+    told: Option<Time>,
     /// Nobody waits for it any more.
     is_settled: bool,
 }
@@ -105,9 +112,9 @@ impl Detector {
 
 impl Node {
     /// Starts to sense the surroundings of the host's first interface, as far as its EUID leaves them
-    /// open; how it can be reached, with the help of the bootstrap service at `service`. Joining a group does so by itself;
-    /// [`surroundings`](Self::surroundings) tells what came of it. Once started it changes nothing; at a
-    /// loopback address there is nothing to sense.
+    /// open; how it can be reached, with the help of the bootstrap service at `service`, and not at all
+    /// without one. Joining a group does so by itself; [`surroundings`](Self::surroundings) tells what
+    /// came of it. Once started it changes nothing; at a loopback address there is nothing to sense.
     pub fn sense(&mut self, now: Time, service: Option<SocketAddr>) {
         self.now = self.now.max(now);
         let now = self.now;
@@ -150,6 +157,7 @@ impl Node {
             rng,
             since: now,
             again: None,
+            told: None,
             is_settled: false,
         });
         self.carry_out(asks);
@@ -305,12 +313,22 @@ impl Node {
         self.carry_out(asks);
         let changed = self.take_over();
         if is_settled && (changed || !was_settled) {
-            let groups: Vec<_> = self.members.keys().copied().collect();
-            for group in groups {
-                self.with(group, |member, env| member.on_surroundings(env));
-            }
+            self.tell_of_surroundings();
         }
         true
+    }
+
+    /// Has all memberships report what is around this host: at once, but not more often than once in a
+    /// while.
+    fn tell_of_surroundings(&mut self) {
+        let now = self.now;
+        let Some(detector) = &mut self.detector else { return };
+        let at = detector.told.map_or(now, |told| now.max(told + TELL_PAUSE));
+        detector.told = Some(at.min(now + TELL_PAUSE));
+        let groups: Vec<_> = self.members.keys().copied().collect();
+        for group in groups {
+            self.with(group, |member, env| member.on_surroundings(env, at));
+        }
     }
 
     fn carry_out(&mut self, asks: SmallVec<[Ask; 4]>) {

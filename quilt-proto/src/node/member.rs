@@ -284,10 +284,10 @@ impl Member {
         self.settle(env);
     }
 
-    /// The host knows more of its surroundings.
-    pub(super) fn on_surroundings(&mut self, env: &mut Env<'_>) {
+    /// The host knows more of its surroundings, and is to report that at `at`.
+    pub(super) fn on_surroundings(&mut self, env: &mut Env<'_>, at: Time) {
         if matches!(self.stage, Stage::Joining | Stage::Joined) {
-            self.client.hurry(env.now);
+            self.client.hurry(at);
             self.report_if_due(env);
             self.settle(env);
         }
