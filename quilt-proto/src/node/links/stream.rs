@@ -23,8 +23,11 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// One of two streams to a host stays open this long, so that what is under way arrives.
 const RETIREMENT: Duration = Duration::from_secs(2);
 
-/// A stream that takes nothing for so long while fragments wait stands still.
+/// A stream that takes nothing for so long while fragments wait stands still, or for one and a half round
+/// trips where that is longer: until its window is open it takes something once a round trip.
 const STANDSTILL: Duration = Duration::from_millis(100);
+/// What is assumed of a round trip that was not measured yet (RFC 9002, section 6.2.2).
+const INITIAL_ROUND_TRIP: Duration = Duration::from_millis(333);
 
 /// Why a host asks for datagrams over a stream: it stands still, or others did.
 const STANDS_STILL: u16 = 1;
@@ -573,7 +576,10 @@ impl Stream {
 
     /// Tries a flow where the stream stands still, or others did.
     fn consider_flow(&mut self, now: Time, prefers: bool) {
-        let waits = self.waiting.is_some_and(|since| since + STANDSTILL <= now);
+        let round_trip = self.rtt().unwrap_or(INITIAL_ROUND_TRIP);
+        let longest = round_trip.saturating_mul(3).checked_div(2).unwrap_or(round_trip);
+        let standstill = STANDSTILL.max(longest);
+        let waits = self.waiting.is_some_and(|since| since + standstill <= now);
         if waits && self.queue.has_fragments() {
             self.try_flow(now, STANDS_STILL);
         } else if prefers && (self.needed || self.other_needs) {

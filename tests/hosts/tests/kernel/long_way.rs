@@ -19,6 +19,8 @@ fn long_ways() {
         let [one, two] = ["here", "there"].map(|routers| transfer(&line, routers));
         let bare = stream(&line).as_secs_f64();
         told.line(&format!("{ms:>4} ms {bare:>10.2} s {one:>8.2} s {two:>10.2} s"));
+        // A stream whose work moves to datagrams takes ten times as long.
+        assert!(one.max(two) < 3.0 * bare + 1.0, "{ms} ms: {one} s and {two} s, bare {bare} s");
     }
 }
 

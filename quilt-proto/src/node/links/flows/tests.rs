@@ -153,7 +153,7 @@ fn no_datagram_leaves_where_the_stream_takes_what_there_is() {
 fn fragments_and_requests_go_by_datagram_where_the_stream_stands_still() {
     let mut pair = Pair::new();
     pair.send(0..20);
-    pair.later(300);
+    pair.later(700);
     assert_eq!(pair.counted(Counter::FlowsOpened), [1, 1], "both ways");
     assert_eq!(pair.fragments(), Vec::from_iter(0..20));
     let wanted = Vec::new();
@@ -172,12 +172,12 @@ fn fragments_and_requests_go_by_datagram_where_the_stream_stands_still() {
 fn a_datagram_that_the_network_makes_two_of_is_taken_once() {
     let mut pair = Pair::new();
     pair.send(0..1);
-    pair.later(300);
+    pair.later(700);
     assert_eq!(pair.fragments(), [0]);
     let before = pair.counted(Counter::DroppedDuplicate)[1];
     pair.doubles = true;
     pair.send(1..20);
-    pair.later(300);
+    pair.later(700);
     assert_eq!(pair.fragments(), Vec::from_iter(1..20));
     assert!(pair.counted(Counter::DroppedDuplicate)[1] >= before + 19);
 }
@@ -187,7 +187,7 @@ fn it_is_taken_once_also_before_the_receiver_s_own_datagrams_come_through() {
     let mut pair = Pair::new();
     pair.doubles = true;
     pair.send(0..20);
-    pair.later(300);
+    pair.later(700);
     assert_eq!(pair.counted(Counter::FlowsOpened), [1, 1], "both ways, though all came twice");
     assert_eq!(pair.fragments(), Vec::from_iter(0..20));
 }
@@ -196,7 +196,7 @@ fn it_is_taken_once_also_before_the_receiver_s_own_datagrams_come_through() {
 fn the_stream_carries_everything_again_when_datagrams_come_through_no_more() {
     let mut pair = Pair::new();
     pair.send(0..5);
-    pair.later(300);
+    pair.later(700);
     assert_eq!(pair.fragments().len(), 5);
     pair.passes = false;
     for n in 5..40 {
@@ -225,7 +225,7 @@ fn a_flow_is_not_opened_where_no_datagram_comes_through() {
 fn a_datagram_that_does_not_show_the_token_is_dropped_whole() {
     let mut pair = Pair::new();
     pair.send(0..1);
-    pair.later(300);
+    pair.later(700);
     pair.fragments();
     let (&token, _) = pair.hosts[1].tokens.first_key_value().expect("one was drawn");
     let data = Bodies.data(&fragment(9), Urgency::Fresh).expect("it is here");
