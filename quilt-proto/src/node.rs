@@ -354,7 +354,7 @@ impl Node {
                 }
                 Inbound::Measured { need: Need::Help(_), .. } => {}
                 Inbound::ForeignVersion { version, from } => self.on_foreign(version, from),
-                Inbound::CalledBack(sensed) => self.on_called_back(&sensed),
+                Inbound::CalledBack(sensed) => self.on_sensed(&sensed, true),
             }
         }
     }
@@ -362,7 +362,7 @@ impl Node {
     fn on_frame(&mut self, from: From, frame: Frame) {
         match (&frame, from) {
             (Frame::Sensed(sensed), From::Datagram(..) | From::Service(_)) => {
-                return self.on_sensed(sensed);
+                return self.on_sensed(sensed, false);
             }
             (Frame::Sight(sight), From::Multicast(link, tag, at)) => {
                 return self.on_sight(link, tag, at, sight);

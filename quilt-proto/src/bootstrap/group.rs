@@ -57,7 +57,7 @@ pub(super) struct Host {
     pub(super) unresponsive: bool,
     /// Who is above it in the inter-patch patch, as it last said.
     pub(super) parent: Option<Parent>,
-    /// When it was last moved since a better protocol can run on it.
+    /// When it was last moved, whether it could not stay or a better protocol can run on it.
     pub(super) moved: Option<Time>,
 }
 

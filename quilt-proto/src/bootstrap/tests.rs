@@ -5,5 +5,6 @@ mod formation;
 mod hosts;
 mod representatives;
 mod restart;
+mod sensing;
 mod service;
 mod survey;

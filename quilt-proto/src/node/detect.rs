@@ -191,22 +191,13 @@ impl Node {
         detector.map_or(self.now, |detector| detector.since + JOIN_WAIT)
     }
 
-    /// The bootstrap service answered.
-    pub(super) fn on_sensed(&mut self, sensed: &Sensed) {
+    /// The bootstrap service answered, or `by_stream` opened one to this host.
+    pub(super) fn on_sensed(&mut self, sensed: &Sensed, by_stream: bool) {
         let now = self.now;
-        let known = self.advance(|detector, _, asks| {
-            detector.outside.as_mut().is_some_and(|it| it.on_sensed(now, sensed, asks))
-        });
-        if !known {
-            self.links.counters.bump(Counter::DroppedStranger);
-        }
-    }
-
-    /// It opened a stream to this host.
-    pub(super) fn on_called_back(&mut self, sensed: &Sensed) {
-        let now = self.now;
-        let known = self.advance(|detector, _, asks| {
-            detector.outside.as_mut().is_some_and(|it| it.on_called_back(now, sensed, asks))
+        let known = self.advance(|detector, _, asks| match &mut detector.outside {
+            Some(outside) if by_stream => outside.on_called_back(now, sensed, asks),
+            Some(outside) => outside.on_sensed(now, sensed, asks),
+            None => false,
         });
         if !known {
             self.links.counters.bump(Counter::DroppedStranger);

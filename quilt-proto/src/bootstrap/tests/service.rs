@@ -13,16 +13,16 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use proptest::prelude::*;
 
-fn service(config: BootstrapConfig) -> Bootstrap {
+pub(super) fn service(config: BootstrapConfig) -> Bootstrap {
     Bootstrap::new(config, 7)
 }
 
-fn from(n: u8) -> SocketAddr {
+pub(super) fn from(n: u8) -> SocketAddr {
     ([10, 0, 0, n], 4_000).into()
 }
 
 /// A packet of host `n`.
-fn packet(n: u8, frame: &Frame) -> Bytes {
+pub(super) fn packet(n: u8, frame: &Frame) -> Bytes {
     let sender = host(n).tag();
     let header = Header { suite: SUITE_OPEN, key_epoch: 0, sender, number: 0 };
     let mut bytes = header.encode().to_vec();
@@ -30,7 +30,7 @@ fn packet(n: u8, frame: &Frame) -> Bytes {
     bytes.into()
 }
 
-fn padded(n: u8, frame: &Frame) -> Bytes {
+pub(super) fn padded(n: u8, frame: &Frame) -> Bytes {
     let mut bytes = packet(n, frame).to_vec();
     bytes.extend(padding(MAX_DATAGRAM_BYTES.saturating_sub(bytes.len())));
     bytes.into()
@@ -42,27 +42,27 @@ fn join(n: u8, cookie: u64) -> Frame {
     Frame::Report(Box::new(report))
 }
 
-fn datagram(service: &mut Bootstrap, n: u8, bytes: Bytes) {
+pub(super) fn datagram(service: &mut Bootstrap, n: u8, bytes: Bytes) {
     service.handle(
         Time::ZERO,
         Event::Datagram { link: LinkId::UDP, from: from(n), bytes: bytes.into() },
     );
 }
 
-fn received(service: &mut Bootstrap, link: LinkId, bytes: Bytes) {
+pub(super) fn received(service: &mut Bootstrap, link: LinkId, bytes: Bytes) {
     service.handle(Time::ZERO, Event::Received { link, bytes: bytes.into() });
 }
 
-fn on_stream(packet: Bytes) -> Bytes {
+pub(super) fn on_stream(packet: Bytes) -> Bytes {
     [&Assembler::prefix(packet.len())[..], &packet].concat().into()
 }
 
 /// Everything that waits on a link.
-fn drain(service: &mut Bootstrap, link: LinkId) -> Vec<Transmit> {
+pub(super) fn drain(service: &mut Bootstrap, link: LinkId) -> Vec<Transmit> {
     core::iter::from_fn(|| service.poll_transmit(link)).collect()
 }
 
-fn frames(transmits: &[Transmit]) -> Vec<Frame> {
+pub(super) fn frames(transmits: &[Transmit]) -> Vec<Frame> {
     let packets = transmits.iter().map(|transmit| {
         let bytes = transmit.to_bytes();
         if transmit.to.is_some() { bytes } else { bytes.slice(PREFIX_BYTES..) }
