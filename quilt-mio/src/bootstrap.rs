@@ -19,8 +19,8 @@ pub struct Bootstrap {
 
 impl Bootstrap {
     /// Serves on `address` by TCP and UDP, with its sources in `registry` under tokens of
-    /// `tokens`: one for each stream, at most [`Limits::links`](quilt_proto::Limits::links), and
-    /// four more. Port 0 takes any that is free for both. By UDP it serves on another port too, and on
+    /// `tokens`: one for each stream, at most [`Limits::links`](quilt_proto::Limits::links), four for
+    /// itself, and up to 256 for streams to hosts that ask whether they can be reached. Port 0 takes any that is free for both. By UDP it serves on another port too, and on
     /// the other address that `config` names, if it does.
     ///
     /// # Errors

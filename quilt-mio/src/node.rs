@@ -28,7 +28,7 @@ pub struct Node {
 
 impl Node {
     /// Starts to take this host into a group, with its sources in `registry` under tokens of
-    /// `tokens`: one for each link, at most [`Limits::links`](quilt_proto::Limits::links), and two
+    /// `tokens`: one for each link, at most [`Limits::links`](quilt_proto::Limits::links), and six
     /// more; beyond them links cannot be opened. [`Notice::Joined`] or [`Notice::Rejected`]
     /// follows within five seconds.
     ///
