@@ -5,7 +5,7 @@ use crate::member::Member;
 use crate::sockets::Sockets;
 use crate::{BindError, Options};
 use quilt_proto::{Surroundings, Time};
-use quilt_sockets::{Listening, seed};
+use quilt_sockets::{FAREWELL, Listening, seed};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub async fn sense(bootstrap: Option<SocketAddr>, options: Options) -> Result<Se
     // What is not known then stays unknown.
     let _ = tokio::time::timeout(PATIENCE, settled).await;
     let surroundings = driver.peek(|member| member.node.surroundings());
+    // Others may wait for what this host has to say of them.
+    driver.written(FAREWELL).await;
     driver.stop();
     Ok(Sensed { surroundings, address, receive_buffer_bytes })
 }
