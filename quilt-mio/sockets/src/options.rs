@@ -22,6 +22,8 @@ pub struct Options {
     /// What is known of the surroundings of the interface that `bind` names. Default nothing.
     pub surroundings: Euid,
     /// Sense what is not known of them; joining waits for that for a second at most. Default true.
+    /// Without it `surroundings` have to say how the host can be reached, as [`Euid::reachable`] does:
+    /// no protocol runs on a host of which that is not known.
     pub sense: bool,
     /// Where routers are looked for. Default towards the system's DNS server, if it is on another host;
     /// without one, towards the bootstrap service.
